@@ -1,0 +1,1 @@
+//! URL, environment and netrc in, credentials per realm out.

@@ -1,0 +1,1 @@
+//! Source distributions, checkouts and local projects in, wheels out.

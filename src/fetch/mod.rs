@@ -1,0 +1,1 @@
+//! URLs in, bytes out: the only room that uses the network.

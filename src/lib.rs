@@ -1,0 +1,18 @@
+//! venvoy compiles a `Pipfile.lock` into a virtual environment that can be moved.
+//!
+//! Data goes one way: lock, target, index, fetch, (build), wheel, layout, write. Each module is a room
+//! that sees the types of the rooms before it; `sync` carries values from one to the next.
+
+pub mod auth;
+pub mod build;
+pub mod cache;
+pub mod error;
+pub mod fetch;
+pub mod index;
+pub mod layout;
+pub mod lock;
+pub mod script;
+pub mod target;
+pub mod vocab;
+pub mod wheel;
+pub mod write;

@@ -1,0 +1,3 @@
+//! The venvoy command.
+
+fn main() {}

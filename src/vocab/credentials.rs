@@ -1,0 +1,103 @@
+//! Secrets and where they may go.
+
+use std::fmt;
+
+use url::Url;
+
+/// A password or token. Prints as `****` everywhere; only [`Secret::expose`] gives the text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes the secret in.
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    /// The secret itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("****")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("****")
+    }
+}
+
+/// A user and password for HTTP basic authentication (RFC 7617).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user name, which may be shown. Where a token stands in its place (`https://TOKEN@host`)
+    /// the token is the password and this is empty.
+    pub username: String,
+    /// The password or token.
+    pub password: Secret,
+}
+
+impl Credentials {
+    /// User and password as they are sent: a lone token goes in the user's place, as URLs write it.
+    pub fn basic(&self) -> (&str, &str) {
+        if self.username.is_empty() {
+            (self.password.expose(), "")
+        } else {
+            (&self.username, self.password.expose())
+        }
+    }
+}
+
+/// Where credentials belong: they are sent to the same scheme, host and port, and nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Realm {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// The host in lower case, IPv6 in brackets.
+    pub host: String,
+    /// The port, the scheme's default filled in.
+    pub port: u16,
+}
+
+impl Realm {
+    /// The realm of an http(s) URL; `None` where a URL has no host or no known port.
+    pub fn of(url: &Url) -> Option<Self> {
+        Some(Realm {
+            scheme: url.scheme().to_owned(),
+            host: url.host_str()?.to_ascii_lowercase(),
+            port: url.port_or_known_default()?,
+        })
+    }
+}
+
+impl fmt::Display for Realm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}:{}", self.scheme, self.host, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_prints_as_stars() {
+        let secret = Secret::new("canary");
+        assert_eq!(format!("{secret} {secret:?}"), "**** ****");
+        let credentials = Credentials { username: "ci".into(), password: secret };
+        assert!(!format!("{credentials:?}").contains("canary"));
+    }
+
+    #[test]
+    fn realms_fill_in_the_port_and_tell_schemes_apart() {
+        let realm = |text: &str| Realm::of(&Url::parse(text).expect("a URL")).expect("a realm");
+        assert_eq!(realm("https://Host.example/a"), realm("https://host.example:443/b"));
+        assert_ne!(realm("https://host.example/"), realm("http://host.example:443/"));
+        assert_ne!(realm("https://host.example/"), realm("https://host.example:8443/"));
+    }
+}

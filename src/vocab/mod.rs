@@ -1,0 +1,20 @@
+//! The words of the field as types: text is parsed here once, and rooms pass these on.
+
+mod credentials;
+mod digest;
+mod marker;
+mod marker_env;
+mod name;
+mod rel_path;
+mod source_url;
+mod wheel_name;
+
+pub use credentials::{Credentials, Realm, Secret};
+pub use digest::Sha256;
+pub use marker::Marker;
+pub use marker_env::MarkerEnv;
+pub use name::{Extra, PackageName};
+pub use pep440_rs::{Version, VersionSpecifiers};
+pub use rel_path::RelPath;
+pub use source_url::SourceUrl;
+pub use wheel_name::{BuildTag, WheelName};

@@ -1,0 +1,1 @@
+//! A plan in, an environment on disk out, published by one rename.
