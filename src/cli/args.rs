@@ -1,0 +1,312 @@
+//! What can be typed: clap's structs, nothing checked beyond syntax.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Compiles a Pipfile.lock into a virtual environment that can be moved.
+#[derive(Debug, Parser)]
+#[command(name = "venvoy", version, about, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Print more: what was chosen, cached and asked (twice: every request).
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Print errors only.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// The project's directory [default: this one, or the first above it with a Pipfile or lock].
+    #[arg(long, value_name = "DIR", global = true)]
+    pub project: Option<PathBuf>,
+    /// Where the cache is [default: VENVOY_CACHE_DIR, PIPENV_CACHE_DIR/venvoy, the platform's place].
+    #[arg(long, value_name = "DIR", global = true)]
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make .venv exactly what the lock says.
+    Sync(SyncArgs),
+    /// The same under pipenv's name: `pipenv install --deploy` becomes `venvoy install --deploy`.
+    Install(InstallArgs),
+    /// Show what would be installed, changing nothing.
+    Plan(PlanArgs),
+    /// Show which credentials would be used for each source, never the secret.
+    Auth(AuthArgs),
+    /// Compare an environment with what was written: missing, changed and extra files.
+    Check(CheckArgs),
+    /// Print one digest of an environment's tree: equal trees, equal digests.
+    Digest(DigestArgs),
+    /// Show or clean the cache.
+    Cache(CacheArgs),
+    /// Print a completion script.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `sync`.
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    /// What to take from the lock.
+    #[command(flatten)]
+    pub lock: LockArgs,
+    /// For which interpreter.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// From where.
+    #[command(flatten)]
+    pub index: IndexArgs,
+    /// How to build.
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// What to write.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `install`: `sync`, and a clear word to those who would add packages.
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// Everything `sync` takes.
+    #[command(flatten)]
+    pub sync: SyncArgs,
+    /// Not accepted: venvoy installs what the lock holds and never edits it.
+    #[arg(value_name = "PACKAGES", hide = true)]
+    pub packages: Vec<String>,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// What to take from the lock.
+    #[command(flatten)]
+    pub lock: LockArgs,
+    /// For which interpreter.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// From where.
+    #[command(flatten)]
+    pub index: IndexArgs,
+    /// How to build.
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `auth`.
+#[derive(Debug, Args)]
+pub struct AuthArgs {
+    /// Which lock.
+    #[command(flatten)]
+    pub lock: LockArgs,
+    /// From where.
+    #[command(flatten)]
+    pub index: IndexArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Ask each index and say what it answered.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The environment [default: .venv of the project].
+    #[arg(long, value_name = "PATH")]
+    pub venv: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `digest`.
+#[derive(Debug, Args)]
+pub struct DigestArgs {
+    /// The environment [default: .venv of the project].
+    #[arg(value_name = "PATH")]
+    pub venv: Option<PathBuf>,
+}
+
+/// `cache`.
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub action: CacheAction,
+}
+
+/// What `cache` can do.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum CacheAction {
+    /// Print where the cache is.
+    Dir,
+    /// Print what it holds, in bytes by kind.
+    Size,
+    /// Remove leftovers of killed runs and unpacked copies of wheels (the wheels themselves stay).
+    Prune,
+    /// Remove everything.
+    Clear,
+}
+
+/// What to take from the lock.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Lock")]
+pub struct LockArgs {
+    /// Also install the develop category.
+    #[arg(short, long, env = "PIPENV_DEV", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub dev: bool,
+    /// Exactly these categories, separated by commas or spaces.
+    #[arg(long, value_name = "A,B", env = "PIPENV_CATEGORIES")]
+    pub categories: Option<String>,
+    /// Refuse a lock that is out of date, and an interpreter other than the one the project requires.
+    #[arg(long, env = "PIPENV_DEPLOY", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub deploy: bool,
+    /// Do not compare the lock with the Pipfile.
+    #[arg(long, env = "PIPENV_IGNORE_PIPFILE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub ignore_pipfile: bool,
+    /// The lock: a Pipfile.lock or a pylock.toml [default: beside the Pipfile].
+    #[arg(long = "lock", value_name = "FILE")]
+    pub lock_file: Option<PathBuf>,
+}
+
+/// For which interpreter.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Interpreter")]
+pub struct TargetArgs {
+    /// The interpreter: a path, a name on PATH or a version [default: what the lock requires].
+    #[arg(long, value_name = "PATH|VERSION")]
+    pub python: Option<String>,
+    /// Where the base interpreter's directory will be at run time, when that is not where it is now.
+    #[arg(long, value_name = "DIR")]
+    pub python_home: Option<PathBuf>,
+    /// The base interpreter's path at run time [default: its name in --python-home].
+    #[arg(long, value_name = "PATH")]
+    pub python_exe: Option<PathBuf>,
+}
+
+/// From where.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Indexes")]
+pub struct IndexArgs {
+    /// Also take files from this directory (or file: URL, or page of links); may be repeated.
+    #[arg(short = 'f', long, value_name = "DIR")]
+    pub find_links: Vec<String>,
+    /// Ask no index; use find-links only.
+    #[arg(long)]
+    pub no_index: bool,
+    /// Use the cache and find-links only: no network.
+    #[arg(long, env = "VENVOY_OFFLINE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub offline: bool,
+    /// Use another URL for a source of the lock, in this run (a mirror); may be repeated.
+    #[arg(long, value_name = "NAME=URL")]
+    pub index_url: Vec<String>,
+    /// Follow an index page that is redirected to another host; only what the lock pins is taken.
+    #[arg(long)]
+    pub allow_forwarding: bool,
+    /// Install entries for which the lock has no hashes.
+    #[arg(long)]
+    pub allow_unhashed: bool,
+    /// Take credentials from this netrc file.
+    #[arg(long, value_name = "FILE")]
+    pub netrc: Option<PathBuf>,
+    /// Do not use the job token and deploy token of GitLab CI.
+    #[arg(long)]
+    pub no_ci_credentials: bool,
+    /// Also ask the `keyring` program for credentials, as pip does.
+    #[arg(long, value_name = "PROVIDER")]
+    pub keyring: Option<Keyring>,
+    /// Trust the certificates in this PEM file instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// Present this client certificate (PEM with certificate and key).
+    #[arg(long, value_name = "FILE")]
+    pub client_cert: Option<PathBuf>,
+    /// How many downloads may run at once.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrent_downloads: u16,
+}
+
+/// Keyring providers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the words are pip's")]
+pub enum Keyring {
+    Disabled,
+    Subprocess,
+}
+
+/// How to build.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Builds")]
+pub struct BuildArgs {
+    /// Build these from source even where a wheel fits (`:all:`, `:none:`); may be repeated.
+    #[arg(long, value_name = "NAME|:all:")]
+    pub no_binary: Vec<String>,
+    /// Never build these from source (`:all:`, `:none:`); may be repeated.
+    #[arg(long, value_name = "NAME|:all:")]
+    pub only_binary: Vec<String>,
+    /// Arguments for pip, for builds from source.
+    #[arg(long, value_name = "ARGS", env = "PIPENV_EXTRA_PIP_ARGS", allow_hyphen_values = true)]
+    pub extra_pip_args: Option<String>,
+    /// Install editable projects as ordinary copies: what a container wants.
+    #[arg(long)]
+    pub no_editable: bool,
+    /// The longest a build may take, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
+    pub build_timeout: u64,
+}
+
+/// What to write.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Environment")]
+pub struct OutputArgs {
+    /// The environment to make [default: .venv of the project].
+    #[arg(long, value_name = "PATH")]
+    pub venv: Option<PathBuf>,
+    /// Where the environment will live: scripts get plain absolute shebangs for that place.
+    #[arg(long, value_name = "PATH")]
+    pub at: Option<PathBuf>,
+    /// How files get from the cache into the environment.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Link::Auto, env = "VENVOY_LINK")]
+    pub link: Link,
+    /// Refuse wheels whose files are not what their RECORD says, instead of warning.
+    #[arg(long)]
+    pub strict: bool,
+    /// Install pip (and setuptools where it is bundled) from those the interpreter ships.
+    #[arg(long)]
+    pub seed: bool,
+    /// Threads for unpacking [default: one per core].
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub threads: u16,
+}
+
+/// How files get from the cache into the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Link {
+    /// Reflink, else hard link where the cache is on the same file system, else unpack.
+    Auto,
+    /// Share blocks with the cache's unpacked copy (btrfs, xfs).
+    Reflink,
+    /// Hard-link the cache's unpacked copy.
+    Hardlink,
+    /// Copy the cache's unpacked copy.
+    Copy,
+    /// Inflate from the cached wheel.
+    Unpack,
+}
