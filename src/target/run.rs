@@ -93,7 +93,18 @@ fn start(path: &Path) -> io::Result<Child> {
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // In a group of its own, so that a wrapper script's children can be stopped with it.
-    command.process_group(0).spawn()
+    command.process_group(0);
+    // A file that is still being written cannot be run yet: an interpreter just installed, or one whose
+    // writer's descriptor lives on for a moment in another process being started.
+    for _ in 0..50 {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
+        }
+    }
+    command.spawn()
 }
 
 struct Output {

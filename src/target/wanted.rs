@@ -45,6 +45,9 @@ impl FromStr for Wanted {
             }
             return Ok(Wanted::Components { release, free_threaded });
         }
+        if text.is_empty() {
+            return Err(wrong());
+        }
         text.parse().map(Wanted::Range).map_err(|error| wrong().because(error))
     }
 }
