@@ -346,7 +346,7 @@ fn netrc_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         6 => (value.clone(), space.clone(), prop::collection::vec((pair.clone(), space.clone()), 0..4)).prop_map(
             |(name, space, pairs)| {
-                let pairs: String = pairs.into_iter().map(|(p, s)| format!("{p}{s}")).collect();
+                let pairs: String = pairs.into_iter().flat_map(|(p, s)| [p, s.to_owned()]).collect();
                 format!("machine {name}{space}{pairs}")
             }
         ),
@@ -358,7 +358,7 @@ fn netrc_text() -> impl Strategy<Value = String> {
         1 => value,
     ];
     prop::collection::vec((piece, space), 0..5)
-        .prop_map(|pieces| pieces.into_iter().map(|(piece, space)| format!("{piece}{space}")).collect())
+        .prop_map(|pieces| pieces.into_iter().flat_map(|(piece, space)| [piece, space.to_owned()]).collect())
 }
 
 #[test]
