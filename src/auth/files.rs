@@ -64,7 +64,7 @@ impl NetrcFiles {
         };
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
-            let line = 1 + error.as_bytes()[..valid].iter().filter(|b| **b == b'\n').count();
+            let line = 1 + memchr::memchr_iter(b'\n', &error.as_bytes()[..valid]).count();
             Error::new(Kind::Auth, format!("{}, line {line}: not UTF-8", path.display()))
                 .help("save the file as UTF-8")
         })?;

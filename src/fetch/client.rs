@@ -55,7 +55,7 @@ pub(super) struct Reply {
 
 /// How a request ended when it did not fail.
 pub(super) enum Outcome {
-    Reply(Reply),
+    Reply(Box<Reply>),
     /// The server sends us to another one, and `stay` was asked for.
     Leaves(Url),
 }
@@ -157,7 +157,7 @@ impl Client {
                 return Err(Failure::of_status(status, response.headers(), &url));
             }
             let Some(next) = redirect(status, response.headers(), &url)? else {
-                return Ok(Outcome::Reply(Reply { response, url, found }));
+                return Ok(Outcome::Reply(Box::new(Reply { response, url, found })));
             };
             if ask.stay && leaves(ask.url, &next) {
                 return Ok(Outcome::Leaves(next));

@@ -73,7 +73,7 @@ impl Client {
             Outcome::Leaves(to) => return Ok(Answer::NotFound(forwarding(url, &to))),
         };
         match reply.response.status().as_u16() {
-            200 => self.body(reply).map(Answer::Page),
+            200 => self.body(*reply).map(Answer::Page),
             404 | 410 => Ok(Answer::NotFound(self.refusal(&reply, Some(source)))),
             _ => Err(self.refusal(&reply, Some(source)).into()),
         }
