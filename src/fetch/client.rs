@@ -198,7 +198,7 @@ impl Client {
             )
             .help("check the URL, the package's name and what the token may read"),
             (407, _) => Error::new(Kind::Auth, format!("the proxy on the way to {host} wants other credentials"))
-                .help("give them in the proxy's URL: http_proxy=http://USER:PASSWORD@HOST:PORT"),
+                .help("give them in the proxy's URL: http_proxy or https_proxy=http://USER:PASSWORD@HOST:PORT"),
             _ => Error::new(Kind::Network, format!("{host} answered {status} for {path}; expected 200")),
         }
     }

@@ -166,31 +166,29 @@ pub(super) fn place(url: &Url) -> String {
 }
 
 fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn StdError = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    if cause.is::<reqwest::Error>() {
+    match causes(error).last() {
+        Some(cause) => cause.to_string(),
         // Nothing below it: its own text, which would show the URL, is replaced.
-        return if error.is_builder() { "the request is malformed" } else { "the request failed" }.into();
+        None if error.is_builder() => "the request is malformed".into(),
+        None => "the request failed".into(),
     }
-    cause.to_string()
 }
 
-fn tls_error<'e>(error: &'e reqwest::Error) -> Option<&'e rustls::Error> {
-    let mut cause: Option<&'e (dyn StdError + 'static)> = error.source();
-    while let Some(error) = cause {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(tls);
-        }
-        if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
-            && let Some(tls) = inner.downcast_ref::<rustls::Error>()
-        {
-            return Some(tls);
-        }
-        cause = error.source();
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// What is below an error, from the outside in. An I/O error names what it wraps as itself and not as its
+/// source, so it is opened here.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |cause| below(*cause))
+}
+
+fn below<'e>(cause: &'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError + 'static)> {
+    match cause.downcast_ref::<std::io::Error>() {
+        Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
+        None => cause.source(),
     }
-    None
 }
 
 #[cfg(test)]

@@ -1,6 +1,12 @@
 //! nginx with a configuration of the test's own.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 
@@ -84,8 +90,17 @@ impl Setup {
 }
 
 impl Nginx {
-    /// The access log: port, path, status, protocol and the Authorization header of each request.
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.directory.path().join("access.log")).expect("a log")
+    /// The access log: port, path, status, protocol and the Authorization header of each request. nginx
+    /// writes a line after it has answered, so this waits until there are `requests` of them.
+    pub fn log(&self, requests: usize) -> String {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let log = fs::read_to_string(self.directory.path().join("access.log")).expect("a log");
+            if log.lines().count() >= requests || Instant::now() > end {
+                assert_eq!(log.lines().count(), requests, "{log}");
+                return log;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }
