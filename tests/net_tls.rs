@@ -91,7 +91,7 @@ fn a_ca_setting_that_cannot_be_used_fails_closed() {
     fs::create_dir(&empty).expect("a directory");
     let address = format!("https://localhost:{}/demo.whl", nginx.port);
     for path in [garbage, broken, empty, directory.path().join("missing.pem")] {
-        let error = get(trusting(&[path.clone()]), &address).expect_err("a broken setting");
+        let error = get(trusting(std::slice::from_ref(&path)), &address).expect_err("a broken setting");
         let report = error.report();
         assert!(report.starts_with(&format!("cannot use {} (--cert): ", path.display())), "{report}");
         assert_eq!(error.kind(), Kind::Usage);

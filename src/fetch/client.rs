@@ -186,8 +186,9 @@ impl Client {
                 format!("{host} does not let anyone read {path} without credentials (looked in {})", looked_in()),
             ),
             (403, Some(found)) => Error::new(Kind::Auth, format!("{found} may not read {path} on {host}"))
-                .help("check the token's scope (GitLab: read_package_registry or read_api) and the project's \
-                       package settings"),
+                .help("check the password (pypiserver answers 403 to a wrong one), the token's scope (GitLab: \
+                     read_package_registry or read_api) and the project's package settings",
+                ),
             (404 | 410, None) => Error::new(
                 Kind::Selection,
                 format!("{host} has no {path}, or shows it only with credentials (looked in {})", looked_in()),

@@ -5,6 +5,7 @@
 pub mod ca;
 pub mod nginx;
 pub mod process;
+pub mod python;
 pub mod server;
 
 use std::{io, time::Duration};

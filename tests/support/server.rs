@@ -12,6 +12,8 @@ use std::{
 pub struct Request {
     /// How many requests the server got before this one.
     pub number: usize,
+    /// GET, one would hope.
+    pub method: String,
     /// The path with its query.
     pub path: String,
     /// Header names in lower case, with their values.
@@ -72,14 +74,15 @@ impl Server {
 fn serve(mut stream: TcpStream, answer: &dyn Fn(&Request, &mut TcpStream), log: &Mutex<Vec<Request>>) {
     let mut lines = BufReader::new(stream.try_clone().expect("a stream")).lines().map_while(Result::ok);
     let Some(first) = lines.next() else { return };
-    let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut words = first.split(' ').map(str::to_owned);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let headers = lines
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_once(": ").map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned())))
         .collect();
     let request = {
         let mut log = log.lock().expect("a log");
-        let request = Request { number: log.len(), path, headers };
+        let request = Request { number: log.len(), method, path, headers };
         log.push(request.clone());
         request
     };
