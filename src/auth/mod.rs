@@ -1,1 +1,14 @@
 //! URL, environment and netrc in, credentials per realm out.
+
+mod files;
+mod keyring;
+mod netrc;
+mod origin;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use keyring::Keyring;
+pub use netrc::{Entry, Netrc};
+pub use origin::{Found, Origin};
+pub use store::{AuthOptions, Store, secret_variables};

@@ -1,0 +1,47 @@
+//! Servers that are programs: started, waited for, ended with their test.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A running program, killed when dropped.
+pub struct Running(Child);
+
+impl Running {
+    /// Starts `command` and waits until it listens on `port`; `package` is the Debian (or Python) package
+    /// to name where the program is missing.
+    pub fn start(command: &mut Command, port: u16, package: &str) -> Self {
+        let child = command.spawn().unwrap_or_else(|error| {
+            panic!("cannot start {}: {error}; install {package}", command.get_program().display())
+        });
+        let mut running = Running(child);
+        running.wait_for(port);
+        running
+    }
+
+    fn wait_for(&mut self, port: u16) {
+        let end = Instant::now() + Duration::from_mins(1);
+        while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
+            if let Some(status) = self.0.try_wait().expect("a status") {
+                panic!("the server ended with {status} before it listened");
+            }
+            assert!(Instant::now() < end, "the server does not listen on port {port}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr()).expect("a port").port()
+}
