@@ -82,7 +82,9 @@ pub(super) fn check_wheel_file(bytes: &[u8], dist_info: &RelPath, warnings: &mut
 
 /// The first header of that name (any letter case) before the body.
 fn header(bytes: &[u8], name: &str) -> Option<String> {
-    let text = String::from_utf8_lossy(bytes);
+    // The body, often a long description, is of no interest.
+    let end = memchr::memmem::find(bytes, b"\n\n").unwrap_or(bytes.len());
+    let text = String::from_utf8_lossy(&bytes[..end]);
     text.trim_start_matches('\u{feff}')
         .lines()
         .take_while(|line| !line.is_empty())

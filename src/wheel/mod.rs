@@ -7,13 +7,13 @@ mod dist_info;
 mod entry_points;
 mod read;
 mod record;
-mod zip_directory;
-
+#[cfg(test)]
 #[cfg(test)]
 #[path = "../../tests/support/wheel.rs"]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod zip_directory;
 
 use std::{collections::HashMap, fs::File, sync::Arc};
 
@@ -116,21 +116,21 @@ impl Wheel {
 
     fn read(file: VerifiedFile, name: WheelName, strictness: Strictness) -> Result<(Wheel, Warnings)> {
         let handle = File::open(file.path()).map_err(|e| Error::io("cannot open", file.path(), e))?;
-        let entries = zip_directory::read(&handle, file.path(), file.size())?;
-        let index: HashMap<&str, usize> =
-            entries.iter().enumerate().map(|(i, e)| (e.path.as_str(), i)).collect();
+        let contents = zip_directory::read(&handle, file.path(), file.size())?;
+        let index = contents.index()?;
+        let entries = &contents.files;
 
-        let dist_info = dist_info::find(&entries, ".dist-info", &name)?.ok_or_else(|| {
+        let dist_info = dist_info::find(entries, ".dist-info", &name)?.ok_or_else(|| {
             refused(format!("it has no {}-{}.dist-info directory", name.name.for_file_name(), name.version))
         })?;
-        let data_dir = dist_info::find(&entries, ".data", &name)?;
+        let data_dir = dist_info::find(entries, ".data", &name)?;
         let text = |name: &str| -> Result<Option<Vec<u8>>> {
             let Some(&at) = index.get(format!("{dist_info}/{name}").as_str()) else { return Ok(None) };
             if entries[at].size > TEXT_LIMIT {
                 return Err(refused(format!("{dist_info}/{name} is larger than {TEXT_LIMIT} bytes")));
             }
             with_scratch(|scratch| {
-                read::inflate(&handle, file.path(), &entries[at], scratch).map(|c| Some(c.bytes.to_vec()))
+                read::bytes(&handle, file.path(), &entries[at], scratch).map(|bytes| Some(bytes.to_vec()))
             })
         };
         let required = |file: &str| -> Result<Vec<u8>> {
@@ -140,7 +140,7 @@ impl Wheel {
         let mut warnings = Warnings::default();
         dist_info::check_metadata(&required("METADATA")?, &dist_info, &name)?;
         let root_is_purelib = dist_info::check_wheel_file(&required("WHEEL")?, &dist_info, &mut warnings)?;
-        let record = record::parse(&required("RECORD")?, &entries, &index, &dist_info);
+        let record = record::parse(&required("RECORD")?, entries, &index, &dist_info);
         let scripts = match text("entry_points.txt")? {
             Some(bytes) => entry_points::parse(&bytes)
                 .context(|| format!("{dist_info}/entry_points.txt cannot be used"))?,
@@ -159,7 +159,7 @@ impl Wheel {
         let warnings = Warnings(warnings.0.into_iter().map(|w| format!("{name}: {w}")).collect());
 
         let mut kept = Vec::with_capacity(entries.len());
-        for (mut entry, sha256) in entries.into_iter().zip(record.digests) {
+        for (mut entry, sha256) in contents.files.into_iter().zip(record.digests) {
             if !record::is_record_or_signature(&entry.path, &dist_info) {
                 entry.sha256 = sha256;
                 kept.push(entry);

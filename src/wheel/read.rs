@@ -65,7 +65,8 @@ pub struct Checked {
 impl Wheel {
     /// An entry's bytes, whole. Never more than the declared size is written.
     pub fn inflate<'s>(&self, entry: usize, scratch: &'s mut Scratch) -> Result<Content<'s>> {
-        inflate(&self.handle, self.file.path(), &self.entries[entry], scratch)
+        bytes(&self.handle, self.file.path(), &self.entries[entry], scratch)
+            .map(|bytes| Content { bytes, sha256: Sha256::of(bytes) })
             .context(|| format!("cannot unpack wheel {}", self.name))
     }
 
@@ -93,13 +94,13 @@ impl Wheel {
     }
 }
 
-/// [`Wheel::inflate`] before there is a wheel.
-pub(super) fn inflate<'s>(
+/// [`Wheel::inflate`] before there is a wheel, without the digest.
+pub(super) fn bytes<'s>(
     handle: &File,
     path: &Path,
     entry: &WheelEntry,
     scratch: &'s mut Scratch,
-) -> Result<Content<'s>> {
+) -> Result<&'s [u8]> {
     inflated(handle, path, entry, scratch)
         .context(|| format!("entry {:?} cannot be unpacked", entry.path.as_str()))
 }
@@ -109,7 +110,7 @@ fn inflated<'s>(
     path: &Path,
     entry: &WheelEntry,
     scratch: &'s mut Scratch,
-) -> Result<Content<'s>> {
+) -> Result<&'s [u8]> {
     let Scratch { inflater, raw: buffer, out } = scratch;
     let data = raw(handle, path, entry, buffer)?;
     let bytes = match entry.method {
@@ -130,7 +131,7 @@ fn inflated<'s>(
         }
     };
     check_crc(entry, libdeflater::crc32(bytes))?;
-    Ok(Content { bytes, sha256: Sha256::of(bytes) })
+    Ok(bytes)
 }
 
 fn stream(

@@ -59,6 +59,8 @@ pub(super) fn parse(
 
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
     let mut row = csv::ByteRecord::new();
+    // Most RECORDs keep the archive's order: the next row is likely the next entry's.
+    let mut next = 0;
     // Reading from memory with `flexible` and bytes has no way to fail.
     while let Ok(true) = reader.read_byte_record(&mut row) {
         let field = |at| row.get(at).map_or(Ok(""), std::str::from_utf8);
@@ -69,7 +71,8 @@ pub(super) fn parse(
         if path.is_empty() {
             continue;
         }
-        let Some(&at) = index.get(path) else {
+        let expected = entries.get(next).filter(|entry| entry.path.as_str() == path);
+        let Some(at) = expected.map(|_| next).or_else(|| index.get(path).copied()) else {
             if path.parse::<RelPath>().is_err() {
                 escaping.add(path);
             } else if path.strip_prefix(dist_info.as_str()) != Some("/RECORD") {
@@ -77,6 +80,7 @@ pub(super) fn parse(
             }
             continue;
         };
+        next = at + 1;
         let entry = &entries[at];
         if is_record_or_signature(&entry.path, dist_info) {
             continue;

@@ -1,7 +1,7 @@
 //! The directory of a zip archive (APPNOTE 6.3), read strictly: what another reader could take
 //! differently (bytes before or after, overlaps, gaps, duplicates, odd methods) is refused.
 
-use std::{collections::HashSet, fs::File, os::unix::fs::FileExt as _, path::Path};
+use std::{collections::HashMap, fs::File, os::unix::fs::FileExt as _, path::Path};
 
 use super::{Method, WheelEntry, refused};
 use crate::{
@@ -28,8 +28,8 @@ const DESCRIPTOR_SIZE: u64 = 24;
 pub(super) const REFUSED_FLAGS: u16 = 1 | 1 << 5 | 1 << 6 | 1 << 13;
 const UTF8: u16 = 1 << 11;
 
-/// The file entries of an archive of `size` bytes, in its order, without directories.
-pub(super) fn read(file: &File, path: &Path, size: u64) -> Result<Vec<WheelEntry>> {
+/// What an archive of `size` bytes holds.
+pub(super) fn read(file: &File, path: &Path, size: u64) -> Result<Contents> {
     let on_disk = file.metadata().map_err(|e| Error::io("cannot read", path, e))?.len();
     if on_disk != size {
         return Err(refused(format!("got a file of {on_disk} bytes, expected {size}: it was changed")));
@@ -129,7 +129,7 @@ fn directory(tail: &[u8], tail_start: u64, end: usize) -> Result<Directory> {
     Ok(Directory { start, size: len(size)?, count: counts[0] })
 }
 
-fn entries(mut bytes: &[u8], directory: &Directory) -> Result<Vec<WheelEntry>> {
+fn entries(mut bytes: &[u8], directory: &Directory) -> Result<Contents> {
     let count = len(directory.count)?;
     let mut files: Vec<WheelEntry> = Vec::with_capacity(count);
     let mut folders: Vec<RelPath> = Vec::new();
@@ -177,16 +177,30 @@ fn entries(mut bytes: &[u8], directory: &Directory) -> Result<Vec<WheelEntry>> {
         }
     }
 
-    let mut seen: HashSet<&str> = HashSet::with_capacity(files.len());
-    for file in &files {
-        if !seen.insert(file.path.as_str()) {
-            return Err(refused(format!("entry {:?} is there twice", file.path.as_str())));
+    Ok(Contents { files, folders })
+}
+
+/// What an archive holds.
+pub(super) struct Contents {
+    /// The file entries in the archive's order.
+    pub files: Vec<WheelEntry>,
+    folders: Vec<RelPath>,
+}
+
+impl Contents {
+    /// The position of every file by its path; a path that is there twice is refused.
+    pub fn index(&self) -> Result<HashMap<&str, usize>> {
+        let mut index = HashMap::with_capacity(self.files.len());
+        for (at, file) in self.files.iter().enumerate() {
+            if index.insert(file.path.as_str(), at).is_some() {
+                return Err(refused(format!("entry {:?} is there twice", file.path.as_str())));
+            }
         }
+        if let Some(both) = self.folders.iter().find(|folder| index.contains_key(folder.as_str())) {
+            return Err(refused(format!("entry {:?} is both a file and a directory", both.as_str())));
+        }
+        Ok(index)
     }
-    if let Some(both) = folders.iter().find(|folder| seen.contains(folder.as_str())) {
-        return Err(refused(format!("entry {:?} is both a file and a directory", both.as_str())));
-    }
-    Ok(files)
 }
 
 /// One central header: the entry (its span not yet known), whether it is a directory, and what follows.
