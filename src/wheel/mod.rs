@@ -15,7 +15,7 @@ pub(crate) mod testing;
 mod tests;
 mod zip_directory;
 
-use std::{collections::HashMap, fs::File, sync::Arc};
+use std::{fs::File, sync::Arc};
 
 pub use read::{Checked, Content, STREAM_LIMIT, Scratch, with_scratch};
 
