@@ -97,7 +97,7 @@ const ARGUMENTS: [&str; 5] = ["a b", "", "$HOME `id`", "line\nend\n", "-x'\"*"];
 #[track_caller]
 fn assert_ran(env: &Env, output: &Output, argv0: &OsStr) {
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), &*stderr), (Some(7), ""), "{:?}", env.at);
+    assert_eq!((output.status.code(), &*stderr), (Some(7), ""), "{}", env.at.display());
     let (python, leaked, argv): (Vec<u8>, Vec<String>, Vec<Vec<u8>>) =
         serde_json::from_slice(&output.stdout).expect("what the module prints");
     let python = PathBuf::from(std::ffi::OsString::from_vec(python));

@@ -157,7 +157,7 @@ fn stream(
         let read = |from: u64, bytes: &mut [u8]| {
             handle.read_exact_at(bytes, from).map_err(|e| Error::io("cannot read", path, e))
         };
-        let mut head = vec![0; len(entry.span.min(LOCAL_SIZE + 2 * u64::from(u16::MAX)))?];
+        let mut head = vec![0; len(entry.span.min(LOCAL_SIZE as u64 + 2 * u64::from(u16::MAX)))?];
         read(entry.header_offset, &mut head)?;
         let local = Local::check(&head, entry)?;
         let data_start = entry.header_offset + local.data_at;
@@ -249,11 +249,11 @@ impl Local {
     fn check(span: &[u8], entry: &WheelEntry) -> Result<Local> {
         let disagree =
             |what: &str| refused(format!("its local header and the zip directory differ in {what}"));
-        let Some(header) = span.get(..LOCAL_SIZE as usize).filter(|h| h.starts_with(b"PK\x03\x04")) else {
+        let Some(header) = span.get(..LOCAL_SIZE).filter(|h| h.starts_with(b"PK\x03\x04")) else {
             return Err(refused("there is no local header where the zip directory says"));
         };
         let (name, extra) = (usize::from(u16_at(header, 26)), usize::from(u16_at(header, 28)));
-        let name_at = LOCAL_SIZE as usize;
+        let name_at = LOCAL_SIZE;
         let data_at = name_at + name + extra;
         if span.get(name_at..name_at + name) != Some(entry.path.as_str().as_bytes()) {
             return Err(disagree("the name"));

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     cache::VerifiedFile,
     error::{Error, Kind, Result, Warnings},
-    vocab::Sha256,
+    vocab::{RelPath, Sha256},
 };
 
 fn open_bytes(dir: &Path, name: &str, bytes: &[u8], strictness: Strictness) -> Result<(Wheel, Warnings)> {
@@ -90,7 +90,7 @@ fn a_wheel_gives_its_entries_scripts_and_digests() {
     let (opened, warnings) = open(&wheel).expect("a good wheel");
     assert_eq!(warnings, Warnings::default());
     assert_eq!(opened.dist_info.as_str(), "demo-1.0.dist-info");
-    assert_eq!(opened.data_dir.as_ref().map(|d| d.as_str()), Some("demo-1.0.data"));
+    assert_eq!(opened.data_dir.as_ref().map(RelPath::as_str), Some("demo-1.0.data"));
     assert!(!opened.root_is_purelib);
     let script = &opened.scripts[0];
     assert_eq!(
@@ -120,7 +120,7 @@ fn a_large_entry_is_streamed_with_the_same_result() {
         let (opened, _) = open(&demo().member(member)).expect("a good wheel");
         assert!(read(&opened, "demo/big").expect("good") == bytes);
     }
-    assert!(bytes.len() < STREAM_LIMIT as usize);
+    assert!((bytes.len() as u64) < STREAM_LIMIT);
 }
 
 #[test]
@@ -256,7 +256,8 @@ fn bytes_after_a_deflate_stream_are_refused_when_streamed() {
 
 #[test]
 fn archives_that_two_readers_could_see_differently_are_refused() {
-    let cases: [(&str, fn(&mut super::testing::Zip)); 8] = [
+    type Change = fn(&mut super::testing::Zip);
+    let cases: [(&str, Change); 8] = [
         ("before", |z| z.prefix = b"#!/bin/sh\n".to_vec()),
         ("bytes follow the end", |z| z.suffix = b"\0".to_vec()),
         ("bytes follow the end", |z| z.comment = b"PK\x05\x06 another end".to_vec()),

@@ -20,7 +20,7 @@ const LOCATOR64_SIZE: usize = 20;
 const CENTRAL: &[u8] = b"PK\x01\x02";
 const CENTRAL_SIZE: usize = 46;
 /// A local header without name and extra field.
-pub(super) const LOCAL_SIZE: u64 = 30;
+pub(super) const LOCAL_SIZE: usize = 30;
 /// The longest data descriptor: signature, CRC-32 and two 64-bit sizes.
 const DESCRIPTOR_SIZE: u64 = 24;
 
@@ -41,15 +41,14 @@ pub(super) fn read(file: &File, path: &Path, size: u64) -> Result<Contents> {
     };
     let mut tail_start = size.saturating_sub(TAIL);
     let mut tail = read(tail_start, size)?;
-    let end = match find_end(&tail)? {
-        Some(end) => end,
+    let mut end = find_end(&tail)?;
+    if end.is_none() {
         // A comment may be up to 64 KiB long.
-        None => {
-            tail_start = size.saturating_sub(END_SIZE as u64 + u64::from(u16::MAX));
-            tail = read(tail_start, size)?;
-            find_end(&tail)?.ok_or_else(|| refused("it is not a zip archive: there is no end record"))?
-        }
-    };
+        tail_start = size.saturating_sub(END_SIZE as u64 + u64::from(u16::MAX));
+        tail = read(tail_start, size)?;
+        end = find_end(&tail)?;
+    }
+    let end = end.ok_or_else(|| refused("it is not a zip archive: there is no end record"))?;
     let directory = directory(&tail, tail_start, end)?;
     let first = directory.start;
     let bytes = if first >= tail_start {
@@ -141,7 +140,7 @@ fn entries(mut bytes: &[u8], directory: &Directory) -> Result<Contents> {
         bytes = rest;
         let least_end = entry
             .header_offset
-            .checked_add(LOCAL_SIZE + entry.path.as_str().len() as u64 + u64::from(is_folder))
+            .checked_add((LOCAL_SIZE + entry.path.as_str().len()) as u64 + u64::from(is_folder))
             .and_then(|end| end.checked_add(entry.compressed_size))
             .filter(|&end| end <= directory.start)
             .ok_or_else(|| {
