@@ -1,11 +1,63 @@
 //! What goes where: wheels and a target give a [`Plan`]. Conflicts are decided here. Pure.
 
+mod placement;
+mod plan;
+mod record;
+mod reserved;
+
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
+pub use plan::plan;
+pub use record::render_record;
+
 use crate::{
+    script::LauncherStyle,
     vocab::{PackageName, RelPath, Sha256, Version},
     wheel::Wheel,
 };
+
+/// A distribution to be laid out.
+#[derive(Debug, Clone)]
+pub struct DistInput {
+    /// Its wheel.
+    pub wheel: Arc<Wheel>,
+    /// Whether it was asked for by name: gives it a REQUESTED file (PEP 376, as pip).
+    pub requested: bool,
+    /// The contents of `direct_url.json` (PEP 610), for what came from a URL, a checkout or a directory.
+    pub direct_url: Option<Vec<u8>>,
+    /// Files it gets besides its wheel's, such as the `.pth` file of an editable project.
+    pub extra: Vec<GivenFile>,
+}
+
+impl DistInput {
+    /// A wheel from an index that the lock names.
+    pub fn new(wheel: Arc<Wheel>) -> Self {
+        DistInput { wheel, requested: true, direct_url: None, extra: Vec::new() }
+    }
+}
+
+/// A file whose bytes are given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenFile {
+    /// Where it goes, relative to the environment.
+    pub path: RelPath,
+    /// Its contents.
+    pub bytes: Arc<[u8]>,
+    /// 0755 rather than 0644.
+    pub executable: bool,
+}
+
+/// The environment's own: `pyvenv.cfg`, interpreter links, activators. No distribution may touch these.
+#[derive(Debug, Clone, Default)]
+pub struct EnvFiles {
+    /// Its regular files.
+    pub files: Vec<GivenFile>,
+    /// Its symbolic links.
+    pub links: Vec<PlanLink>,
+}
 
 /// Every path of an environment: what `write` puts on disk and `pack` into an archive.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +70,29 @@ pub struct Plan {
     pub files: Vec<PlanFile>,
     /// Every symbolic link, sorted by path.
     pub links: Vec<PlanLink>,
+    /// Files that a distribution brings and another wrote: its RECORD lists them too, with the digest of
+    /// what is on disk. Sorted; each a position in `dists` and one in `files`.
+    pub shared: Vec<(usize, usize)>,
+}
+
+impl Plan {
+    /// For each distribution the files its RECORD lists: positions in `files`, in their order, its RECORD
+    /// among them.
+    pub fn listed(&self) -> Vec<Vec<usize>> {
+        let mut listed = vec![Vec::new(); self.dists.len()];
+        for (at, file) in self.files.iter().enumerate() {
+            if let Some(dist) = file.dist {
+                listed[dist].push(at);
+            }
+        }
+        for &(dist, at) in &self.shared {
+            listed[dist].push(at);
+        }
+        for files in &mut listed {
+            files.sort_unstable();
+        }
+        listed
+    }
 }
 
 /// A distribution of a plan.
@@ -56,21 +131,19 @@ pub enum Origin {
         /// Position in its `entries`.
         entry: usize,
     },
-    /// An entry whose first line (`#!python...`) is replaced by `head`; the line's bytes up to its end
-    /// are dropped, the rest follows as it is.
+    /// An entry that [`crate::script::rewrite_script`] changes if it begins with `#!python`. Never larger
+    /// than [`crate::wheel::STREAM_LIMIT`]: it can be held whole.
     Script {
         /// Position of the distribution whose wheel holds the bytes.
         dist: usize,
         /// Position in its `entries`.
         entry: usize,
-        /// What stands in place of the first line for a `#!python` script.
-        console: Arc<[u8]>,
-        /// What stands in its place for a `#!pythonw` script.
-        gui: Arc<[u8]>,
+        /// How it finds its interpreter.
+        style: Arc<LauncherStyle>,
     },
     /// Bytes made by `script` or `layout`.
     Bytes(Arc<[u8]>),
-    /// The RECORD of the distribution, made from what was written.
+    /// The RECORD of the distribution, made by [`render_record`] from what was written.
     Record {
         /// Position in [`Plan::dists`].
         dist: usize,
