@@ -1,1 +1,5 @@
 //! Entry points and activators as text. Pure.
+
+mod environment;
+
+pub use environment::{EnvFile, EnvLink, Environment, Place, environment};
