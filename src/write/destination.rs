@@ -8,8 +8,8 @@
 //! *Inside* (the destination is a mount point, or its parent cannot be written): the tree is made in
 //! `.venvoy-XXXXXXXX` inside the destination. Then, in this order, so that a run killed at any point leaves
 //! something that the next run knows as an environment and does not take for current: the old manifest
-//! goes; every new top-level entry but `pyvenv.cfg` and the manifest is exchanged with (or moved to) its
-//! place; old entries that are not in the new tree go; `pyvenv.cfg` comes; the manifest comes. Whatever
+//! goes; `pyvenv.cfg` comes; every other new top-level entry is exchanged with (or moved to) its place; old
+//! entries that are not in the new tree go; the manifest comes. Whatever
 //! went lies in the staging directory, which is removed last.
 
 use std::{
@@ -271,32 +271,30 @@ impl Destination {
         };
         let place = |name: &OsStr| {
             let (from, to) = (new.join(name), self.path.join(name));
-            match rustix::fs::renameat_with(CWD, &from, CWD, &to, RenameFlags::EXCHANGE) {
-                Ok(()) => Ok(()),
-                Err(_) => {
-                    away(name)?;
-                    fs::rename(&from, &to).map_err(|e| failed("put in its place", &to, e))
-                }
+            if rustix::fs::renameat_with(CWD, &from, CWD, &to, RenameFlags::EXCHANGE).is_ok() {
+                return Ok(());
             }
+            // Nothing there, or no such exchange here: a file still replaces a file at once.
+            let renamed = fs::rename(&from, &to).or_else(|_| {
+                fs::rename(&to, went.path().join(name))?;
+                fs::rename(&from, &to)
+            });
+            renamed.map_err(|e| failed("put in its place", &to, e))
         };
-        let last = [OsStr::new("pyvenv.cfg"), OsStr::new(MANIFEST)];
 
         away(OsStr::new(MANIFEST))?;
-        let names = names_in(new)?;
-        for name in names.iter().filter(|name| !last.contains(&name.as_os_str())) {
+        let mut names = names_in(new)?;
+        // pyvenv.cfg first, the manifest last.
+        names.sort_by_key(|name| (name == MANIFEST, name != "pyvenv.cfg"));
+        for name in names.iter().filter(|name| *name != MANIFEST) {
             place(name)?;
         }
         for name in names_in(&self.path)? {
-            let ours = names.contains(&name) || name == "lost+found" || is_staging(&name, OsStr::new(""));
-            if !ours && !last.contains(&name.as_os_str()) {
+            if !names.contains(&name) && name != "lost+found" && !is_staging(&name, OsStr::new("")) {
                 away(&name)?;
             }
         }
-        for name in last {
-            if names.iter().any(|new| new == name) {
-                place(name)?;
-            }
-        }
+        place(OsStr::new(MANIFEST))?;
         let went = went.keep();
         let left = [staging.keep(), went].iter().find_map(|old| removed(old));
         if let Ok(top) = File::open(&self.path) {

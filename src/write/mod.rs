@@ -124,29 +124,33 @@ pub struct Report {
 /// [`Kind::Destination`] where the destination is something else or cannot be written: what stood there is
 /// untouched then. [`Kind::Integrity`] for wheels that are not what they claim to be.
 pub fn write(plan: &Plan, dest: &Path, options: &WriteOptions<'_>) -> Result<Report> {
-    let mut inside = false;
-    loop {
-        let destination = destination::open(dest, options, inside)?;
-        if !options.force && is_current(destination.path(), &options.key) {
-            return Ok(Report { current: true, ..Report::default() });
-        }
-        destination.check_replaceable()?;
-        destination.sweep();
-        let staging = destination.stage()?;
-        let mut report = in_pool(options.threads, || tree::fill(plan, staging.path(), options))??;
-        options.check_interrupted()?;
-        report.in_place = destination.is_inside();
-        match destination.publish(staging)? {
-            destination::Published::Done(left) => {
-                if let Some(warning) = left {
-                    report.warnings.push(warning);
-                }
-                return Ok(report);
-            }
-            // Kernels before 5.8 do not tell that a directory is a mount point; the rename does.
-            destination::Published::Busy => inside = true,
-        }
+    match write_once(plan, dest, options, false)? {
+        Some(report) => Ok(report),
+        // Kernels before 5.8 do not tell that a directory is a mount point; the rename does.
+        None => write_once(plan, dest, options, true)?
+            .ok_or_else(|| Error::new(Kind::Destination, format!("{} is busy", dest.display()))),
     }
+}
+
+/// One try; `None` if the destination turned out to be a mount point that must be written `inside`.
+fn write_once(plan: &Plan, dest: &Path, options: &WriteOptions<'_>, inside: bool) -> Result<Option<Report>> {
+    let destination = destination::open(dest, options, inside)?;
+    destination.sweep();
+    if !options.force && is_current(destination.path(), &options.key) {
+        return Ok(Some(Report { current: true, ..Report::default() }));
+    }
+    destination.check_replaceable()?;
+    let staging = destination.stage()?;
+    let mut report = in_pool(options.threads, || tree::fill(plan, staging.path(), options))??;
+    options.check_interrupted()?;
+    report.in_place = destination.is_inside();
+    Ok(match destination.publish(staging)? {
+        destination::Published::Done(left) => {
+            report.warnings.0.extend(left);
+            Some(report)
+        }
+        destination::Published::Busy => None,
+    })
 }
 
 /// Runs `work` where rayon uses the wanted number of threads.
