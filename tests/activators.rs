@@ -170,8 +170,9 @@ fn run(shell: &Shell, env: &Path, cwd: &Path) -> BTreeMap<String, String> {
         .collect();
     assert!(
         output.status.success() && got.contains_key("env"),
-        "{} {env:?}: {}\n{text}\n{}",
+        "{} {}: {}\n{text}\n{}",
         shell.program,
+        env.display(),
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
@@ -400,6 +401,25 @@ fn nushell_uses_the_activator_as_an_overlay() {
             assert_eq!(lines[4..], [format!("{path}/bin/python").as_str(), "unset"]);
         }
     }
+}
+
+#[test]
+fn powershell_cannot_be_left_through_any_of_its_quotes() {
+    let place = Place::At(PathBuf::from("/a'b\u{2019}$(x)`n"));
+    let environment = environment(&target(), &place, Some("it's \u{201b}$env:X")).expect("environment");
+    let file = environment.files.iter().find(|file| file.path.as_str() == "bin/Activate.ps1").expect("file");
+    let text = String::from_utf8_lossy(&file.bytes);
+    assert!(text.contains("$_venvoyEnv = '/a''b\u{2019}\u{2019}$(x)`n'\n"), "{text}");
+    assert!(text.contains("$_venvoyName = 'it''s \u{201b}\u{201b}$env:X'\n"), "{text}");
+}
+
+#[test]
+fn a_place_or_an_interpreter_that_cannot_be_written_down_is_refused() {
+    let relative = environment(&target(), &Place::At(PathBuf::from("env")), None).expect_err("relative");
+    assert!(relative.report().contains("env: not an absolute path\n  help: "), "{}", relative.report());
+    let broken = Target { home: PathBuf::from("/usr\nhome = /evil"), ..target() };
+    let broken = environment(&broken, &Place::Relative, None).expect_err("line break");
+    assert!(broken.report().contains("has a line break\n  help: "), "{}", broken.report());
 }
 
 #[test]

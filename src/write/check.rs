@@ -38,7 +38,8 @@ pub fn is_current(dest: &Path, key: &PlanKey) -> bool {
         let is_dir = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
         is_dir.then_some(stat.st_mtime == manifest.mtime && stat.st_mtime_nsec == 0)
     };
-    let Some(same) = manifest.dirs.iter().map(stat).collect::<Option<Vec<bool>>>() else { return false };
+    let same = manifest.dirs.par_iter().with_min_len(256).map(stat).collect::<Option<Vec<bool>>>();
+    let Some(same) = same else { return false };
     let changed: Vec<&Dir<'_>> =
         manifest.dirs.iter().zip(same).filter(|(_, same)| !same).map(|(dir, _)| dir).collect();
     if changed.is_empty() {

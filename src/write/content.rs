@@ -1,6 +1,14 @@
-//! Stand-in for the wheel room's reading, until it is merged.
+//! The bytes of wheel entries as they are written, and the RECORD made from them.
+//!
+//! Reading entries belongs to the `wheel` room: once it inflates into a caller's scratch, this is a thin layer.
 
-use std::{borrow::Cow, io::Write, os::unix::fs::FileExt as _};
+use std::{
+    borrow::Cow,
+    io::{self, BufReader, Read, Write},
+    os::unix::fs::FileExt as _,
+};
+
+use sha2::Digest as _;
 
 use crate::{
     error::{Error, Kind, Result},
@@ -9,7 +17,10 @@ use crate::{
     wheel::{Method, Wheel, WheelEntry},
 };
 
-/// Per-thread buffers.
+/// Bytes read and written at a time when an entry is streamed.
+const PIECE: usize = 128 << 10;
+
+/// A thread's buffers, which grow to its largest entry and are used again.
 pub(super) struct Scratch {
     compressed: Vec<u8>,
     inflated: Vec<u8>,
@@ -22,88 +33,118 @@ impl Scratch {
     }
 }
 
-fn grown(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
-    if buffer.len() < len {
-        buffer.resize(len, 0);
+fn at_least(buffer: &mut Vec<u8>, size: u64) -> io::Result<&mut [u8]> {
+    let size = usize::try_from(size).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    if buffer.len() < size {
+        buffer.resize(size, 0);
     }
-    &mut buffer[..len]
+    Ok(&mut buffer[..size])
 }
 
+fn unreadable(wheel: &Wheel, error: io::Error) -> Error {
+    Error::io("cannot read", wheel.file.path(), error)
+}
+
+fn damaged(wheel: &Wheel, entry: &WheelEntry, why: &str) -> Error {
+    let file = wheel.file.path().file_name().unwrap_or_default().to_string_lossy();
+    Error::new(Kind::Integrity, format!("{file}: {}: {why}", entry.path))
+        .help("the wheel itself is damaged, although its digest is the lock's: report it to its publisher")
+}
+
+fn wrong_crc(wheel: &Wheel, entry: &WheelEntry, got: u32) -> Error {
+    damaged(wheel, entry, &format!("got CRC-32 {got:08x}, its directory says {:08x}", entry.crc32))
+}
+
+/// An entry's bytes, of the declared size and CRC-32, and their digest.
 pub(super) fn inflate<'s>(
     wheel: &Wheel,
     entry: &WheelEntry,
     scratch: &'s mut Scratch,
 ) -> Result<(&'s [u8], Written)> {
-    let bad = |what: &str| {
-        Error::new(Kind::Integrity, format!("{}: {}: {what}", wheel.file.path().display(), entry.path))
-    };
-    let size = usize::try_from(entry.size).map_err(|_| bad("too large"))?;
-    let compressed_size = usize::try_from(entry.compressed_size).map_err(|_| bad("too large"))?;
     let Scratch { compressed, inflated, inflater } = scratch;
+    let read = |buffer, size| {
+        let part: &mut [u8] = at_least(buffer, size)?;
+        wheel.handle.read_exact_at(part, entry.data_offset)?;
+        Ok(part)
+    };
     let bytes: &[u8] = match entry.method {
-        Method::Stored => {
-            let out = grown(inflated, size);
-            wheel
-                .handle
-                .read_exact_at(out, entry.data_offset)
-                .map_err(|e| Error::io("cannot read", wheel.file.path(), e))?;
-            out
-        }
+        Method::Stored => read(inflated, entry.size).map_err(|e| unreadable(wheel, e))?,
         Method::Deflated => {
-            let input = grown(compressed, compressed_size);
-            wheel
-                .handle
-                .read_exact_at(input, entry.data_offset)
-                .map_err(|e| Error::io("cannot read", wheel.file.path(), e))?;
-            let out = grown(inflated, size);
-            let n = inflater.deflate_decompress(input, out).map_err(|e| bad(&e.to_string()))?;
-            if n != size {
-                return Err(bad("size"));
+            let input = read(compressed, entry.compressed_size).map_err(|e| unreadable(wheel, e))?;
+            let out = at_least(inflated, entry.size).map_err(|e| unreadable(wheel, e))?;
+            let size = inflater
+                .deflate_decompress(input, out)
+                .map_err(|e| damaged(wheel, entry, "cannot be inflated to its size").because(e))?;
+            if size != out.len() {
+                let why = format!("got {size} bytes, its directory says {}", entry.size);
+                return Err(damaged(wheel, entry, &why));
             }
             out
         }
     };
-    if libdeflater::crc32(bytes) != entry.crc32 {
-        return Err(bad("crc"));
+    let crc = libdeflater::crc32(bytes);
+    if crc != entry.crc32 {
+        return Err(wrong_crc(wheel, entry, crc));
     }
     Ok((bytes, Written { sha256: Sha256::of(bytes), size: entry.size }))
 }
 
-pub(super) fn stream(wheel: &Wheel, entry: &WheelEntry, out: &mut dyn Write) -> Result<Written> {
-    use sha2::Digest as _;
-    use std::io::Read as _;
-    struct At<'a>(&'a Wheel, u64, u64);
-    impl std::io::Read for At<'_> {
-        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-            let n = buf.len().min(usize::try_from(self.2).unwrap_or(usize::MAX));
-            let n = self.0.handle.read_at(&mut buf[..n], self.1)?;
-            self.1 += n as u64;
-            self.2 -= n as u64;
-            Ok(n)
-        }
+/// An entry's compressed bytes in the wheel.
+struct Compressed<'w> {
+    wheel: &'w Wheel,
+    at: u64,
+    left: u64,
+}
+
+impl Read for Compressed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let got = self.wheel.handle.read_at(&mut buffer[..wanted], self.at)?;
+        self.at += got as u64;
+        self.left -= got as u64;
+        Ok(got)
     }
-    let input =
-        std::io::BufReader::with_capacity(128 << 10, At(wheel, entry.data_offset, entry.compressed_size));
-    let mut input: Box<dyn std::io::Read> = match entry.method {
-        Method::Stored => Box::new(input),
-        Method::Deflated => Box::new(flate2::bufread::DeflateDecoder::new(input)),
+}
+
+/// Writes an entry piece by piece: no more than its declared size ever reaches `out`.
+pub(super) fn stream(
+    wheel: &Wheel,
+    entry: &WheelEntry,
+    out: &mut dyn Write,
+    unwritable: impl Fn(io::Error) -> Error,
+) -> Result<Written> {
+    let compressed = Compressed { wheel, at: entry.data_offset, left: entry.compressed_size };
+    let compressed = BufReader::with_capacity(PIECE, compressed);
+    let mut input: Box<dyn Read> = match entry.method {
+        Method::Stored => Box::new(compressed),
+        Method::Deflated => Box::new(flate2::bufread::DeflateDecoder::new(compressed)),
     };
-    let mut digest = sha2::Sha256::new();
-    let mut buffer = vec![0; 128 << 10];
-    let mut size = 0;
+    let (mut digest, mut crc) = (sha2::Sha256::new(), libdeflater::Crc::new());
+    let mut buffer = vec![0; PIECE];
+    let mut size = 0_u64;
     loop {
-        let n = input.read(&mut buffer).map_err(|e| Error::io("cannot read", wheel.file.path(), e))?;
-        if n == 0 {
+        let got =
+            input.read(&mut buffer).map_err(|e| damaged(wheel, entry, "cannot be inflated").because(e))?;
+        size += got as u64;
+        if size > entry.size || (got == 0 && size < entry.size) {
+            let what = if got == 0 { "fewer" } else { "more" };
+            let why = format!("got {what} bytes than the {} its directory says", entry.size);
+            return Err(damaged(wheel, entry, &why));
+        }
+        if got == 0 {
             break;
         }
-        digest.update(&buffer[..n]);
-        size += n as u64;
-        out.write_all(&buffer[..n])
-            .map_err(|e| Error::io("cannot write", entry.path.as_path(), e).with_kind(Kind::Destination))?;
+        digest.update(&buffer[..got]);
+        crc.update(&buffer[..got]);
+        out.write_all(&buffer[..got]).map_err(&unwritable)?;
+    }
+    if crc.sum() != entry.crc32 {
+        return Err(wrong_crc(wheel, entry, crc.sum()));
     }
     Ok(Written { sha256: Sha256(digest.finalize().into()), size })
 }
 
+/// A script with its `#!python` line replaced (binary distribution format, "Recommended archiver features").
 pub(super) fn rewrite_script<'a>(bytes: &'a [u8], console: &[u8], gui: &[u8]) -> Cow<'a, [u8]> {
     if !bytes.starts_with(b"#!python") {
         return Cow::Borrowed(bytes);
@@ -113,29 +154,25 @@ pub(super) fn rewrite_script<'a>(bytes: &'a [u8], console: &[u8], gui: &[u8]) ->
     Cow::Owned([head, &bytes[rest..]].concat())
 }
 
-pub(super) fn render_record(plan: &Plan, dist: usize, written: &[Option<Written>]) -> Vec<u8> {
-    use std::fmt::Write as _;
-    let mut out = String::new();
+/// The RECORD of a distribution whose files are at `positions` of the plan.
+pub(super) fn render_record(
+    plan: &Plan,
+    dist: usize,
+    positions: &[usize],
+    written: &[Option<Written>],
+) -> Vec<u8> {
     let site = plan.dists[dist].dist_info.parent();
-    for (file, written) in plan.files.iter().zip(written) {
-        if file.dist != Some(dist) {
-            continue;
-        }
-        let path = match &site {
-            Some(site) => file.path.strip_prefix(site).map_or_else(
-                || format!("{}{}", "../".repeat(site.components().count()), file.path),
-                |p| p.to_string(),
-            ),
-            None => file.path.to_string(),
-        };
-        match written {
-            Some(w) => {
-                let _ = writeln!(out, "{path},sha256={},{}", w.sha256.to_record(), w.size);
-            }
-            None => {
-                let _ = writeln!(out, "{path},,");
-            }
-        }
+    let site = site.as_ref().map_or(String::new(), |site| format!("{site}/"));
+    let up = "../".repeat(site.matches('/').count());
+    let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new());
+    for &position in positions {
+        let path = plan.files[position].path.as_str();
+        let path = path.strip_prefix(&site).map_or_else(|| format!("{up}{path}"), str::to_owned);
+        let (digest, size) = written[position].map_or((String::new(), String::new()), |written| {
+            (format!("sha256={}", written.sha256.to_record()), written.size.to_string())
+        });
+        // Writing to memory cannot fail.
+        let _ = out.write_record([path, digest, size]);
     }
-    out.into_bytes()
+    out.into_inner().unwrap_or_default()
 }

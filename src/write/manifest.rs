@@ -16,7 +16,7 @@
 //! Directories are sorted and so are the names in each. Backslash, LF, CR and TAB in names are written
 //! `\\`, `\n`, `\r`, `\t`. Nothing in it depends on where or when the environment was made.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::HashMap, fmt};
 
 use crate::{
     layout::{Plan, Written},
@@ -41,24 +41,26 @@ impl fmt::Display for PlanKey {
 /// The manifest of `plan` once its files (in the plan's order) came out as `written`.
 pub fn render(plan: &Plan, written: &[Written], key: &PlanKey, mtime: i64) -> Vec<u8> {
     use std::fmt::Write as _;
-    let mut dirs: BTreeMap<&str, Vec<Item<'_>>> = BTreeMap::new();
-    dirs.insert(".", Vec::new());
-    for dir in &plan.dirs {
-        dirs.insert(dir.as_str(), Vec::new());
-    }
+    let mut dirs: Vec<(&str, Vec<Item<'_>>)> = std::iter::once(".")
+        .chain(plan.dirs.iter().map(crate::vocab::RelPath::as_str))
+        .map(|dir| (dir, Vec::new()))
+        .collect();
+    dirs.sort_unstable_by_key(|(dir, _)| *dir);
+    let positions: HashMap<&str, usize> = dirs.iter().enumerate().map(|(i, (dir, _))| (*dir, i)).collect();
+    let mut add = |path, content| {
+        let (dir, name) = split(path);
+        // A plan names every directory of its files.
+        if let Some(&position) = positions.get(dir) {
+            dirs[position].1.push(Item { name: Cow::Borrowed(name), content });
+        }
+    };
     for (file, written) in plan.files.iter().zip(written) {
-        let (dir, name) = split(file.path.as_str());
-        let content = Content::File {
-            size: written.size,
-            digest: Cow::Owned(written.sha256.to_record()),
-            executable: file.executable,
-        };
-        dirs.entry(dir).or_default().push(Item { name: Cow::Borrowed(name), content });
+        let digest = Cow::Owned(written.sha256.to_record());
+        let content = Content::File { size: written.size, digest, executable: file.executable };
+        add(file.path.as_str(), content);
     }
     for link in &plan.links {
-        let (dir, name) = split(link.path.as_str());
-        let content = Content::Link(Cow::Borrowed(&link.target));
-        dirs.entry(dir).or_default().push(Item { name: Cow::Borrowed(name), content });
+        add(link.path.as_str(), Content::Link(Cow::Borrowed(&link.target)));
     }
     let mut out = String::with_capacity(plan.files.len() * 96 + plan.dirs.len() * 64);
     let _ = write!(out, "{HEAD}key {key}\nmtime {mtime}\n");

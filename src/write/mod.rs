@@ -16,6 +16,8 @@ mod store;
 mod tree;
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::{
@@ -141,7 +143,8 @@ fn write_once(plan: &Plan, dest: &Path, options: &WriteOptions<'_>, inside: bool
     }
     destination.check_replaceable()?;
     let staging = destination.stage()?;
-    let mut report = in_pool(options.threads, || tree::fill(plan, staging.path(), options))??;
+    let mut report =
+        in_pool(options.threads, || tree::fill(plan, staging.path(), destination.path(), options))??;
     options.check_interrupted()?;
     report.in_place = destination.is_inside();
     Ok(match destination.publish(staging)? {

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     layout::{Origin, PlanFile, PlanLink, PlannedDist, Written},
     vocab::{RelPath, Sha256},
-    wheel::Wheel,
+    wheel::{Wheel, WheelEntry},
 };
 
 const MTIME: i64 = 315_532_800;
@@ -60,12 +60,13 @@ impl Place {
         zip.start_file("demo-1.0.dist-info/RECORD", options).expect("entry");
         zip.write_all(record.as_bytes()).expect("bytes");
         zip.finish().expect("zip");
-        Arc::new(super::standin::open(&file))
+        Arc::new(testing::open(&file))
     }
 
     /// A plan of every kind of content, with a wheel of the usual files.
     fn plan(&self) -> Plan {
-        let big = (0..700_000_u32).flat_map(|i| (i / 7).to_le_bytes()).collect::<Vec<u8>>();
+        // Above what one of eight threads may hold: it is streamed.
+        let big = (0..1_400_000_u32).flat_map(|i| (i / 7).to_le_bytes()).collect::<Vec<u8>>();
         plan_of(&self.wheel(&[
             ("demo/__init__.py", b""),
             ("demo/code.py", b"print('hello')\n"),
@@ -126,7 +127,7 @@ fn plan_of(wheel: &Arc<Wheel>) -> Plan {
                 path: path(&format!("{SITE}/{name}")),
                 dist: Some(0),
                 origin: Origin::Entry { dist: 0, entry },
-                executable: name.ends_with(".sh"),
+                executable: name == "demo/tool.sh",
             }
         });
     }
@@ -159,7 +160,7 @@ fn every_kind_of_content_arrives_with_its_mode_and_time() {
     let env = place.at("env");
     assert_eq!((report.files, report.from_store, report.current, report.in_place), (7, 0, false, false));
     assert_eq!(fs::read(env.join(SITE).join("demo/code.py")).expect("file"), b"print('hello')\n");
-    assert_eq!(fs::metadata(env.join(SITE).join("demo/data/big.bin")).expect("file").len(), 2_800_000);
+    assert_eq!(fs::metadata(env.join(SITE).join("demo/data/big.bin")).expect("file").len(), 5_600_000);
     assert_eq!(fs::read_to_string(env.join("bin/run")).expect("file"), "#!/bin/new\nprint('run')\n");
     assert_eq!(fs::read_link(env.join("lib64")).expect("link"), Path::new("lib"));
     let record = fs::read_to_string(env.join(SITE).join("demo-1.0.dist-info/RECORD")).expect("file");
@@ -473,6 +474,33 @@ fn a_file_that_differs_from_record_warns_and_strictly_is_an_error_that_changes_n
     assert!(error.report().contains("demo/wrong.py: got sha256="), "{}", error.report());
     assert!(is_current(&place.at("env"), &key("plan")));
     assert_eq!(place.others(&["env", "first", "second", "store"]), Vec::<String>::new());
+}
+
+type Damage = fn(&mut WheelEntry);
+
+#[test]
+fn a_damaged_entry_is_refused_by_name_whether_held_or_streamed() {
+    let place = Place::new();
+    let big = vec![7_u8; 5_000_000];
+    let sound = place.wheel(&[("demo/small.py", b"small small small small"), ("demo/big.bin", &big)]);
+    let damages: [(Damage, &str); 3] = [
+        (|entry| entry.crc32 ^= 1, "got CRC-32"),
+        (|entry| entry.size -= 1, "its size"),
+        (|entry| entry.size += 1, "bytes"),
+    ];
+    for position in 0..2 {
+        for (damage, why) in damages {
+            let mut wheel = Wheel::clone(&sound);
+            damage(&mut wheel.entries[position]);
+            let eight = WriteOptions { threads: NonZeroUsize::new(8), ..options() };
+            let error = write(&plan_of(&Arc::new(wheel)), &place.at("env"), &eight).expect_err("damaged");
+            let (name, report) = (sound.entries[position].path.as_str(), error.report());
+            assert_eq!(error.kind(), Kind::Integrity);
+            assert!(report.contains(&format!("demo-1.0-py3-none-any.whl: {name}: ")), "{report}");
+            assert!(report.contains(why) || report.contains("bytes than the"), "{report}");
+        }
+    }
+    assert_eq!(place.others(&[]), Vec::<String>::new());
 }
 
 #[test]

@@ -1,29 +1,29 @@
 # Dot-source this file: `. bin/Activate.ps1`. `deactivate` undoes it.
 
 function global:deactivate ([switch]$NonDestructive) {
-    if (Test-Path Variable:Global:_OLD_VIRTUAL_PATH) {
+    if (Test-Path Variable:_OLD_VIRTUAL_PATH) {
         $Env:PATH = $Global:_OLD_VIRTUAL_PATH
         Remove-Variable -Name _OLD_VIRTUAL_PATH -Scope Global
     }
-    if (Test-Path Variable:Global:_OLD_VIRTUAL_PYTHONHOME) {
+    if (Test-Path Variable:_OLD_VIRTUAL_PYTHONHOME) {
         $Env:PYTHONHOME = $Global:_OLD_VIRTUAL_PYTHONHOME
         Remove-Variable -Name _OLD_VIRTUAL_PYTHONHOME -Scope Global
     }
-    if (Test-Path Function:Global:_venvoy_old_prompt) {
-        Set-Item -LiteralPath Function:Global:prompt -Value (Get-Item -LiteralPath Function:Global:_venvoy_old_prompt).ScriptBlock
-        Remove-Item -LiteralPath Function:Global:_venvoy_old_prompt
+    if (Test-Path Function:_venvoy_old_prompt) {
+        Copy-Item -Path Function:_venvoy_old_prompt -Destination Function:prompt
+        Remove-Item -Path Function:_venvoy_old_prompt
     }
     Remove-Item -LiteralPath Env:VIRTUAL_ENV -ErrorAction SilentlyContinue
     Remove-Item -LiteralPath Env:VIRTUAL_ENV_PROMPT -ErrorAction SilentlyContinue
     if (-not $NonDestructive) {
-        Remove-Item -LiteralPath Function:Global:deactivate
+        Remove-Item -Path Function:deactivate
     }
 }
 
 @LOCATE@
 
 if (-not (Test-Path -LiteralPath ([System.IO.Path]::Combine($_venvoyEnv, 'pyvenv.cfg')) -PathType Leaf)) {
-    Remove-Item -LiteralPath Function:Global:deactivate
+    Remove-Item -Path Function:deactivate
     throw "no environment at '$_venvoyEnv': pyvenv.cfg is missing there"
 }
 
@@ -43,11 +43,9 @@ if (-not $_venvoyName) {
 }
 $Env:VIRTUAL_ENV_PROMPT = $_venvoyName
 if (-not $Env:VIRTUAL_ENV_DISABLE_PROMPT) {
-    if (Test-Path Function:Global:prompt) {
-        Set-Item -LiteralPath Function:Global:_venvoy_old_prompt -Value (Get-Item -LiteralPath Function:Global:prompt).ScriptBlock
-    } else {
-        function global:_venvoy_old_prompt { '> ' }
-    }
+    # Made global first, so that the copy below lands there.
+    function global:_venvoy_old_prompt { '' }
+    Copy-Item -Path Function:prompt -Destination Function:_venvoy_old_prompt
     function global:prompt {
         Write-Host -NoNewline ('(' + $Env:VIRTUAL_ENV_PROMPT + ') ')
         _venvoy_old_prompt
