@@ -16,8 +16,6 @@ mod store;
 mod tree;
 
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod tests;
 
 use std::{
@@ -60,8 +58,8 @@ pub struct WriteOptions<'a> {
     pub link: LinkMode,
     /// The modification time of everything written, in seconds since 1970 (UTC).
     pub mtime: i64,
-    /// Whether a file that its wheel's RECORD lacks, or gives another digest, is an error rather than a
-    /// warning.
+    /// Whether a file to which its wheel's RECORD gives another digest is an error rather than a warning
+    /// (one that RECORD lacks is [`crate::wheel::Wheel::open`]'s to refuse).
     pub strict: bool,
     /// Worker threads; `None` for as many as there are cores.
     pub threads: Option<NonZeroUsize>,

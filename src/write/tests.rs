@@ -1,8 +1,6 @@
 use std::{
     collections::BTreeSet,
-    fmt::Write as _,
     fs,
-    io::Write as _,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
@@ -15,9 +13,10 @@ use super::{
     *,
 };
 use crate::{
+    cache::VerifiedFile,
     layout::{Origin, PlanFile, PlanLink, PlannedDist, Written},
     vocab::{RelPath, Sha256},
-    wheel::{Wheel, WheelEntry},
+    wheel::{Strictness, Wheel, testing::WheelBuilder},
 };
 
 const MTIME: i64 = 315_532_800;
@@ -45,35 +44,24 @@ impl Place {
         self.dir.path().canonicalize().expect("path").join(name)
     }
 
-    /// A wheel `demo` with these files; a RECORD that lies about `wrong.py`.
-    fn wheel(&self, files: &[(&str, &[u8])]) -> Arc<Wheel> {
-        let file = self.at("demo-1.0-py3-none-any.whl");
-        let mut zip = zip::ZipWriter::new(fs::File::create(&file).expect("file"));
-        let options = zip::write::SimpleFileOptions::default();
-        let mut record = String::new();
-        for (name, bytes) in files {
-            zip.start_file(*name, options).expect("entry");
-            zip.write_all(bytes).expect("bytes");
-            let digest = if name.ends_with("wrong.py") { Sha256::of(b"other") } else { Sha256::of(bytes) };
-            let _ = writeln!(record, "{name},sha256={},{}", digest.to_record(), bytes.len());
-        }
-        zip.start_file("demo-1.0.dist-info/RECORD", options).expect("entry");
-        zip.write_all(record.as_bytes()).expect("bytes");
-        zip.finish().expect("zip");
-        Arc::new(testing::open(&file))
+    fn wheel(&self, builder: &WheelBuilder) -> Wheel {
+        let (bytes, path) = (builder.build(), builder.write_to(self.dir.path()));
+        let file = VerifiedFile::vouch(path, Sha256::of(&bytes), bytes.len() as u64);
+        let name = builder.file_name().parse().expect("name");
+        Wheel::open(file, name, Strictness::Refuse).map_err(|e| e.report()).expect("wheel").0
     }
 
     /// A plan of every kind of content, with a wheel of the usual files.
     fn plan(&self) -> Plan {
         // Above what one of eight threads may hold: it is streamed.
         let big = (0..1_400_000_u32).flat_map(|i| (i / 7).to_le_bytes()).collect::<Vec<u8>>();
-        plan_of(&self.wheel(&[
-            ("demo/__init__.py", b""),
-            ("demo/code.py", b"print('hello')\n"),
-            ("demo/data/big.bin", &big),
-            ("demo/tool.sh", b"#!/bin/sh\n"),
-            ("demo-1.0.data/scripts/run", b"#!python -s\nprint('run')\n"),
-        ]))
+        let wheel = demo()
+            .file("demo/__init__.py", "")
+            .file("demo/code.py", "print('hello')\n")
+            .file("demo/data/big.bin", big)
+            .file("demo/tool.sh", "#!/bin/sh\n")
+            .data("scripts/run", "#!python -s\nprint('run')\n");
+        plan_of(self.wheel(&wheel))
     }
 
     fn write(&self, plan: &Plan, name: &str, options: &WriteOptions<'_>) -> Report {
@@ -92,7 +80,12 @@ impl Place {
     }
 }
 
-fn plan_of(wheel: &Arc<Wheel>) -> Plan {
+fn demo() -> WheelBuilder {
+    WheelBuilder::new("demo", "1.0")
+}
+
+fn plan_of(wheel: Wheel) -> Plan {
+    let wheel = Arc::new(wheel);
     let bytes = |text: &str| Origin::Bytes(Arc::from(text.as_bytes()));
     let mut files = vec![
         PlanFile {
@@ -140,8 +133,8 @@ fn plan_of(wheel: &Arc<Wheel>) -> Plan {
         dists: vec![PlannedDist {
             name: wheel.name.name.clone(),
             version: wheel.name.version.clone(),
-            wheel: Arc::clone(wheel),
             dist_info: path(&format!("{SITE}/demo-1.0.dist-info")),
+            wheel,
         }],
         dirs: dirs.into_iter().collect(),
         files,
@@ -158,7 +151,7 @@ fn every_kind_of_content_arrives_with_its_mode_and_time() {
     let place = Place::new();
     let report = place.write(&place.plan(), "env", &options());
     let env = place.at("env");
-    assert_eq!((report.files, report.from_store, report.current, report.in_place), (7, 0, false, false));
+    assert_eq!((report.files, report.from_store, report.current, report.in_place), (9, 0, false, false));
     assert_eq!(fs::read(env.join(SITE).join("demo/code.py")).expect("file"), b"print('hello')\n");
     assert_eq!(fs::metadata(env.join(SITE).join("demo/data/big.bin")).expect("file").len(), 5_600_000);
     assert_eq!(fs::read_to_string(env.join("bin/run")).expect("file"), "#!/bin/new\nprint('run')\n");
@@ -201,11 +194,11 @@ fn the_tree_is_the_same_whatever_way_it_was_made() {
     let expected = digest("unpacked");
 
     assert_eq!(place.write(&plan, "fills-the-store", &with_store).from_store, 0);
-    assert_eq!(place.write(&plan, "from-the-store", &with_store).from_store, 4);
+    assert_eq!(place.write(&plan, "from-the-store", &with_store).from_store, 6);
     let linked = fs::metadata(place.at("from-the-store").join(SITE).join("demo/code.py")).expect("file");
     assert!(linked.nlink() >= 3 || linked.nlink() == 1, "linked, or cloned: {}", linked.nlink());
     let copied = place.write(&plan, "copied", &WriteOptions { link: LinkMode::Copy, ..with_store });
-    assert_eq!(copied.from_store, 4);
+    assert_eq!(copied.from_store, 6);
     assert_eq!(fs::metadata(place.at("copied").join(SITE).join("demo/code.py")).expect("file").nlink(), 1);
     let one = WriteOptions { threads: NonZeroUsize::new(1), ..options() };
     place.write(&plan, "one-thread", &one);
@@ -414,10 +407,10 @@ fn a_file_edited_through_a_hard_link_never_reaches_another_environment() {
     fs::write(&edited, "print('HELLO')\n").expect("same size, other bytes");
     fs::set_permissions(place.at("first").join(SITE).join("demo/tool.sh"), fs::Permissions::from_mode(0o700))
         .expect("mode");
-    assert_eq!(place.write(&plan, "second", &options).from_store, 2);
+    assert_eq!(place.write(&plan, "second", &options).from_store, 4);
     assert!(verify(&place.at("second")).expect("verified").is_clean());
     assert_eq!(fs::read_to_string(edited).expect("file"), "print('HELLO')\n");
-    assert_eq!(place.write(&plan, "third", &options).from_store, 4, "the store has sound files again");
+    assert_eq!(place.write(&plan, "third", &options).from_store, 6, "the store has sound files again");
     assert!(verify(&place.at("third")).expect("verified").is_clean());
 }
 
@@ -455,50 +448,46 @@ fn a_store_that_cannot_be_made_is_done_without_unless_it_was_asked_for() {
 fn a_file_that_differs_from_record_warns_and_strictly_is_an_error_that_changes_nothing() {
     let place = Place::new();
     place.write(&place.plan(), "env", &options());
-    let plan = plan_of(&place.wheel(&[("demo/wrong.py", b"bytes")]));
+    let mut wheel = place.wheel(&demo().file("demo/wrong.py", "bytes"));
+    let wrong = wheel.entries.iter().position(|entry| entry.path.as_str() == "demo/wrong.py").expect("entry");
+    wheel.entries[wrong].sha256 = Some(Sha256::of(b"other"));
+    let plan = plan_of(wheel);
     let store = place.at("store");
     let lenient = WriteOptions { store: Some(&store), ..options() };
     for name in ["first", "second"] {
         let report = place.write(&plan, name, &lenient);
-        assert_eq!(report.from_store, 0, "what RECORD does not vouch for is not stored");
+        let stored = fs::metadata(place.at(name).join(SITE).join("demo/wrong.py")).expect("file").nlink();
+        assert_eq!(stored, 1, "what RECORD does not vouch for is not stored");
         let warning = format!(
-            "demo-1.0-py3-none-any.whl: demo/wrong.py: got sha256={}, RECORD says sha256={}",
-            Sha256::of(b"bytes").to_record(),
-            Sha256::of(b"other").to_record()
+            "demo-1.0-py3-none-any.whl: demo/wrong.py: got sha256:{}, expected sha256:{} as its RECORD says",
+            Sha256::of(b"bytes"),
+            Sha256::of(b"other")
         );
         assert_eq!(report.warnings.0, [warning]);
     }
     let strict = WriteOptions { strict: true, key: key("strict"), ..options() };
     let error = write(&plan, &place.at("env"), &strict).expect_err("strict");
     assert_eq!(error.kind(), Kind::Integrity);
-    assert!(error.report().contains("demo/wrong.py: got sha256="), "{}", error.report());
+    assert!(error.report().contains("demo/wrong.py: got sha256:"), "{}", error.report());
     assert!(is_current(&place.at("env"), &key("plan")));
     assert_eq!(place.others(&["env", "first", "second", "store"]), Vec::<String>::new());
 }
-
-type Damage = fn(&mut WheelEntry);
 
 #[test]
 fn a_damaged_entry_is_refused_by_name_whether_held_or_streamed() {
     let place = Place::new();
     let big = vec![7_u8; 5_000_000];
-    let sound = place.wheel(&[("demo/small.py", b"small small small small"), ("demo/big.bin", &big)]);
-    let damages: [(Damage, &str); 3] = [
-        (|entry| entry.crc32 ^= 1, "got CRC-32"),
-        (|entry| entry.size -= 1, "its size"),
-        (|entry| entry.size += 1, "bytes"),
-    ];
-    for position in 0..2 {
-        for (damage, why) in damages {
-            let mut wheel = Wheel::clone(&sound);
-            damage(&mut wheel.entries[position]);
-            let eight = WriteOptions { threads: NonZeroUsize::new(8), ..options() };
-            let error = write(&plan_of(&Arc::new(wheel)), &place.at("env"), &eight).expect_err("damaged");
-            let (name, report) = (sound.entries[position].path.as_str(), error.report());
-            assert_eq!(error.kind(), Kind::Integrity);
-            assert!(report.contains(&format!("demo-1.0-py3-none-any.whl: {name}: ")), "{report}");
-            assert!(report.contains(why) || report.contains("bytes than the"), "{report}");
-        }
+    let sound = place.wheel(&demo().file("demo/small.py", "small").file("demo/big.bin", big));
+    let eight = WriteOptions { threads: NonZeroUsize::new(8), ..options() };
+    for name in ["demo/small.py", "demo/big.bin"] {
+        let mut wheel = Wheel::clone(&sound);
+        let entry = wheel.entries.iter_mut().find(|entry| entry.path.as_str() == name).expect("entry");
+        entry.crc32 ^= 1;
+        let error = write(&plan_of(wheel), &place.at("env"), &eight).expect_err("damaged");
+        let report = error.report();
+        assert_eq!(error.kind(), Kind::Integrity);
+        assert!(report.contains("cannot unpack wheel demo-1.0-py3-none-any.whl"), "{report}");
+        assert!(report.contains(name) && report.contains("CRC-32"), "{report}");
     }
     assert_eq!(place.others(&[]), Vec::<String>::new());
 }

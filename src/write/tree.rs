@@ -19,16 +19,14 @@ use rustix::{
 };
 
 use super::{
-    MANIFEST, Report, WriteOptions,
-    content::{self, Scratch},
-    manifest,
+    MANIFEST, Report, WriteOptions, content, manifest,
     store::{Fetched, Store, StoredWheel},
 };
 use crate::{
     error::{Error, Kind, Result},
     layout::{Origin, Plan, PlanFile, Written},
     vocab::{RelPath, Sha256},
-    wheel::WheelEntry,
+    wheel::{STREAM_LIMIT, Scratch, Wheel, WheelEntry},
 };
 
 /// Files at least this large are work items of their own, largest first, so that none becomes the tail;
@@ -94,7 +92,7 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
         store: store.as_ref(),
         wheels,
         chmod,
-        streamed: (BUFFERS / rayon::current_num_threads() as u64).max(1 << 20),
+        streamed: (BUFFERS / rayon::current_num_threads() as u64).clamp(1 << 20, STREAM_LIMIT),
         from_store: AtomicUsize::new(0),
         warnings: Mutex::default(),
     };
@@ -206,7 +204,7 @@ impl<'a> Fill<'a> {
         for (position, file) in self.plan.files.iter().enumerate() {
             match self.entry(file) {
                 _ if matches!(file.origin, Origin::Record { .. }) => {}
-                Some((_, entry)) if entry.size >= LARGE => large.push((entry.size, position)),
+                Some((_, _, entry)) if entry.size >= LARGE => large.push((entry.size, position)),
                 _ => small.push(position),
             }
         }
@@ -216,10 +214,10 @@ impl<'a> Fill<'a> {
         list
     }
 
-    fn entry(&self, file: &PlanFile) -> Option<(usize, &'a WheelEntry)> {
+    fn entry(&self, file: &PlanFile) -> Option<(usize, usize, &'a WheelEntry)> {
         match file.origin {
             Origin::Entry { dist, entry } | Origin::Script { dist, entry, .. } => {
-                Some((dist, &self.plan.dists[dist].wheel.entries[entry]))
+                Some((dist, entry, &self.plan.dists[dist].wheel.entries[entry]))
             }
             Origin::Bytes(_) | Origin::Record { .. } => None,
         }
@@ -231,7 +229,7 @@ impl<'a> Fill<'a> {
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
         let results = rayon::broadcast(|_| {
-            let mut scratch = Scratch::new();
+            let mut scratch = Scratch::default();
             let mut done = Vec::new();
             while let Some(run) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
                 for &position in run {
@@ -268,7 +266,7 @@ impl<'a> Fill<'a> {
 
     fn put(&self, file: &PlanFile, scratch: &mut Scratch) -> Result<Written> {
         let spot = self.spot(file.path.as_str(), file.executable);
-        let Some((dist, entry)) = self.entry(file) else {
+        let Some((dist, position, entry)) = self.entry(file) else {
             let Origin::Bytes(bytes) = &file.origin else {
                 return Err(Error::new(Kind::Io, format!("{}: a RECORD is written last", file.path)));
             };
@@ -276,38 +274,39 @@ impl<'a> Fill<'a> {
         };
         let wheel = &*self.plan.dists[dist].wheel;
         if let Origin::Script { console, gui, .. } = &file.origin {
-            let (bytes, checked) = content::inflate(wheel, entry, scratch)?;
-            self.compare(dist, entry, &checked)?;
-            return self.put_bytes(&spot, &content::rewrite_script(bytes, console, gui));
+            let content = wheel.inflate(position, scratch)?;
+            self.compare(wheel, position, content.sha256)?;
+            return self.put_bytes(&spot, &content::rewrite_script(content.bytes, console, gui));
         }
-        let store = match (self.store, self.wheels.get(dist), entry.sha256, &file.origin) {
-            (Some(store), Some(Some(stored)), Some(sha256), Origin::Entry { entry: position, .. }) => {
-                match store.fetch(stored, *position, entry.size, &spot)? {
+        let store = match (self.store, self.wheels.get(dist), entry.sha256) {
+            (Some(store), Some(Some(stored)), Some(sha256)) => {
+                match store.fetch(stored, position, entry.size, &spot)? {
                     Fetched::Yes => {
                         self.from_store.fetch_add(1, Ordering::Relaxed);
                         return Ok(Written { sha256, size: entry.size });
                     }
-                    Fetched::Missing => Some((store, stored, *position)),
+                    Fetched::Missing => Some((store, stored)),
                     Fetched::No => None,
                 }
             }
             _ => None,
         };
+        let unwritable = |e| self.failed("write", spot.path, e);
         let mut out = spot.create().map_err(|e| self.failed("create", spot.path, e))?;
-        let checked = if entry.size > self.streamed {
-            content::stream(wheel, entry, &mut out, |e| self.failed("write", spot.path, e))?
+        let sha256 = if entry.size.max(entry.compressed_size) > self.streamed {
+            wheel.stream(position, &mut |bytes| out.write_all(bytes).map_err(unwritable))?.sha256
         } else {
-            let (bytes, checked) = content::inflate(wheel, entry, scratch)?;
-            out.write_all(bytes).map_err(|e| self.failed("write", spot.path, e))?;
-            checked
+            let content = wheel.inflate(position, scratch)?;
+            out.write_all(content.bytes).map_err(unwritable)?;
+            content.sha256
         };
-        let matched = self.compare(dist, entry, &checked)?;
+        let matched = self.compare(wheel, position, sha256)?;
         spot.finish(&out, self.options.mtime)
             .map_err(|e| self.failed("set mode and time of", spot.path, e))?;
-        if let (Some((store, stored, position)), true) = (store, matched) {
+        if let (Some((store, stored)), true) = (store, matched) {
             store.add(stored, position, &spot)?;
         }
-        Ok(checked)
+        Ok(Written { sha256, size: entry.size })
     }
 
     fn put_bytes(&self, spot: &Spot<'_>, bytes: &[u8]) -> Result<Written> {
@@ -321,25 +320,16 @@ impl<'a> Fill<'a> {
         Ok(Written { sha256: Sha256::of(bytes), size: bytes.len() as u64 })
     }
 
-    /// Compares what was unpacked with the wheel's RECORD: `Ok(true)` if it is the digest given there.
-    fn compare(&self, dist: usize, entry: &WheelEntry, got: &Written) -> Result<bool> {
-        let wheel = self.plan.dists[dist].wheel.file.path().file_name().unwrap_or_default().to_string_lossy();
-        let message = match entry.sha256 {
-            Some(expected) if expected == got.sha256 => return Ok(true),
-            Some(expected) => {
-                let (got, expected) = (got.sha256.to_record(), expected.to_record());
-                format!("{wheel}: {}: got sha256={got}, RECORD says sha256={expected}", entry.path)
-            }
-            // The wheel room has warned of it when it read RECORD.
-            None if !self.options.strict => return Ok(false),
-            None => format!("{wheel}: {}: RECORD gives no sha256 for it", entry.path),
+    /// Whether what was unpacked has the digest that the wheel's RECORD gives; warns where it has another.
+    fn compare(&self, wheel: &Wheel, entry: usize, got: Sha256) -> Result<bool> {
+        let Some(contradiction) = wheel.contradiction(entry, got) else {
+            return Ok(wheel.entries[entry].sha256.is_some());
         };
         if self.options.strict {
-            return Err(Error::new(Kind::Integrity, message)
-                .help("the wheel as a whole is what the lock pins; without --strict this is a warning"));
+            return Err(contradiction);
         }
         if let Ok(mut warnings) = self.warnings.lock() {
-            warnings.push(message);
+            warnings.push(contradiction.to_string());
         }
         Ok(false)
     }
