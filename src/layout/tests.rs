@@ -6,38 +6,14 @@ use super::*;
 use crate::{
     cache::VerifiedFile,
     error::{Result, Warnings},
-    target::{Tags, Target},
-    vocab::MarkerEnv,
+    target::{Description, Target},
     wheel::{Strictness, testing::Member, testing::WheelBuilder, with_scratch},
 };
 
 fn target() -> Target {
-    let text = String::new;
-    Target {
-        executable: "/usr/bin/python3.11".into(),
-        home: "/usr/bin".into(),
-        markers: MarkerEnv {
-            implementation_name: text(),
-            implementation_version: text(),
-            os_name: text(),
-            platform_machine: text(),
-            platform_python_implementation: text(),
-            platform_release: text(),
-            platform_system: text(),
-            platform_version: text(),
-            python_full_version: text(),
-            python_version: text(),
-            sys_platform: text(),
-        },
-        tags: Tags(Vec::new()),
-        version: (3, 11, 4),
-        implementation: "cpython".into(),
-        free_threaded: false,
-        cache_tag: "cpython-311".into(),
-        site_packages: path("lib/python3.11/site-packages"),
-        include: path("include/site/python3.11"),
-        lib64: true,
-    }
+    let python_home = std::path::Path::new("/usr/bin");
+    let described = Description { python_version: "3.11.7", platform: "linux/amd64", python_home };
+    described.target().expect("a target")
 }
 
 fn path(text: &str) -> RelPath {

@@ -8,7 +8,6 @@ mod entry_points;
 mod read;
 mod record;
 #[cfg(test)]
-#[cfg(test)]
 #[path = "../../tests/support/wheel.rs"]
 pub(crate) mod testing;
 #[cfg(test)]

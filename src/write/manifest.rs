@@ -1,0 +1,186 @@
+//! The manifest: what an environment holds, and which plan it was made from.
+//!
+//! One text file, `venvoy.manifest`, at the top of the environment. Lines end in LF:
+//!
+//! ```text
+//! venvoy manifest 1
+//! key 64-hex-digits          the plan's name
+//! mtime 315532800            of every directory, file and link
+//! d .                        a directory; what follows lies in it
+//! f 123 RECORD-digest NAME   a file of mode 0644: size, SHA-256, name
+//! x 123 RECORD-digest NAME   the same with mode 0755
+//! l NAME<TAB>TARGET          a symbolic link
+//! d lib
+//! ```
+//!
+//! Directories are sorted and so are the names in each. Backslash, LF, CR and TAB in names are written
+//! `\\`, `\n`, `\r`, `\t`. Nothing in it depends on where or when the environment was made.
+
+use std::{borrow::Cow, collections::HashMap, fmt};
+
+use crate::{
+    layout::{Plan, Written},
+    vocab::Sha256,
+};
+
+/// The manifest's name at the top of an environment.
+pub const MANIFEST: &str = "venvoy.manifest";
+
+const HEAD: &str = "venvoy manifest 1\n";
+
+/// The name of a plan: the digest of everything it was made from (selection, target, options).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PlanKey(pub Sha256);
+
+impl fmt::Display for PlanKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The manifest of `plan` once its files (in the plan's order) came out as `written`.
+pub fn render(plan: &Plan, written: &[Written], key: &PlanKey, mtime: i64) -> Vec<u8> {
+    use std::fmt::Write as _;
+    let mut dirs: Vec<(&str, Vec<Item<'_>>)> = std::iter::once(".")
+        .chain(plan.dirs.iter().map(crate::vocab::RelPath::as_str))
+        .map(|dir| (dir, Vec::new()))
+        .collect();
+    dirs.sort_unstable_by_key(|(dir, _)| *dir);
+    let positions: HashMap<&str, usize> = dirs.iter().enumerate().map(|(i, (dir, _))| (*dir, i)).collect();
+    let mut add = |path, content| {
+        let (dir, name) = split(path);
+        // A plan names every directory of its files.
+        if let Some(&position) = positions.get(dir) {
+            dirs[position].1.push(Item { name: Cow::Borrowed(name), content });
+        }
+    };
+    for (file, written) in plan.files.iter().zip(written) {
+        let digest = Cow::Owned(written.sha256.to_record());
+        let content = Content::File { size: written.size, digest, executable: file.executable };
+        add(file.path.as_str(), content);
+    }
+    for link in &plan.links {
+        add(link.path.as_str(), Content::Link(Cow::Borrowed(&link.target)));
+    }
+    let mut out = String::with_capacity(plan.files.len() * 96 + plan.dirs.len() * 64);
+    let _ = write!(out, "{HEAD}key {key}\nmtime {mtime}\n");
+    for (dir, mut items) in dirs {
+        let _ = writeln!(out, "d {}", escape(dir));
+        items.sort_by(|a, b| a.name.cmp(&b.name));
+        for Item { name, content } in items {
+            let name = escape(&name);
+            let _ = match content {
+                Content::File { size, digest, executable } => {
+                    writeln!(out, "{} {size} {digest} {name}", if executable { 'x' } else { 'f' })
+                }
+                Content::Link(target) => writeln!(out, "l {name}\t{}", escape(&target)),
+            };
+        }
+    }
+    out.into_bytes()
+}
+
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or((".", path))
+}
+
+/// A manifest's text, its head and directories found; items are parsed on demand.
+pub(super) struct Manifest<'t> {
+    pub(super) key: &'t str,
+    pub(super) mtime: i64,
+    pub(super) dirs: Vec<Dir<'t>>,
+}
+
+/// A directory and the lines of what lies in it (directories not among them).
+pub(super) struct Dir<'t> {
+    /// `.` for the top.
+    pub(super) path: Cow<'t, str>,
+    lines: &'t str,
+}
+
+/// A file or link in a directory.
+pub(super) struct Item<'t> {
+    pub(super) name: Cow<'t, str>,
+    pub(super) content: Content<'t>,
+}
+
+/// What an item is.
+pub(super) enum Content<'t> {
+    /// A file; the digest is in RECORD's form.
+    File { size: u64, digest: Cow<'t, str>, executable: bool },
+    /// A link with this target.
+    Link(Cow<'t, str>),
+}
+
+impl<'t> Manifest<'t> {
+    /// Reads a manifest; `None` if it is not one of this version.
+    pub(super) fn parse(text: &'t str) -> Option<Self> {
+        let rest = text.strip_prefix(HEAD)?;
+        let (key, rest) = rest.strip_prefix("key ")?.split_once('\n')?;
+        let (mtime, rest) = rest.strip_prefix("mtime ")?.split_once('\n')?;
+        if !rest.starts_with("d ") || !rest.ends_with('\n') {
+            return None;
+        }
+        let mut dirs = Vec::new();
+        let starts = std::iter::once(0)
+            .chain(memchr::memmem::find_iter(rest.as_bytes(), b"\nd ").map(|at| at + 1))
+            .collect::<Vec<_>>();
+        for (i, &start) in starts.iter().enumerate() {
+            let end = starts.get(i + 1).copied().unwrap_or(rest.len());
+            let (path, lines) = rest[start + 2..end].split_once('\n')?;
+            dirs.push(Dir { path: unescape(path)?, lines });
+        }
+        Some(Manifest { key, mtime: mtime.parse().ok()?, dirs })
+    }
+}
+
+impl<'t> Dir<'t> {
+    /// The items in order; `None` for a damaged line.
+    pub(super) fn items(&self) -> impl Iterator<Item = Option<Item<'t>>> + use<'t> {
+        self.lines.lines().map(|line| {
+            let (kind, rest) = line.split_once(' ')?;
+            match kind {
+                "f" | "x" => {
+                    let mut fields = rest.splitn(3, ' ');
+                    let size = fields.next()?.parse().ok()?;
+                    let digest = Cow::Borrowed(fields.next()?);
+                    let name = unescape(fields.next()?)?;
+                    Some(Item { name, content: Content::File { size, digest, executable: kind == "x" } })
+                }
+                "l" => {
+                    let (name, target) = rest.split_once('\t')?;
+                    Some(Item { name: unescape(name)?, content: Content::Link(unescape(target)?) })
+                }
+                _ => None,
+            }
+        })
+    }
+}
+
+fn escape(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\\', '\n', '\r', '\t']) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t"))
+}
+
+fn unescape(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('\\') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            '\\' => match chars.next()? {
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                '\\' => '\\',
+                _ => return None,
+            },
+            c => c,
+        });
+    }
+    Some(Cow::Owned(out))
+}

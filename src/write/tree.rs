@@ -1,0 +1,390 @@
+//! Filling a staging directory: directories first, then all files from one work list, then RECORDs, the
+//! manifest and links, and last the directories' times.
+
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    os::fd::{AsFd as _, BorrowedFd},
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use rayon::prelude::*;
+use rustix::{
+    fs::{AtFlags, Mode, OFlags, Timespec, Timestamps},
+    io::Errno,
+};
+
+use super::{
+    MANIFEST, Report, WriteOptions, manifest,
+    store::{Fetched, Store, StoredWheel},
+};
+use crate::{
+    error::{Error, Kind, Result},
+    layout::{Origin, Plan, PlanFile, Written, render_record},
+    script::rewrite_script,
+    vocab::{RelPath, Sha256},
+    wheel::{STREAM_LIMIT, Scratch, Wheel, WheelEntry},
+};
+
+/// Files at least this large are work items of their own, largest first, so that none becomes the tail;
+/// smaller ones follow in path order, where neighbours share directories.
+const LARGE: u64 = 256 << 10;
+
+/// Small files are taken by workers in runs of this many.
+const RUN: usize = 32;
+
+/// What all threads' inflate buffers may take together, in bytes; larger entries are streamed, which is as
+/// fast: a small buffer stays in the processor's cache.
+const BUFFERS: u64 = 32 << 20;
+
+/// The mode of every regular file.
+pub(super) fn mode_of(executable: bool) -> Mode {
+    Mode::from_raw_mode(if executable { 0o755 } else { 0o644 })
+}
+
+pub(super) fn timestamps(mtime: i64) -> Timestamps {
+    let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+/// A file's place below an open directory.
+#[derive(Clone, Copy)]
+pub(super) struct Spot<'a> {
+    pub(super) root: BorrowedFd<'a>,
+    pub(super) path: &'a str,
+    pub(super) executable: bool,
+    /// Whether created files must be given their mode (umask or a default ACL took bits away).
+    pub(super) chmod: bool,
+}
+
+impl Spot<'_> {
+    pub(super) fn create(&self) -> rustix::io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(self.root, self.path, flags, mode_of(self.executable)).map(File::from)
+    }
+
+    /// Sets mode and time, once the bytes are written.
+    pub(super) fn finish(&self, file: &File, mtime: i64) -> rustix::io::Result<()> {
+        if self.chmod {
+            rustix::fs::fchmod(file, mode_of(self.executable))?;
+        }
+        rustix::fs::futimens(file, &timestamps(mtime))
+    }
+}
+
+/// Fills the empty directory `root` with what `plan` says; errors name paths below `shown`.
+pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOptions<'_>) -> Result<Report> {
+    let dir = File::open(root).map_err(|e| failed("open", root, e))?;
+    let chmod = probe_modes(root, &dir)?;
+    let store = Store::open(options.store, options.link, options.mtime, &dir)?;
+    let wheels = match &store {
+        None => Vec::new(),
+        Some(store) => plan.dists.par_iter().map(|dist| store.wheel(dist.wheel.file.sha256())).collect(),
+    };
+    let fill = Fill {
+        plan,
+        shown,
+        root: &dir,
+        options,
+        store: store.as_ref(),
+        wheels,
+        chmod,
+        streamed: (BUFFERS / rayon::current_num_threads() as u64).clamp(1 << 20, STREAM_LIMIT),
+        from_store: AtomicUsize::new(0),
+        warnings: Mutex::default(),
+    };
+    fill.make_dirs()?;
+    let mut written = vec![None; plan.files.len()];
+    fill.put_all(&fill.work_list(), &mut written)?;
+    fill.put_records(&mut written)?;
+    let written: Vec<Written> = plan
+        .files
+        .iter()
+        .zip(written)
+        .map(|(file, written)| {
+            written.ok_or_else(|| Error::new(Kind::Io, format!("{}: was not written", file.path)))
+        })
+        .collect::<Result<_>>()?;
+    let manifest = manifest::render(plan, &written, &options.key, options.mtime);
+    fill.put_bytes(&fill.spot(MANIFEST, false), &manifest)?;
+    fill.make_links()?;
+    fill.set_dir_times()?;
+
+    let mut warnings = fill.warnings.into_inner().unwrap_or_default();
+    warnings.sort();
+    Ok(Report {
+        current: false,
+        files: written.len() as u64,
+        bytes: written.iter().map(|w| w.size).sum(),
+        from_store: fill.from_store.into_inner() as u64,
+        in_place: false,
+        warnings: crate::error::Warnings(warnings),
+    })
+}
+
+/// An error about the environment being written.
+fn failed(action: &str, path: &Path, error: io::Error) -> Error {
+    Error::io(&format!("cannot {action}"), path, error).with_kind(Kind::Destination)
+}
+
+/// Whether the modes of what is created differ from those asked for: depends on the umask, default ACLs and
+/// set-group-ID parents, so it is tried rather than computed. Makes the staging directory itself 0755.
+fn probe_modes(root: &Path, dir: &File) -> Result<bool> {
+    let tried = (|| {
+        rustix::fs::mkdirat(dir, "probe", Mode::from_raw_mode(0o755))?;
+        let sub = rustix::fs::statat(dir, "probe", AtFlags::SYMLINK_NOFOLLOW)?.st_mode & 0o7777;
+        rustix::fs::unlinkat(dir, "probe", AtFlags::REMOVEDIR)?;
+        let spot = Spot { root: dir.as_fd(), path: "probe", executable: true, chmod: false };
+        let file = rustix::fs::fstat(&spot.create()?)?.st_mode & 0o7777;
+        rustix::fs::unlinkat(dir, "probe", AtFlags::empty())?;
+        rustix::fs::fchmod(dir, Mode::from_raw_mode(0o755))?;
+        Ok::<bool, Errno>(sub != 0o755 || file != 0o755)
+    })();
+    tried.map_err(|e| failed("write into", root, e.into()))
+}
+
+struct Fill<'a> {
+    plan: &'a Plan,
+    shown: &'a Path,
+    root: &'a File,
+    options: &'a WriteOptions<'a>,
+    store: Option<&'a Store>,
+    /// By position in `plan.dists`; empty without a store.
+    wheels: Vec<Option<StoredWheel>>,
+    chmod: bool,
+    /// Entries larger than this are streamed rather than held.
+    streamed: u64,
+    from_store: AtomicUsize,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl<'a> Fill<'a> {
+    fn spot<'s>(&'s self, path: &'s str, executable: bool) -> Spot<'s> {
+        Spot { root: self.root.as_fd(), path, executable, chmod: self.chmod }
+    }
+
+    fn failed(&self, action: &str, path: &str, error: impl Into<io::Error>) -> Error {
+        failed(action, &self.shown.join(path), error.into())
+    }
+
+    /// Makes every directory, one level after the other, each level in parallel.
+    fn make_dirs(&self) -> Result<()> {
+        let mut levels: Vec<Vec<&RelPath>> = Vec::new();
+        for dir in &self.plan.dirs {
+            let depth = dir.components().count() - 1;
+            if levels.len() <= depth {
+                levels.resize_with(depth + 1, Vec::new);
+            }
+            levels[depth].push(dir);
+        }
+        for level in levels {
+            level.par_iter().with_min_len(64).try_for_each(|dir| {
+                let mode = Mode::from_raw_mode(0o755);
+                rustix::fs::mkdirat(self.root, dir.as_str(), mode)
+                    .and_then(|()| {
+                        if self.chmod {
+                            rustix::fs::chmodat(self.root, dir.as_str(), mode, AtFlags::empty())
+                        } else {
+                            Ok(())
+                        }
+                    })
+                    .map_err(|e| self.failed("make the directory", dir.as_str(), e))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Runs of positions in `plan.files`: what workers take one after the other.
+    fn work_list(&self) -> Vec<Vec<usize>> {
+        let mut large = Vec::new();
+        let mut small = Vec::new();
+        for (position, file) in self.plan.files.iter().enumerate() {
+            match self.entry(file) {
+                _ if matches!(file.origin, Origin::Record { .. }) => {}
+                Some((_, _, entry)) if entry.size >= LARGE => large.push((entry.size, position)),
+                _ => small.push(position),
+            }
+        }
+        large.sort_by(|a, b| b.cmp(a));
+        let mut list: Vec<Vec<usize>> = large.into_iter().map(|(_, position)| vec![position]).collect();
+        list.extend(small.chunks(RUN).map(<[usize]>::to_vec));
+        list
+    }
+
+    fn entry(&self, file: &PlanFile) -> Option<(usize, usize, &'a WheelEntry)> {
+        match file.origin {
+            Origin::Entry { dist, entry } | Origin::Script { dist, entry, .. } => {
+                Some((dist, entry, &self.plan.dists[dist].wheel.entries[entry]))
+            }
+            Origin::Bytes(_) | Origin::Record { .. } => None,
+        }
+    }
+
+    /// Puts all files of the list in place. A shared counter rather than rayon's splitting: the list's
+    /// order (largest first) is the point.
+    fn put_all(&self, list: &[Vec<usize>], written: &mut [Option<Written>]) -> Result<()> {
+        let next = AtomicUsize::new(0);
+        let stop = AtomicBool::new(false);
+        let results = rayon::broadcast(|_| {
+            let mut scratch = Scratch::default();
+            let mut done = Vec::new();
+            while let Some(run) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
+                for &position in run {
+                    if stop.load(Ordering::Relaxed) {
+                        return Ok(done);
+                    }
+                    let put = self
+                        .options
+                        .check_interrupted()
+                        .and_then(|()| self.put(&self.plan.files[position], &mut scratch));
+                    match put {
+                        Ok(written) => {
+                            if let Some(progress) = self.options.progress {
+                                progress(written.size);
+                            }
+                            done.push((position, written));
+                        }
+                        Err(error) => {
+                            stop.store(true, Ordering::Relaxed);
+                            return Err(error);
+                        }
+                    }
+                }
+            }
+            Ok(done)
+        });
+        for result in results {
+            for (position, one) in result? {
+                written[position] = Some(one);
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, file: &PlanFile, scratch: &mut Scratch) -> Result<Written> {
+        let spot = self.spot(file.path.as_str(), file.executable);
+        let Some((dist, position, entry)) = self.entry(file) else {
+            let Origin::Bytes(bytes) = &file.origin else {
+                return Err(Error::new(Kind::Io, format!("{}: a RECORD is written last", file.path)));
+            };
+            return self.put_bytes(&spot, bytes);
+        };
+        let wheel = &*self.plan.dists[dist].wheel;
+        if let Origin::Script { style, .. } = &file.origin {
+            let content = wheel.inflate(position, scratch)?;
+            self.compare(wheel, position, content.sha256)?;
+            return match rewrite_script(content.bytes, style) {
+                Some(script) => self.put_bytes(&spot, &script),
+                None => self.put_bytes(&spot, content.bytes),
+            };
+        }
+        let store = match (self.store, self.wheels.get(dist), entry.sha256) {
+            (Some(store), Some(Some(stored)), Some(sha256)) => {
+                match store.fetch(stored, position, entry.size, &spot)? {
+                    Fetched::Yes => {
+                        self.from_store.fetch_add(1, Ordering::Relaxed);
+                        return Ok(Written { sha256, size: entry.size });
+                    }
+                    Fetched::Missing => Some((store, stored)),
+                    Fetched::No => None,
+                }
+            }
+            _ => None,
+        };
+        let unwritable = |e| self.failed("write", spot.path, e);
+        let mut out = spot.create().map_err(|e| self.failed("create", spot.path, e))?;
+        let sha256 = if entry.size.max(entry.compressed_size) > self.streamed {
+            wheel.stream(position, &mut |bytes| out.write_all(bytes).map_err(unwritable))?.sha256
+        } else {
+            let content = wheel.inflate(position, scratch)?;
+            out.write_all(content.bytes).map_err(unwritable)?;
+            content.sha256
+        };
+        let matched = self.compare(wheel, position, sha256)?;
+        spot.finish(&out, self.options.mtime)
+            .map_err(|e| self.failed("set mode and time of", spot.path, e))?;
+        if let (Some((store, stored)), true) = (store, matched) {
+            store.add(stored, position, &spot)?;
+        }
+        Ok(Written { sha256, size: entry.size })
+    }
+
+    fn put_bytes(&self, spot: &Spot<'_>, bytes: &[u8]) -> Result<Written> {
+        spot.create()
+            .map_err(io::Error::from)
+            .and_then(|mut out| {
+                out.write_all(bytes)?;
+                Ok(spot.finish(&out, self.options.mtime)?)
+            })
+            .map_err(|e| self.failed("write", spot.path, e))?;
+        Ok(Written { sha256: Sha256::of(bytes), size: bytes.len() as u64 })
+    }
+
+    /// Whether what was unpacked has the digest that the wheel's RECORD gives; warns where it has another.
+    fn compare(&self, wheel: &Wheel, entry: usize, got: Sha256) -> Result<bool> {
+        let Some(contradiction) = wheel.contradiction(entry, got) else {
+            return Ok(wheel.entries[entry].sha256.is_some());
+        };
+        if self.options.strict {
+            return Err(contradiction);
+        }
+        if let Ok(mut warnings) = self.warnings.lock() {
+            warnings.push(contradiction.to_string());
+        }
+        Ok(false)
+    }
+
+    /// RECORDs are made from what was written, so they come last.
+    fn put_records(&self, written: &mut [Option<Written>]) -> Result<()> {
+        let so_far = &*written;
+        let listed = self.plan.listed();
+        let records: Vec<(usize, Written)> = self
+            .plan
+            .files
+            .par_iter()
+            .enumerate()
+            .filter_map(|(position, file)| match file.origin {
+                Origin::Record { dist } => Some((position, file, dist)),
+                _ => None,
+            })
+            .map(|(position, file, dist)| {
+                let rows = listed[dist].iter().map(|&at| (&self.plan.files[at].path, so_far[at]));
+                let dist_info = &self.plan.dists[dist].dist_info;
+                let site_packages = dist_info.parent().unwrap_or_else(|| dist_info.clone());
+                let bytes = render_record(rows, &site_packages);
+                let spot = self.spot(file.path.as_str(), file.executable);
+                Ok((position, self.put_bytes(&spot, &bytes)?))
+            })
+            .collect::<Result<_>>()?;
+        for (position, one) in records {
+            written[position] = Some(one);
+        }
+        Ok(())
+    }
+
+    fn make_links(&self) -> Result<()> {
+        for link in &self.plan.links {
+            let path = link.path.as_str();
+            rustix::fs::symlinkat(&link.target, self.root, path)
+                .and_then(|()| {
+                    let times = timestamps(self.options.mtime);
+                    rustix::fs::utimensat(self.root, path, &times, AtFlags::SYMLINK_NOFOLLOW)
+                })
+                .map_err(|e| self.failed("make the link", path, e))?;
+        }
+        Ok(())
+    }
+
+    fn set_dir_times(&self) -> Result<()> {
+        let times = timestamps(self.options.mtime);
+        self.plan.dirs.par_iter().with_min_len(64).try_for_each(|dir| {
+            rustix::fs::utimensat(self.root, dir.as_str(), &times, AtFlags::empty())
+                .map_err(|e| self.failed("set the time of", dir.as_str(), e))
+        })?;
+        rustix::fs::futimens(self.root, &times).map_err(|e| self.failed("set the time of", ".", e))
+    }
+}
