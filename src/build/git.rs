@@ -76,8 +76,9 @@ impl Repository {
 
     /// What of the history decides a version; `None` before the first commit.
     pub fn history(&self, user: &Environment) -> Option<History> {
+        // Without `--dirty`, which writes to the index; what is changed is part of the files' digest.
         let commit = read(&self.top, &["rev-parse", "HEAD"], user)?;
-        let tag = read(&self.top, &["describe", "--tags", "--long", "--always", "--dirty"], user)?;
+        let tag = read(&self.top, &["describe", "--tags", "--long", "--always"], user)?;
         Some(History {
             key: format!("{} {}", line(commit).display(), line(tag).display()),
             git_dir: self.git_dir.clone(),

@@ -64,7 +64,9 @@ def develop(request):
 def main():
     # The directory of this file is not a place to import from.
     sys.path.pop(0)
-    with open(sys.argv[1], encoding="utf-8") as file:
+    # setuptools sets the arguments of its own commands.
+    _, question, place = sys.argv
+    with open(question, encoding="utf-8") as file:
         request = json.load(file)
     hook = request["hook"]
     config = request["config"] or None
@@ -81,7 +83,7 @@ def main():
         answer = develop(request)
     else:
         answer = getattr(backend, hook)(request["out"], config)
-    with open(sys.argv[2], "w", encoding="utf-8") as file:
+    with open(place, "w", encoding="utf-8") as file:
         json.dump(answer, file)
 
 

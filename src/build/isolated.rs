@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::{
@@ -170,9 +171,12 @@ impl<'a> Isolated<'a> {
             let mut url = source.url.clone();
             if let Some(credentials) = (self.context.credentials)(&url) {
                 let (user, password) = credentials.basic();
+                // A `%` of the password's own would stay one otherwise.
+                let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
                 // Fails only for URLs without a host, which have no realm and so no credentials.
-                let _ = url.set_username(user);
-                let _ = url.set_password((!password.is_empty()).then_some(password));
+                let _ = url.set_username(&encode(user));
+                let password = encode(password);
+                let _ = url.set_password((!password.is_empty()).then_some(&password));
             }
             urls.push(url.to_string());
             if !source.verify_ssl
