@@ -246,7 +246,12 @@ impl Unpacker<'_> {
         } else {
             options.create_new(true)
         };
-        let mut file = options.open(&place).map_err(|e| Error::io("cannot create", &place, e))?;
+        let mut file = options.open(&place).map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => {
+                unsafe_member(path.as_str(), "is both a file and something else")
+            }
+            _ => Error::io("cannot create", &place, e),
+        })?;
         let got = io::copy(&mut from.take(size), &mut file).map_err(damaged)?;
         if got != size {
             return Err(Error::new(
