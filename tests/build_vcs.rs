@@ -152,8 +152,7 @@ fn without_git_the_package_to_install_is_named() {
 
 #[test]
 fn offline_nothing_is_fetched_and_what_is_kept_is_used() {
-    let mut run = Run::default();
-    run.offline = true;
+    let run = Run { offline: true, ..Run::default() };
     let report = run.fails(&from(vcs("https://git.example/demo.git", Some(&"a".repeat(40)))));
     assert!(report.contains("--offline fetches nothing"), "{report}");
     let report = run.fails(&from(vcs("https://git.example/demo.git", Some("main"))));

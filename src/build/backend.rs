@@ -92,16 +92,15 @@ impl Backend {
             }
             path.push(resolved);
         }
-        let (object, requires) = match system.build_backend {
-            Some(object) => (object, requires),
+        let (object, requires) = if let Some(object) = system.build_backend {
+            (object, requires)
+        } else {
             // `requires` without a backend: setuptools, which may be missing from the list.
-            None => {
-                let mut requires = requires;
-                if !requires.iter().any(|requirement| requirement.trim_start().starts_with("setuptools")) {
-                    requires.push("setuptools >= 40.8.0".into());
-                }
-                (Backend::legacy().object, requires)
+            let mut requires = requires;
+            if !requires.iter().any(|requirement| requirement.trim_start().starts_with("setuptools")) {
+                requires.push("setuptools >= 40.8.0".into());
             }
+            (Backend::legacy().object, requires)
         };
         let identifier =
             |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
@@ -158,7 +157,7 @@ mod tests {
                 "[build-system]\nrequires = ['--index-url=https://evil.example']\n".into(),
                 "not a build requirement",
             ),
-            ("[build-system]\nrequires = ['a\\n--pre']\n".into(), "not a build requirement"),
+            ("[build-system]\nrequires = [\"a\\n--pre\"]\n".into(), "not a build requirement"),
             ("[build-system]\nrequires = []\nbuild-backend = 'a;b'\n".into(), "is no `module`"),
             ("[build-system\n".into(), "cannot be read"),
         ] {

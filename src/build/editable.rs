@@ -38,7 +38,7 @@ impl EditableInfo {
         let names: Vec<String> = archive.file_names().filter_map(|name| name.ok().map(Into::into)).collect();
         let mut info = EditableInfo { relocatable: true, ..EditableInfo::default() };
         let mut hooks = BTreeSet::new();
-        for name in names.iter().filter(|name| !name.contains('/') && name.ends_with(".pth")) {
+        for name in names.iter().filter(|name| !name.contains('/') && has_extension(name, "pth")) {
             let mut bytes = Vec::new();
             archive.by_name(name).map_err(broken)?.read_to_end(&mut bytes).map_err(|e| broken(e.into()))?;
             for line in lines(&bytes) {
@@ -63,6 +63,10 @@ impl EditableInfo {
         info.hook_files = hooks.iter().map(|name| name.parse()).collect::<Result<_>>()?;
         Ok(info)
     }
+}
+
+fn has_extension(name: &str, extension: &str) -> bool {
+    Path::new(name).extension() == Some(OsStr::new(extension))
 }
 
 enum Line<'a> {

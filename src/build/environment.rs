@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
+    fmt::Write as _,
     os::unix::ffi::OsStrExt as _,
 };
 
@@ -200,7 +201,7 @@ impl Environment {
         for (name, value) in &self.0 {
             let text = name.to_string_lossy();
             if FLAGS.contains(&text.as_ref()) || FLAG_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
-                out.push_str(&format!("{text}={}\n", value.to_string_lossy().escape_debug()));
+                let _ = writeln!(out, "{text}={}", value.to_string_lossy().escape_debug());
             }
         }
         out

@@ -63,7 +63,7 @@ impl Repository {
     }
 
     /// The tracked files below `directory` and the others that are not ignored, relative to it.
-    pub fn files(&self, directory: &Path, user: &Environment) -> Option<(Vec<PathBuf>, Vec<PathBuf>)> {
+    pub fn files(directory: &Path, user: &Environment) -> Option<(Vec<PathBuf>, Vec<PathBuf>)> {
         let list = |options: &[&str]| {
             let mut args = vec!["ls-files", "-z"];
             args.extend(options);

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    fmt::Write as _,
     fs,
     io::Write as _,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink},
@@ -190,7 +191,7 @@ impl<'a> Isolated<'a> {
             lines = format!("index-url = {first}\nextra-index-url = {}\n", rest.join("\n    "));
         }
         if !trusted.is_empty() {
-            lines.push_str(&format!("trusted-host = {}\n", trusted.join("\n    ")));
+            let _ = writeln!(lines, "trusted-host = {}", trusted.join("\n    "));
         }
         // A section of the command outweighs [global], also one of the machine's own file.
         format!("[global]\n{lines}[install]\n{lines}[wheel]\n{lines}")

@@ -83,7 +83,8 @@ pub fn normalise(wheel: &Path, out: &Path, epoch: u64, moved: Option<Move>) -> R
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).map_err(|e| broken(e.into()))?;
         if let Some(moved) = moved
-            && (path.components().count() == 1 || path.as_str().ends_with(".py"))
+            && (path.components().count() == 1
+                || path.as_path().extension().is_some_and(|extension| extension == "py"))
         {
             bytes = replace(&bytes, moved);
         }

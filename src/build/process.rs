@@ -69,7 +69,7 @@ pub struct Failure {
 impl Failure {
     /// The innermost link of a build error: command, exit code, last lines.
     pub fn error(&self) -> Error {
-        let tail: String = self.tail.lines().map(|line| format!("\n  | {line}")).collect();
+        let tail = quoted(&self.tail);
         let tail = if tail.is_empty() {
             "; it printed nothing".to_owned()
         } else {
@@ -77,6 +77,11 @@ impl Failure {
         };
         Error::new(Kind::Build, format!("`{}` failed ({}){tail}", self.command, describe(self.status)))
     }
+}
+
+/// Output below a message, told apart from it.
+fn quoted(tail: &str) -> String {
+    tail.lines().fold(String::new(), |out, line| out + "\n  | " + line)
 }
 
 fn describe(status: ExitStatus) -> String {
@@ -133,8 +138,7 @@ impl Runner<'_> {
                 .map_err(|e| Error::new(Kind::Io, format!("cannot wait for `{command_line}`")).because(e))?;
         let output = self.collect(begin)?;
         if let Some(stopped) = stopped {
-            let tail = tail(&output);
-            let shown: String = tail.lines().map(|line| format!("\n  | {line}")).collect();
+            let shown = quoted(&tail(&output));
             return Err(match stopped {
                 Stopped::Interrupted => Error::new(Kind::Interrupted, "interrupted"),
                 Stopped::TimedOut => Error::new(
@@ -244,7 +248,7 @@ mod tests {
         (result, fs::read_to_string(directory.path().join("log")).expect("a log"))
     }
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     #[test]
     fn a_failure_says_which_command_how_it_ended_and_what_it_said_last() {

@@ -120,7 +120,7 @@ impl Settings {
             match name {
                 "--no-build-isolation" => settings.no_isolation = true,
                 "--config-settings" | "--config-setting" | "-C" => {
-                    settings.config_setting(&value(joined)?)?
+                    settings.config_setting(&value(joined)?)?;
                 }
                 "--build-option" | "--global-option" => {
                     let value = value(joined)?;

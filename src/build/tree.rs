@@ -78,15 +78,15 @@ impl Tree {
                 history: repository.history(user),
                 project,
             };
-            tree.add_git(repository, user)?;
+            tree.add_git(user)?;
             if tree.holds_project() {
                 return Ok(tree);
             }
         }
         let mut tree =
             Tree { root: directory.clone(), items: BTreeMap::new(), history: None, project: PathBuf::new() };
-        if let Some(repository) = &repository {
-            tree.add_git(repository, user)?;
+        if repository.is_some() {
+            tree.add_git(user)?;
         }
         if !tree.holds_project() {
             // A project that git ignores, or none at all: what lies there counts.
@@ -100,8 +100,8 @@ impl Tree {
         ["pyproject.toml", "setup.py"].iter().any(|name| self.items.contains_key(&self.project.join(name)))
     }
 
-    fn add_git(&mut self, repository: &git::Repository, user: &Environment) -> Result<()> {
-        let Some((tracked, others)) = repository.files(&self.root, user) else { return Ok(()) };
+    fn add_git(&mut self, user: &Environment) -> Result<()> {
+        let Some((tracked, others)) = git::Repository::files(&self.root, user) else { return Ok(()) };
         for path in tracked {
             self.add(&path, &mut BTreeSet::new())?;
         }
@@ -278,7 +278,7 @@ fn is_leftover(full: &Path, name: &OsStr, top: bool) -> bool {
     LEFTOVERS.contains(&name)
         || name.ends_with(".egg-info")
         || name.ends_with(".dist-info")
-        || name.ends_with(".pyc")
+        || Path::new(name).extension() == Some(OsStr::new("pyc"))
         || full.join("pyvenv.cfg").is_file()
         || full.join("CACHEDIR.TAG").is_file()
         || top && matches!(name, "build" | "dist") && full.is_dir() && !full.join("__init__.py").is_file()

@@ -155,7 +155,7 @@ impl Default for Run {
             credentials: None,
             pip_args: Vec::new(),
             offline: false,
-            timeout: Duration::from_secs(300),
+            timeout: Duration::from_mins(5),
             store,
         }
     }
@@ -282,6 +282,11 @@ pub fn zip(top: &str, files: &[(&str, &str)]) -> Vec<u8> {
     writer.finish().expect("finished").into_inner()
 }
 
+/// Whether a file name ends in `.extension`.
+pub fn has_extension(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|have| have == extension)
+}
+
 /// Writes files below a directory.
 pub fn plant(root: &Path, files: &[(&str, &str)]) {
     for (name, text) in files {
@@ -364,7 +369,7 @@ def wheel(out, name="demo", version="1.0", **files):
 def build_wheel(out, config_settings=None, metadata_directory=None):
 {}
 "#,
-        body.lines().map(|line| format!("    {line}\n")).collect::<String>()
+        body.lines().fold(String::new(), |out, line| out + "    " + line + "\n")
     );
     vec![
         (
