@@ -294,3 +294,33 @@ fn offline_a_kept_wheel_is_enough() {
     run.env.retain(|(name, _)| name != "PIP_FIND_LINKS");
     assert!(run.built(&job).cached);
 }
+
+#[test]
+fn a_build_writes_nothing_outside_its_directory() {
+    let run = Run::default();
+    let harmed = run.path().join("project/harmed");
+    let files =
+        in_tree(&format!("open({:?}, 'w').write('x')\nreturn wheel(out)", harmed.display().to_string()));
+    let result = run.build(&run.sdist(&borrowed(&files)));
+    let log = fs::read_dir(run.path().join("logs")).expect("logs").flatten().next().expect("a log").path();
+    let log = fs::read_to_string(log).expect("read");
+    if log.contains("# this kernel cannot keep the build from writing elsewhere") {
+        result.expect("an older kernel lets it");
+        return;
+    }
+    let report = result.expect_err("refused").report();
+    assert!(
+        report.contains("PermissionError") && report.contains("a build may write to its own directory"),
+        "{report}"
+    );
+    assert!(!harmed.exists());
+}
+
+#[test]
+fn an_interrupt_ends_a_build() {
+    let run = Run::default();
+    let files = in_tree("import time\ntime.sleep(600)");
+    let job = run.sdist(&borrowed(&files));
+    run.interrupted.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(run.error(&job).kind(), Kind::Interrupted);
+}

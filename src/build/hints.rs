@@ -205,6 +205,11 @@ pub fn hint(output: &str, package: &str) -> Option<String> {
             "{package} imports {module} while it is built without declaring it as a build requirement: lock a newer version of it, one with a wheel, or pass --extra-pip-args=--no-build-isolation with {module} installed in the interpreter"
         ));
     }
+    if output.contains("Permission denied") || output.contains("PermissionError") {
+        return Some(
+            "a build may write to its own directory and the caches of its tools, nowhere else; one that must needs --extra-pip-args=--no-build-isolation".into(),
+        );
+    }
     if output.contains("Killed signal terminated program") || output.contains("MemoryError") {
         return Some(
             "the compiler ran out of memory: give the build more, or run fewer at once with --jobs 1".into(),

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::{
     Context,
     backend::check_requirement,
+    confine::writable,
     environment::Environment,
     process::{Runner, Step},
     settings::Settings,
@@ -44,6 +45,8 @@ pub struct Isolated<'a> {
     /// What runs pip: a directory or wheel with `__main__`; `None` until first needed.
     home: PathBuf,
     private: PathBuf,
+    /// Where hooks may write; everywhere without isolation.
+    pub writable: Option<Vec<PathBuf>>,
 }
 
 impl<'a> Isolated<'a> {
@@ -99,7 +102,10 @@ impl<'a> Isolated<'a> {
         environment.set("PATH", path);
         environment.set("TMPDIR", &temporary);
         environment.set("SOURCE_DATE_EPOCH", context.epoch().to_string());
-        Ok(Isolated { context, runner, python: bin.join("python"), environment, home, private })
+        // The directory of the whole build: the sources lie beside this environment.
+        let writable = writable(work.parent().unwrap_or(work), &mut environment);
+        let writable = (!settings.no_isolation).then_some(writable);
+        Ok(Isolated { context, runner, python: bin.join("python"), environment, home, private, writable })
     }
 
     /// Installs build requirements (PEP 508), wheels first choice, from the lock's sources.
@@ -124,13 +130,19 @@ impl<'a> Isolated<'a> {
 
     fn run_pip(&self, list: &Path, config: &Path, settings: &Settings) -> Result<()> {
         let mut environment = Environment::for_pip(self.context.env, &self.runner.secrets);
-        for name in ["PATH", "TMPDIR", "SOURCE_DATE_EPOCH"] {
+        for name in ["PATH", "TMPDIR", "SOURCE_DATE_EPOCH", "CARGO_HOME", "XDG_CACHE_HOME"] {
             if let Some(value) = self.environment.get(name) {
                 environment.set(name, value);
             }
         }
         environment.set("PIP_CONFIG_FILE", config);
-        environment.set("PIP_CACHE_DIR", self.context.scratch.join("pip-cache"));
+        let cache = self.context.scratch.join("pip-cache");
+        fs::create_dir_all(&cache).map_err(|e| Error::io("cannot create", &cache, e))?;
+        environment.set("PIP_CACHE_DIR", &cache);
+        let writable = self.writable.clone().map(|mut places| {
+            places.push(cache);
+            places
+        });
         if self.context.offline || self.context.sources.is_empty() {
             environment.set("PIP_NO_INDEX", "1");
         }
@@ -144,6 +156,7 @@ impl<'a> Isolated<'a> {
             args,
             directory: self.context.project_dir,
             environment: &environment,
+            writable,
         };
         let Err(failure) = self.runner.run(&step)? else { return Ok(()) };
         let error = failure.error();
@@ -211,6 +224,7 @@ impl<'a> Isolated<'a> {
             args: vec!["-I".into(), "-c".into(), PROBE.into()],
             directory: &self.home,
             environment: &self.environment,
+            writable: self.writable.clone(),
         };
         let output = self
             .runner

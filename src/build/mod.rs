@@ -6,6 +6,7 @@
 //! code, which never can. `pip wheel` would give both the same.
 
 mod backend;
+mod confine;
 mod direct_url;
 mod editable;
 mod environment;

@@ -16,7 +16,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::environment::Environment;
+use super::{confine::confine_thread, environment::Environment};
 use crate::{
     error::{Error, Kind, Result},
     vocab::Secret,
@@ -24,6 +24,9 @@ use crate::{
 
 /// How many of the output's last lines an error shows.
 const TAIL: usize = 25;
+
+/// The log's line for a process that was to be confined and is not.
+const UNCONFINED: &str = "# this kernel cannot keep the build from writing elsewhere";
 
 /// What bounds and records the processes of one build.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub struct Step<'a> {
     pub directory: &'a Path,
     /// All of its environment.
     pub environment: &'a Environment,
+    /// The places it may write to, where the kernel can see to that; everywhere without.
+    pub writable: Option<Vec<PathBuf>>,
 }
 
 /// How a process that ran to its end failed.
@@ -106,7 +111,8 @@ impl Runner<'_> {
         writeln!(log, "$ {command_line}").map_err(opened)?;
         let begin = log.metadata().map_err(opened)?.len();
         let duplicate = || log.try_clone().map(Stdio::from).map_err(opened);
-        let mut child = Command::new(step.program)
+        let mut command = Command::new(step.program);
+        command
             .args(&step.args)
             .current_dir(step.directory)
             .env_clear()
@@ -114,28 +120,43 @@ impl Runner<'_> {
             .stdin(Stdio::null())
             .stdout(duplicate()?)
             .stderr(duplicate()?)
-            .process_group(0)
-            .spawn()
-            .map_err(|e| {
-                Error::new(Kind::Build, format!("cannot start {}", step.program.to_string_lossy())).because(e)
-            })?;
-        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            .process_group(0);
+        let writable = step.writable.clone();
         let (sender, receiver) = mpsc::channel();
+        // A thread of its own: being confined lasts as long as the thread, and is what a child inherits.
         let waiter = std::thread::spawn(move || {
-            let status = child.wait();
-            let _ = sender.send(());
+            if let Some(writable) = writable
+                && !confine_thread(&writable)
+            {
+                let _ = writeln!(log, "{UNCONFINED}");
+            }
+            let mut child = command.spawn().map_err(Ended::NotStarted)?;
+            let _ = sender.send(Event::Started(i32::try_from(child.id()).ok().and_then(Pid::from_raw)));
+            let status = child.wait().map_err(Ended::Lost);
+            let _ = sender.send(Event::Ended);
             status
         });
+        let group = match receiver.recv() {
+            Ok(Event::Started(group)) => group,
+            Ok(Event::Ended) | Err(mpsc::RecvError) => None,
+        };
         let stopped = self.wait(&receiver);
         if let Some(group) = group {
             // Fails where nothing is left to kill, which is the rule.
             let _ = kill_process_group(group, Signal::KILL);
         }
-        let status =
-            waiter
-                .join()
-                .unwrap_or_else(|_| Err(io::Error::other("the waiting thread panicked")))
-                .map_err(|e| Error::new(Kind::Io, format!("cannot wait for `{command_line}`")).because(e))?;
+        let status = waiter
+            .join()
+            .unwrap_or_else(|_| Err(Ended::Lost(io::Error::other("the waiting thread panicked"))))
+            .map_err(|ended| match ended {
+                Ended::NotStarted(e) => {
+                    Error::new(Kind::Build, format!("cannot start {}", step.program.to_string_lossy()))
+                        .because(e)
+                }
+                Ended::Lost(e) => {
+                    Error::new(Kind::Io, format!("cannot wait for `{command_line}`")).because(e)
+                }
+            })?;
         let output = self.collect(begin)?;
         if let Some(stopped) = stopped {
             let shown = quoted(&tail(&output));
@@ -154,7 +175,7 @@ impl Runner<'_> {
         Ok(Err(Failure { command: command_line, status, tail: tail(&output), output }))
     }
 
-    fn wait(&self, ended: &mpsc::Receiver<()>) -> Option<Stopped> {
+    fn wait(&self, ended: &mpsc::Receiver<Event>) -> Option<Stopped> {
         loop {
             if self.interrupted.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
                 return Some(Stopped::Interrupted);
@@ -165,7 +186,7 @@ impl Runner<'_> {
             }
             let nap = if self.interrupted.is_some() { left.min(Duration::from_millis(100)) } else { left };
             match ended.recv_timeout(nap) {
-                Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+                Ok(_) | Err(mpsc::RecvTimeoutError::Disconnected) => return None,
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
         }
@@ -182,6 +203,18 @@ impl Runner<'_> {
         let begin = usize::try_from(begin).unwrap_or(0).min(bytes.len());
         Ok(redact(&String::from_utf8_lossy(&bytes[begin..]), &self.secrets))
     }
+}
+
+/// What the thread that waits for a child tells.
+enum Event {
+    Started(Option<Pid>),
+    Ended,
+}
+
+/// Why there is no exit status.
+enum Ended {
+    NotStarted(io::Error),
+    Lost(io::Error),
 }
 
 enum Stopped {
@@ -243,6 +276,7 @@ mod tests {
             args: vec!["-c".into(), script.into()],
             directory: directory.path(),
             environment: &environment,
+            writable: None,
         };
         let result = runner.run(&step);
         (result, fs::read_to_string(directory.path().join("log")).expect("a log"))

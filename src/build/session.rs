@@ -480,6 +480,7 @@ impl Session<'_> {
             args,
             directory: project,
             environment: &isolated.environment,
+            writable: isolated.writable.clone(),
         };
         if let Err(failure) = self.runner.run(&step)? {
             let error = failure.error();

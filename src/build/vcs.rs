@@ -378,7 +378,7 @@ impl<'a> Remote<'a> {
             )
             .help(format!("on Debian and Ubuntu: apt-get install {debian}; on Alpine: apk add {alpine}")));
         }
-        self.runner.run(&Step { program, args, directory, environment: &self.environment })
+        self.runner.run(&Step { program, args, directory, environment: &self.environment, writable: None })
     }
 
     fn missing(&self, reference: &str) -> Error {

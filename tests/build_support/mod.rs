@@ -126,6 +126,7 @@ pub struct Run {
     pub offline: bool,
     pub timeout: Duration,
     pub store: DirStore,
+    pub interrupted: std::sync::atomic::AtomicBool,
 }
 
 impl Default for Run {
@@ -157,6 +158,7 @@ impl Default for Run {
             offline: false,
             timeout: Duration::from_mins(5),
             store,
+            interrupted: false.into(),
         }
     }
 }
@@ -203,7 +205,7 @@ impl Run {
                 timeout: self.timeout,
                 source_date_epoch: None,
                 pip_wheel: None,
-                interrupted: None,
+                interrupted: Some(&self.interrupted),
             },
         )
     }
