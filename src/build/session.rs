@@ -352,9 +352,14 @@ impl Session<'_> {
                 let commit =
                     fetch(&remote, context, known.as_deref(), &url, inside.as_str(), &top, &mut warnings)?;
                 let project = subdirectory(&top, vcs)?;
-                let built = match editable {
-                    None => self.build_and_keep(&project, &self.key(&source(&commit)), Strict::Name)?,
-                    Some(place) => self.editable_checkout(&top, &project, place)?,
+                // A revision that only the fetch could tell may have been built before.
+                let key = self.key(&source(&commit));
+                let built = if let Some(place) = editable {
+                    self.editable_checkout(&top, &project, place)?
+                } else if let Some(built) = self.kept(&key, Strict::Name)? {
+                    built
+                } else {
+                    self.build_and_keep(&project, &key, Strict::Name)?
                 };
                 (built, commit)
             };

@@ -157,6 +157,9 @@ impl<'a> Remote<'a> {
             return Ok(Some(full.to_ascii_lowercase()));
         }
         if self.vcs.kind != VcsKind::Git {
+            if reference.is_none() {
+                warnings.push(format!("{} is locked to no revision; a lock should pin one", self.shown()));
+            }
             return Ok(None);
         }
         let named = reference.map_or("the default branch".to_owned(), |reference| format!("{reference:?}"));
