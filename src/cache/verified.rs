@@ -16,7 +16,6 @@ pub struct VerifiedFile {
 impl VerifiedFile {
     /// Vouches for a file. Crate-private: the caller has just digested these very bytes, or found them
     /// under their digest in the cache, where nothing unverified is ever published.
-    #[allow(dead_code, reason = "the cache comes next")]
     pub(crate) fn vouch(path: PathBuf, sha256: Sha256, size: u64) -> Self {
         VerifiedFile { path, sha256, size }
     }
