@@ -583,20 +583,12 @@ impl Session<'_> {
             }
             self.warnings.push(message);
         }
-        let tags = &self.context.target.tags.0;
-        let fits = tags.is_empty()
-            || tags.iter().any(|tag| {
-                wheel.python.contains(&tag.python)
-                    && wheel.abi.contains(&tag.abi)
-                    && wheel.platform.contains(&tag.platform)
-            });
-        if !fits {
+        let target = self.context.target;
+        if target.tags.best(wheel).is_none() {
+            let why = target.tags.explain(wheel).map_or_else(String::new, |mismatch| format!(": {mismatch}"));
             return Err(Error::new(
                 Kind::Selection,
-                format!(
-                    "{} does not fit the target {} on {}",
-                    wheel.file_name, self.context.target.cache_tag, tags[0].platform
-                ),
+                format!("{} does not fit {}{why}", wheel.file_name, target.describe_shortly()),
             )
             .help("build it on the platform and with the interpreter it is for"));
         }
@@ -606,7 +598,7 @@ impl Session<'_> {
     /// What a built wheel is kept under: everything that decides its bytes, and no secret.
     fn key(&self, source: &str) -> String {
         let target = self.context.target;
-        let platform = target.tags.0.first().map_or("any", |tag| tag.platform.as_str());
+        let platform = target.tags.iter().next().map_or("any", |tag| tag.platform.as_str());
         let flags = Environment::for_pip(self.context.env, &self.runner.secrets).flags();
         let text = format!(
             "{FORMAT}\n{source}\n{} {:?} {} {platform}\n{}\n{}\n{flags}",

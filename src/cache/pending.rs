@@ -74,6 +74,12 @@ impl Pending {
         Ok(())
     }
 
+    /// Makes all further writes go to another file: lets a test have a full disk.
+    #[cfg(test)]
+    pub(super) fn redirect(&mut self, file: std::fs::File) {
+        *self.temporary.as_file_mut() = file;
+    }
+
     /// Publishes the file if its digest is one of `expected`; otherwise it is removed, and the error
     /// (of kind [`Kind::Integrity`]) names both digests.
     pub fn commit(self, expected: &[Sha256]) -> Result<VerifiedFile> {

@@ -18,8 +18,8 @@ use venvoy::{
     build::{self, Built, Context, DirStore, IndexSource, Job, Source},
     error::{Error, Result},
     lock::{Hashes, Pin},
-    target::{Tag, Tags, Target},
-    vocab::{Credentials, MarkerEnv, Secret},
+    target::{self, Target},
+    vocab::{Credentials, Secret},
 };
 
 pub mod server;
@@ -39,48 +39,8 @@ fn ask(code: &str) -> String {
 pub fn target() -> &'static Target {
     static TARGET: OnceLock<Target> = OnceLock::new();
     TARGET.get_or_init(|| {
-        let line =
-            ask("import os, sys, sysconfig; print(os.path.realpath(sys.executable), *sys.version_info[:3], \
-             sys.implementation.cache_tag, sysconfig.get_platform().replace('-', '_').replace('.', '_'))");
-        let words: Vec<&str> = line.split(' ').collect();
-        let number = |word: &str| word.parse::<u8>().expect("a number");
-        let version = (number(words[1]), number(words[2]), number(words[3]));
-        let executable = PathBuf::from(words[0]);
-        let tag = |python: &str, abi: &str, platform: &str| Tag {
-            python: python.into(),
-            abi: abi.into(),
-            platform: platform.into(),
-        };
-        let cp = format!("cp{}{}", version.0, version.1);
-        // Before 3.8, CPython's ABI had an `m`.
-        let abi = if version < (3, 8, 0) { format!("{cp}m") } else { cp.clone() };
-        Target {
-            home: executable.parent().expect("a directory").to_path_buf(),
-            executable,
-            markers: MarkerEnv {
-                implementation_name: "cpython".into(),
-                implementation_version: String::new(),
-                os_name: "posix".into(),
-                platform_machine: String::new(),
-                platform_python_implementation: "CPython".into(),
-                platform_release: String::new(),
-                platform_system: "Linux".into(),
-                platform_version: String::new(),
-                python_full_version: String::new(),
-                python_version: String::new(),
-                sys_platform: "linux".into(),
-            },
-            tags: Tags(vec![tag(&cp, &abi, words[5]), tag("py3", "none", "any"), tag("py2", "none", "any")]),
-            version,
-            implementation: "cpython".into(),
-            free_threaded: false,
-            cache_tag: words[4].into(),
-            site_packages: format!("lib/python{}.{}/site-packages", version.0, version.1)
-                .parse()
-                .expect("a path"),
-            include: format!("include/site/python{}.{}", version.0, version.1).parse().expect("a path"),
-            lib64: true,
-        }
+        let python = Some(ask("import sys; print(sys.executable)"));
+        target::find(&target::Request { python, ..Default::default() }).expect("a target")
     })
 }
 
