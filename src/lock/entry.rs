@@ -29,6 +29,23 @@ pub struct Entry {
     pub no_binary: bool,
     /// Extra arguments for pip, for builds from source.
     pub pip_args: Vec<String>,
+    /// The files themselves, where the lock names them (`pylock.toml`); no index is asked then.
+    pub files: Vec<PinnedFile>,
+}
+
+/// A file as `pylock.toml` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedFile {
+    /// Its file name.
+    pub name: String,
+    /// Where it is, if that is a URL.
+    pub url: Option<SourceUrl>,
+    /// Where it is, relative to the lock.
+    pub path: Option<String>,
+    /// Its size in bytes.
+    pub size: Option<u64>,
+    /// Its digest.
+    pub sha256: Option<Sha256>,
 }
 
 /// What a lock accepts as a version.

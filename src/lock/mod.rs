@@ -1,5 +1,25 @@
-//! `Pipfile` and `Pipfile.lock`: bytes in, [`Lock`] out. Pure: environment variables come in as values.
+//! `Pipfile`, `Pipfile.lock` and `pylock.toml`: bytes in, [`Lock`] out. Pure: environment variables come in
+//! as values.
 
+mod damage;
+pub mod dotenv;
 mod entry;
+mod expand;
+mod freshness;
+mod parse;
+mod pipfile;
+mod pylock;
+mod read_entry;
+mod requires;
+mod select;
+mod source;
+#[cfg(test)]
+mod tests;
 
-pub use entry::{Entry, Hashes, Origin, Pin, Vcs, VcsKind};
+pub use entry::{Entry, Hashes, Origin, Pin, PinnedFile, Vcs, VcsKind};
+pub use parse::Lock;
+pub use pipfile::Pipfile;
+pub use pylock::parse_pylock;
+pub use requires::Requires;
+pub use select::{Selection, Skipped, select};
+pub use source::{Source, is_public_index};

@@ -46,9 +46,8 @@ impl Env {
 
     /// Whether a switch is on, by the words pipenv takes for it.
     pub fn flag(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| {
-            !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off")
-        })
+        self.get(name)
+            .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off"))
     }
 
     /// The environment's variables by name.
@@ -75,6 +74,9 @@ mod tests {
     #[test]
     fn switches_take_the_words_pipenv_takes() {
         let env = Env::of([("A", "1"), ("B", "0"), ("C", "False"), ("D", "yes"), ("E", "")]);
-        assert_eq!(["A", "B", "C", "D", "E", "F"].map(|name| env.flag(name)), [true, false, false, true, false, false]);
+        assert_eq!(
+            ["A", "B", "C", "D", "E", "F"].map(|name| env.flag(name)),
+            [true, false, false, true, false, false]
+        );
     }
 }

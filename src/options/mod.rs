@@ -3,14 +3,18 @@
 mod env;
 mod project;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 pub use env::Env;
 pub use project::{LockFile, Project};
 
 use crate::{
-    cli::args::{BuildArgs, Global, IndexArgs, Keyring, LockArgs, OutputArgs, TargetArgs},
-    error::{Error, Kind, Result},
+    cli::args::{BuildArgs, Global, IndexArgs, Keyring, Link, LockArgs, OutputArgs, TargetArgs},
+    error::{Error, Kind, Result, Warnings},
+    fetch::{CaPaths, Proxies},
     lock::dotenv,
     vocab::{PackageName, SourceUrl},
     write::LinkMode,
@@ -27,6 +31,8 @@ pub struct Common {
     pub cache_dir: PathBuf,
     /// 0 quiet, 1 normal, 2 and more verbose.
     pub verbosity: u8,
+    /// What the user should hear about the project's `.env`.
+    pub warnings: Warnings,
 }
 
 /// Which part of the lock, and how strictly.
@@ -67,6 +73,7 @@ pub struct TargetOptions {
 
 /// Where files may come from.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct IndexOptions {
     /// Directories and pages of links, as in pip.
     pub find_links: Vec<String>,
@@ -88,10 +95,10 @@ pub struct IndexOptions {
     pub ci_credentials: bool,
     /// Whether the `keyring` program is asked.
     pub keyring: bool,
-    /// A CA bundle and the setting that named it.
-    pub cert: Option<(PathBuf, &'static str)>,
-    /// A directory of CA certificates (SSL_CERT_DIR).
-    pub cert_dir: Option<PathBuf>,
+    /// The certificates to trust instead of the system's.
+    pub ca: Option<CaPaths>,
+    /// The proxies to go through.
+    pub proxies: Proxies,
     /// A client certificate with its key.
     pub client_cert: Option<PathBuf>,
     /// How many downloads at once.
@@ -137,11 +144,12 @@ impl Packages {
 
     fn parse<'a>(texts: impl Iterator<Item = &'a str>, option: &str) -> Result<Self> {
         let mut packages = Packages::None;
-        for word in texts.flat_map(|text| text.split([',', ' '])).map(str::trim).filter(|word| !word.is_empty()) {
+        for word in
+            texts.flat_map(|text| text.split([',', ' '])).map(str::trim).filter(|word| !word.is_empty())
+        {
             packages = match (word, packages) {
-                (":all:", _) => Packages::All,
                 (":none:", _) => Packages::None,
-                (_, Packages::All) => Packages::All,
+                (":all:", _) | (_, Packages::All) => Packages::All,
                 (name, packages) => {
                     let name = name.parse().map_err(|e: Error| {
                         e.context(format!("{option} {word} is unusable")).with_kind(Kind::Usage)
@@ -183,19 +191,22 @@ impl Common {
     pub fn new(global: &Global, lock: Option<&Path>, mut env: Env) -> Result<Self> {
         let start = match &global.project {
             Some(dir) if !dir.is_dir() => {
-                return Err(Error::new(Kind::Usage, format!("--project {} is not a directory", dir.display()))
-                    .help("name the directory that holds the Pipfile.lock"));
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("--project {} is not a directory", dir.display()),
+                )
+                .help("name the directory that holds the Pipfile.lock"));
             }
             Some(dir) => absolute(dir)?,
             None => current_dir()?,
         };
         let lock = lock.map(absolute).transpose()?;
         let project = Project::find(&start, global.project.is_some(), lock.as_deref(), &env)?;
-        load_dotenv(&project.dir, &mut env)?;
+        let warnings = load_dotenv(&project.dir, &mut env)?;
         let cache_dir = cache_dir(global, &env)?;
         let quiet = global.quiet || env.flag("PIPENV_QUIET");
         let verbosity = if quiet { 0 } else { 1 + global.verbose };
-        Ok(Common { project, env, cache_dir, verbosity })
+        Ok(Common { project, env, cache_dir, verbosity, warnings })
     }
 }
 
@@ -218,26 +229,44 @@ pub fn cache_dir(global: &Global, env: &Env) -> Result<PathBuf> {
 }
 
 /// The project's `.env`, loaded over the environment as pipenv does.
-fn load_dotenv(dir: &Path, env: &mut Env) -> Result<()> {
+fn load_dotenv(dir: &Path, env: &mut Env) -> Result<Warnings> {
     if env.flag("PIPENV_DONT_LOAD_ENV") {
-        return Ok(());
+        return Ok(Warnings::default());
     }
     let named = env.path("PIPENV_DOTENV_LOCATION");
     let file = named.clone().unwrap_or_else(|| dir.join(".env"));
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
+            return Ok(Warnings::default());
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => return Ok(Warnings::default()),
         Err(error) => {
             return Err(Error::io("cannot read", &file, error)
                 .help("correct it, or set PIPENV_DONT_LOAD_ENV=1 to leave it unread"));
         }
     };
-    let variables = dotenv::parse(&text, &|name| env.get_raw(name).map(str::to_owned));
-    for (name, value) in variables {
+    let found = dotenv::parse(&text, env);
+    for (name, value) in found.variables {
         env.set(name, value);
     }
-    Ok(())
+    let mut warnings = Warnings::default();
+    for line in found.unreadable {
+        warnings.push(format!("{}: line {line} cannot be read and is passed over", file.display()));
+    }
+    Ok(warnings)
+}
+
+impl From<Link> for LinkMode {
+    fn from(link: Link) -> Self {
+        match link {
+            Link::Auto => LinkMode::Auto,
+            Link::Reflink => LinkMode::Reflink,
+            Link::Hardlink => LinkMode::Hardlink,
+            Link::Copy => LinkMode::Copy,
+            Link::Unpack => LinkMode::Unpack,
+        }
+    }
 }
 
 impl LockOptions {
@@ -284,7 +313,8 @@ impl IndexOptions {
     /// Checks the indexes' part of the command line.
     pub fn new(args: &IndexArgs, env: &Env) -> Result<Self> {
         let mut find_links = args.find_links.clone();
-        find_links.extend(env.get("PIP_FIND_LINKS").into_iter().flat_map(str::split_whitespace).map(str::to_owned));
+        find_links
+            .extend(env.get("PIP_FIND_LINKS").into_iter().flat_map(str::split_whitespace).map(str::to_owned));
         let mirrors = args
             .index_url
             .iter()
@@ -301,11 +331,8 @@ impl IndexOptions {
             .map(str::parse)
             .transpose()
             .map_err(|e: Error| e.context("PIPENV_PYPI_MIRROR is unusable").with_kind(Kind::Usage))?;
-        let cert = args.cert.clone().map(|file| (file, "--cert")).or_else(|| {
-            ["PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"]
-                .into_iter()
-                .find_map(|name| env.path(name).map(|file| (file, name)))
-        });
+        let variables: BTreeMap<String, String> =
+            env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let keyring = match args.keyring {
             Some(choice) => choice == Keyring::Subprocess,
             None => ["PIPENV_KEYRING_PROVIDER", "PIP_KEYRING_PROVIDER"]
@@ -324,8 +351,8 @@ impl IndexOptions {
             netrc: args.netrc.clone(),
             ci_credentials: !args.no_ci_credentials,
             keyring,
-            cert,
-            cert_dir: env.path("SSL_CERT_DIR"),
+            ca: CaPaths::choose(args.cert.clone(), &variables),
+            proxies: Proxies::from_env(&variables),
             client_cert: args.client_cert.clone().or_else(|| env.path("PIP_CLIENT_CERT")),
             concurrent_downloads: args.concurrent_downloads.into(),
         })
@@ -343,9 +370,8 @@ impl BuildOptions {
         Ok(BuildOptions {
             no_binary: packages(&args.no_binary, "--no-binary", "PIP_NO_BINARY")?,
             only_binary: packages(&args.only_binary, "--only-binary", "PIP_ONLY_BINARY")?,
-            extra_pip_args: shlex::split(extra).ok_or_else(|| {
-                Error::new(Kind::Usage, "--extra-pip-args has a quote that is not closed")
-            })?,
+            extra_pip_args: shlex::split(extra)
+                .ok_or_else(|| Error::new(Kind::Usage, "--extra-pip-args has a quote that is not closed"))?,
             no_editable: args.no_editable,
             timeout: std::time::Duration::from_secs(args.build_timeout),
         })
@@ -363,7 +389,10 @@ impl OutputOptions {
         let mtime = match env.get("SOURCE_DATE_EPOCH") {
             None => DEFAULT_MTIME,
             Some(text) => text.parse().ok().filter(|&seconds: &i64| seconds >= 0).ok_or_else(|| {
-                Error::new(Kind::Usage, format!("SOURCE_DATE_EPOCH is {text:?}: expected whole seconds since 1970"))
+                Error::new(
+                    Kind::Usage,
+                    format!("SOURCE_DATE_EPOCH is {text:?}: expected whole seconds since 1970"),
+                )
             })?,
         };
         Ok(OutputOptions {

@@ -56,7 +56,10 @@ impl Project {
             if !pipfile.is_file() && lock.is_none() && beside(&dir, &pipfile).is_none() {
                 return Err(Error::new(
                     Kind::Lock,
-                    format!("PIPENV_PIPFILE names {}, and there is neither that file nor a lock beside it", pipfile.display()),
+                    format!(
+                        "PIPENV_PIPFILE names {}, and there is neither that file nor a lock beside it",
+                        pipfile.display()
+                    ),
                 )
                 .help("correct PIPENV_PIPFILE, or unset it to look for a Pipfile from here upwards"));
             }

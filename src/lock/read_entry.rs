@@ -1,0 +1,290 @@
+//! One entry of a `Pipfile.lock`: JSON to [`Entry`].
+
+use serde_json::{Map, Value};
+
+use super::{
+    Entry, Hashes, Origin, Pin, Vcs, VcsKind,
+    expand::{expand, expand_url},
+    parse::kind_of,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    options::Env,
+    vocab::{Extra, Marker, PackageName, RelPath, Sha256, VersionSpecifiers},
+};
+
+/// Marker variables that early pipenvs wrote as keys beside an entry: `"sys_platform": "== 'win32'"`.
+const MARKER_KEYS: [&str; 12] = [
+    "os_name",
+    "sys_platform",
+    "platform_machine",
+    "platform_python_implementation",
+    "platform_release",
+    "platform_system",
+    "platform_version",
+    "python_version",
+    "python_full_version",
+    "implementation_name",
+    "implementation_version",
+    "extra",
+];
+
+/// Reads an entry; the error names it and its category.
+pub(super) fn read_entry(category: &str, key: &str, value: &Value, env: &Env) -> Result<Entry> {
+    try_read(category, key, value, env).map_err(|error| error.context(format!("{key} [{category}] is wrong")))
+}
+
+fn try_read(category: &str, key: &str, value: &Value, env: &Env) -> Result<Entry> {
+    let name: PackageName = key.trim().parse()?;
+    let bare;
+    let fields = match value {
+        Value::Object(fields) => Fields(fields),
+        // Some tools write what a Pipfile would hold.
+        Value::String(version) => {
+            bare = Map::from_iter([("version".to_owned(), Value::String(version.clone()))]);
+            Fields(&bare)
+        }
+        other => return Err(wrong(format!("it is {}, expected an object", kind_of(other)))),
+    };
+    let mut hashes = hashes(&fields)?;
+    let origin = origin(&fields, env, &mut hashes)?;
+    Ok(Entry {
+        name,
+        written: key.to_owned(),
+        category: category.to_owned(),
+        extras: fields.list("extras")?.into_iter().map(str::parse::<Extra>).collect::<Result<_>>()?,
+        pin: fields.text("version")?.map_or(Ok(Pin::Any), |text| pin(text.trim()))?,
+        hashes,
+        index: fields.text("index")?.filter(|name| !name.is_empty()).map(str::to_owned),
+        marker: marker(&fields)?,
+        origin,
+        editable: fields.flag("editable")?,
+        no_binary: fields.flag("no_binary")?,
+        pip_args: pip_args(&fields)?,
+        files: Vec::new(),
+    })
+}
+
+/// An entry's fields; `null` counts as absent.
+struct Fields<'a>(&'a Map<String, Value>);
+
+impl<'a> Fields<'a> {
+    fn get(&self, key: &str) -> Option<&'a Value> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    fn text(&self, key: &str) -> Result<Option<&'a str>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(wrong(format!("{key} is {}, expected a string", kind_of(other)))),
+        }
+    }
+
+    /// A list of strings, or a single one.
+    fn list(&self, key: &str) -> Result<Vec<&'a str>> {
+        match self.get(key) {
+            None => Ok(Vec::new()),
+            Some(Value::String(text)) => Ok(vec![text]),
+            Some(Value::Array(items)) => items
+                .iter()
+                .map(|item| {
+                    item.as_str()
+                        .ok_or_else(|| wrong(format!("{key} holds {}, expected strings", kind_of(item))))
+                })
+                .collect(),
+            Some(other) => Err(wrong(format!("{key} is {}, expected a list of strings", kind_of(other)))),
+        }
+    }
+
+    fn flag(&self, key: &str) -> Result<bool> {
+        match self.get(key) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(Value::String(text)) => {
+                Ok(!matches!(text.to_ascii_lowercase().as_str(), "" | "false" | "0"))
+            }
+            Some(other) => Err(wrong(format!("{key} is {}, expected true or false", kind_of(other)))),
+        }
+    }
+}
+
+fn wrong(message: impl Into<String>) -> Error {
+    Error::new(Kind::Lock, message)
+}
+
+fn hashes(fields: &Fields<'_>) -> Result<Hashes> {
+    let mut hashes = Hashes::default();
+    // Early pipenvs wrote one `hash`.
+    for text in fields.list("hashes")?.into_iter().chain(fields.list("hash")?) {
+        let text = text.trim();
+        match text.split_once(':') {
+            Some((algorithm, digest)) if algorithm.eq_ignore_ascii_case("sha256") => {
+                let digest: Sha256 = digest.to_ascii_lowercase().parse().map_err(|error: Error| {
+                    error.context(format!("hash {text:?} is not sha256 and 64 hexadecimal digits"))
+                })?;
+                if !hashes.sha256.contains(&digest) {
+                    hashes.sha256.push(digest);
+                }
+            }
+            Some((algorithm, digest)) if !algorithm.is_empty() && !digest.is_empty() => {
+                hashes.other.push(text.to_owned());
+            }
+            _ => {
+                return Err(wrong(format!("hash {text:?} does not name its algorithm; expected sha256:...")));
+            }
+        }
+    }
+    Ok(hashes)
+}
+
+fn pin(text: &str) -> Result<Pin> {
+    if matches!(text, "" | "*") {
+        return Ok(Pin::Any);
+    }
+    if let Some(arbitrary) = text.strip_prefix("===") {
+        return Ok(Pin::Arbitrary(arbitrary.trim().to_owned()));
+    }
+    let unusable =
+        |expected: &str| wrong(format!("version {text:?} cannot be read; expected {expected} (PEP 440)"));
+    if let Some(version) = text.strip_prefix("==")
+        && !version.contains(['*', ','])
+    {
+        return match version.trim().parse() {
+            Ok(version) => Ok(Pin::Exact(version)),
+            Err(_) => Err(unusable("something like ==1.0")),
+        };
+    }
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return text.parse().map(Pin::Exact).map_err(|_| unusable("a version"));
+    }
+    text.parse::<VersionSpecifiers>().map(Pin::Range).map_err(|_| unusable("a version specifier"))
+}
+
+fn marker(fields: &Fields<'_>) -> Result<Option<Marker>> {
+    let mut marker: Option<Marker> = None;
+    let mut add = |text: &str| -> Result<()> {
+        let parsed = Marker::parse(text)?;
+        marker = Some(match marker.take() {
+            Some(before) => before.and(parsed),
+            None => parsed,
+        });
+        Ok(())
+    };
+    for key in ["markers", "marker"] {
+        if let Some(text) = fields.text(key)?.filter(|text| !text.trim().is_empty()) {
+            add(text)?;
+        }
+    }
+    for key in MARKER_KEYS {
+        if let Some(text) = fields.text(key)?.filter(|text| !text.trim().is_empty()) {
+            add(&format!("{key} {text}"))?;
+        }
+    }
+    Ok(marker)
+}
+
+fn pip_args(fields: &Fields<'_>) -> Result<Vec<String>> {
+    let mut args = Vec::new();
+    for key in ["pip_args", "extra_pip_args"] {
+        match fields.get(key) {
+            Some(Value::String(text)) => args.extend(
+                shlex::split(text).ok_or_else(|| wrong(format!("{key} has a quote that is not closed")))?,
+            ),
+            _ => args.extend(fields.list(key)?.into_iter().map(str::to_owned)),
+        }
+    }
+    Ok(args)
+}
+
+fn origin(fields: &Fields<'_>, env: &Env, hashes: &mut Hashes) -> Result<Origin> {
+    for (key, kind) in
+        [("git", VcsKind::Git), ("hg", VcsKind::Hg), ("svn", VcsKind::Svn), ("bzr", VcsKind::Bzr)]
+    {
+        if let Some(text) = fields.text(key)? {
+            return vcs(fields, kind, text, env).map(Origin::Vcs);
+        }
+    }
+    for key in ["file", "path"] {
+        let Some(text) = fields.text(key)? else { continue };
+        let schemes =
+            [("git+", VcsKind::Git), ("hg+", VcsKind::Hg), ("svn+", VcsKind::Svn), ("bzr+", VcsKind::Bzr)];
+        if let Some((_, kind)) = schemes.iter().find(|(prefix, _)| text.starts_with(prefix)) {
+            return vcs(fields, *kind, text, env).map(Origin::Vcs);
+        }
+        return file_or_path(text, env, hashes);
+    }
+    Ok(Origin::Index)
+}
+
+fn file_or_path(text: &str, env: &Env, hashes: &mut Hashes) -> Result<Origin> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        let mut url: url::Url = url_of(&expand_url(text, env)?)?;
+        if let Some(digest) = url.fragment().and_then(|fragment| {
+            fragment.split('&').find_map(|part| part.strip_prefix("sha256=")).map(str::to_ascii_lowercase)
+        }) && hashes.sha256.is_empty()
+        {
+            hashes.sha256.push(digest.parse()?);
+        }
+        url.set_fragment(None);
+        return Ok(Origin::Url(url.into()));
+    }
+    if let Some(rest) = text.strip_prefix("file:") {
+        if rest.starts_with('/')
+            && let Ok(path) = url::Url::parse(text).map_err(|_| ()).and_then(|url| url.to_file_path())
+        {
+            let path = path.to_str().ok_or_else(|| wrong("the path of its file: URL is not UTF-8"))?;
+            return Ok(Origin::Path(path.to_owned()));
+        }
+        // `file:./lib` is no URL, but pip takes it.
+        return Ok(Origin::Path(rest.to_owned()));
+    }
+    if text.is_empty() {
+        return Err(wrong("its path is empty"));
+    }
+    Ok(Origin::Path(expand(text, env)?))
+}
+
+fn url_of(text: &str) -> Result<url::Url> {
+    // The text itself is not shown: it may hold a password.
+    url::Url::parse(text)
+        .map_err(|error| wrong("its URL cannot be parsed (not shown: it may hold a password)").because(error))
+}
+
+fn vcs(fields: &Fields<'_>, kind: VcsKind, text: &str, env: &Env) -> Result<Vcs> {
+    let prefixes = ["git+", "hg+", "svn+", "bzr+"];
+    let text = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
+    let text = expand_url(text, env)?;
+    let text = scp_to_ssh(&text).unwrap_or(text);
+    let mut url = url_of(&text)
+        .map_err(|error| error.help("expected something like https://host.example/group/project.git"))?;
+    let mut subdirectory = fields.text("subdirectory")?.map(str::to_owned);
+    for part in url.fragment().unwrap_or_default().split('&') {
+        if let (Some(inner), None) = (part.strip_prefix("subdirectory="), &subdirectory) {
+            subdirectory = Some(inner.to_owned());
+        }
+    }
+    url.set_fragment(None);
+    let mut reference = fields.text("ref")?.map(str::to_owned).filter(|text| !text.is_empty());
+    // `...project.git@v1.0`, as pip writes it.
+    if let Some((path, inline)) = url.path().rsplit_once('@').map(|(a, b)| (a.to_owned(), b.to_owned()))
+        && !inline.contains('/')
+    {
+        url.set_path(&path);
+        reference = reference.or(Some(inline));
+    }
+    let subdirectory = match subdirectory.as_deref().map(|inner| inner.trim_matches('/')) {
+        None | Some("" | ".") => None,
+        Some(inner) => Some(inner.parse::<RelPath>()?),
+    };
+    Ok(Vcs { kind, url: url.into(), reference, subdirectory })
+}
+
+/// `git@host.example:group/project.git` as a URL.
+fn scp_to_ssh(text: &str) -> Option<String> {
+    if text.contains("://") {
+        return None;
+    }
+    let (host, path) = text.split_once(':')?;
+    (host.contains('@') && !host.contains('/')).then(|| format!("ssh://{host}/{path}"))
+}
