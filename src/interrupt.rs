@@ -18,6 +18,11 @@ pub fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
 
+/// The flag itself, for work that takes one.
+pub fn flag() -> &'static AtomicBool {
+    &REQUESTED
+}
+
 /// An error if the user asked to stop: long work calls this between its steps.
 pub fn check() -> Result<()> {
     if requested() {
@@ -30,7 +35,8 @@ pub fn check() -> Result<()> {
 /// Starts to listen: the first signal sets the flag, a second one or the end of the grace period ends
 /// the process with exit code 130.
 pub fn listen() -> std::io::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
+    let mut signals =
+        signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         let mut seen = false;
         for _ in signals.forever() {

@@ -23,13 +23,16 @@ mod tree;
 mod unpack;
 mod vcs;
 
+pub use direct_url::program;
 pub use editable::{EditableInfo, relativise};
 pub use job::{Built, Context, IndexSource, Job, Source};
 pub use settings::Settings;
-pub use store::{DirStore, Store};
+pub use store::{DirStore, Store, copy_all};
 pub use unpack::{Limits, unpack};
 
-use crate::error::Result;
+use std::{ffi::OsString, path::Path};
+
+use crate::{error::Result, vocab::Sha256};
 
 /// Builds what `job` asks for, or takes it from the store when that was done before.
 ///
@@ -39,4 +42,10 @@ use crate::error::Result;
 /// it (a refused login, a wheel of another name).
 pub fn build(job: &Job, context: &Context) -> Result<Built> {
     session::run(job, context)
+}
+
+/// The digest of a local project as it is now: what git sees of it where it does, all but leftovers
+/// elsewhere. Nothing is written. Fails where there is no such directory or it cannot be read.
+pub fn directory_digest(directory: &Path, env: &[(OsString, OsString)]) -> Result<Sha256> {
+    tree::Tree::of(directory, &environment::Environment::for_git(env))?.digest()
 }

@@ -19,6 +19,10 @@ use crate::{
     wheel::Wheel,
 };
 
+/// Changes whenever the same wheels and target would be laid out in another way: part of the key by which
+/// an environment is known to be current.
+pub const LAYOUT_VERSION: u32 = 1;
+
 /// A distribution to be laid out.
 #[derive(Debug, Clone)]
 pub struct DistInput {
@@ -28,7 +32,7 @@ pub struct DistInput {
     pub requested: bool,
     /// The contents of `direct_url.json` (PEP 610), for what came from a URL, a checkout or a directory.
     pub direct_url: Option<Vec<u8>>,
-    /// Files it gets besides its wheel's, such as the `.pth` file of an editable project.
+    /// Files it gets besides its wheel's or in their place, such as the `.pth` file of an editable project.
     pub extra: Vec<GivenFile>,
 }
 

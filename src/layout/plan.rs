@@ -126,6 +126,10 @@ fn put_dist(
         if refuse(&path, &|| format!("entry {:?}", read.path.as_str())) {
             continue;
         }
+        // A given file stands for the wheel's own: an editable's `.pth` with relative paths.
+        if input.extra.iter().any(|given| given.path == path) {
+            continue;
+        }
         // What is larger is a program in machine code, not a Python script.
         let origin = if script && read.size <= STREAM_LIMIT {
             Origin::Script { dist, entry, style: Arc::clone(style) }
