@@ -1,0 +1,93 @@
+//! URLs into the cache, with the run's limits: offline, interruption, progress.
+
+use std::{cell::Cell, io};
+
+use url::Url;
+
+use super::session::Session;
+use crate::{
+    cache::{Pending, VerifiedFile},
+    error::{Error, Kind, Result},
+    fetch::Sink,
+    interrupt,
+    vocab::{Sha256, SourceUrl},
+};
+
+/// A file on its way into the cache that stops coming when the user interrupts.
+struct Arriving<'a>(&'a mut Pending);
+
+impl io::Write for Arriving<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if interrupt::requested() {
+            // Not `ErrorKind::Interrupted`, which means "try again" to everyone who writes.
+            return Err(io::Error::other("interrupted"));
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Sink for Arriving<'_> {
+    fn received(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.0.reset()
+    }
+}
+
+impl Session<'_> {
+    /// Fetches a file that is not in the cache, without judging it.
+    pub fn fetch(&self, url: &Url, via: Option<&SourceUrl>, pending: &mut Pending) -> Result<()> {
+        interrupt::check()?;
+        if self.request.index.offline && url.scheme() != "file" {
+            let file = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
+            return Err(Error::new(
+                Kind::Network,
+                format!("{file} is not in the cache, and --offline asks nobody"),
+            )
+            .help("run once without --offline, with the same cache, or add --find-links"));
+        }
+        self.progress.request(url);
+        let so_far = Cell::new(0);
+        let progress = |received: u64| {
+            self.progress.advance(received.saturating_sub(so_far.replace(received)));
+        };
+        let fetched = self.client.download(url, via, &mut Arriving(pending), &progress);
+        interrupt::check()?;
+        fetched
+    }
+
+    /// The file with one of these digests, from the cache or else from `url`. The second value is how many
+    /// bytes were fetched for it.
+    pub fn verified(
+        &self,
+        url: &Url,
+        via: Option<&SourceUrl>,
+        file_name: &str,
+        expected: &[Sha256],
+    ) -> Result<(VerifiedFile, u64)> {
+        if let Some(file) = expected.iter().find_map(|digest| self.cache.file(digest)) {
+            return Ok((file, 0));
+        }
+        if let [digest] = expected {
+            let mut fetched = 0;
+            let file = self.cache.file_or(digest, file_name, |pending| {
+                self.fetch(url, via, pending)?;
+                fetched = pending.len();
+                Ok(())
+            })?;
+            return Ok((file, fetched));
+        }
+        let mut pending = self.cache.begin(file_name)?;
+        self.fetch(url, via, &mut pending)?;
+        let fetched = pending.len();
+        // Without digests the user said that whatever comes is welcome (`--allow-unhashed`).
+        let file = if expected.is_empty() { pending.commit_unpinned() } else { pending.commit(expected) }?;
+        Ok((file, fetched))
+    }
+}

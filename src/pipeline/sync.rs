@@ -1,0 +1,251 @@
+//! `sync`: from a lock to an environment on disk.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use super::{
+    Progress, Request,
+    builder::{Builder, variables},
+    inputs::Inputs,
+    key,
+    obtain::{Came, Obtained, forget_if_damaged, local_path, place_checkout},
+    seed::seeds,
+    session::Session,
+    sources::Sources,
+    work::obtain_all,
+};
+use crate::{
+    build::directory_digest,
+    error::{Context as _, Error, Kind, Result},
+    interrupt,
+    layout::{self, DistInput, EnvFiles, GivenFile, PlanLink},
+    lock::{Entry, Origin},
+    options::OutputOptions,
+    script::{LauncherStyle, Place, environment},
+    target::Target,
+    vocab::Sha256,
+    write::{self, PlanKey, Report, WriteOptions},
+};
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The environment was what the lock says already.
+    Current {
+        /// How many packages it holds.
+        packages: usize,
+    },
+    /// The environment was made.
+    Written(Summary),
+}
+
+/// Figures of a run that made an environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Distributions in it.
+    pub packages: usize,
+    /// Files in it.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Packages whose wheels were in the cache.
+    pub cached: usize,
+    /// Packages whose wheels were downloaded.
+    pub downloaded: usize,
+    /// Bytes downloaded.
+    pub downloaded_bytes: u64,
+    /// Packages built from source.
+    pub built: usize,
+}
+
+/// Makes the environment what the lock says.
+pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) -> Result<Outcome> {
+    let inputs = Inputs::read(&request.common, &request.lock, progress)?;
+    let target = inputs.target(&request.common, &request.target, request.lock.deploy, progress)?;
+    let selection = inputs.select(&request.lock, &target)?;
+    selection.warnings.0.iter().for_each(|warning| progress.warn(warning));
+    for skipped in &selection.skipped {
+        progress.detail(&format!("{}: skipped, {}", skipped.entry.written, skipped.why));
+    }
+    let entries = selection.entries;
+    let sources = Sources::new(&inputs.lock, inputs.pipfile.as_ref(), &request.index)?;
+    let runtime = runtime_target(&target, request)?;
+    let builder = Builder::new(request, output);
+
+    let local = |entry: &Entry| local_digest(entry, request);
+    let key = key::of(&entries, &sources, &runtime, request, output, &local)?;
+    let checkouts_there = entries
+        .iter()
+        .filter(|entry| {
+            matches!(entry.origin, Origin::Vcs(_)) && entry.editable && !request.build.no_editable
+        })
+        .all(|entry| builder.checkout_dir(entry.name.as_str()).is_dir());
+    if let Some(key) = key
+        && checkouts_there
+        && write::is_current(&output.venv, &PlanKey(key))
+    {
+        return Ok(Outcome::Current { packages: entries.len() });
+    }
+
+    let session = Session::open(request, &target, &sources, &entries, progress)?;
+    let mut tries = 0;
+    loop {
+        progress.stage("Fetching", 0);
+        let obtained = obtain_all(&session, &builder, &entries)?;
+        let run = Run { session: &session, output, runtime: &runtime, key };
+        match run.write(obtained, !checkouts_there) {
+            // Bits that went bad in the cache: once they are gone from there, the same run can still succeed.
+            Err((error, inputs)) if error.kind() == Kind::Integrity && tries == 0 => {
+                tries += 1;
+                let mut forgotten = false;
+                for input in &inputs {
+                    forgotten |= forget_if_damaged(&session, &input.wheel.file)?;
+                }
+                if !forgotten {
+                    return Err(error);
+                }
+            }
+            Err((error, _)) => return Err(error),
+            Ok(outcome) => return Ok(outcome),
+        }
+    }
+}
+
+/// The last part of a run: wheels are there, the environment is not.
+struct Run<'a> {
+    session: &'a Session<'a>,
+    output: &'a OutputOptions,
+    runtime: &'a Target,
+    key: Option<Sha256>,
+}
+
+impl Run<'_> {
+    /// Lays out and writes; an error comes with what was laid out.
+    fn write(&self, obtained: Vec<Obtained>, force: bool) -> Result<Outcome, (Error, Vec<DistInput>)> {
+        let mut summary = Summary::default();
+        let mut inputs = Vec::with_capacity(obtained.len());
+        let mut checkouts = Vec::new();
+        for one in obtained {
+            match one.came {
+                Came::Cached => summary.cached += 1,
+                Came::Downloaded(bytes) => {
+                    summary.downloaded += 1;
+                    summary.downloaded_bytes += bytes;
+                }
+                Came::Built => summary.built += 1,
+            }
+            inputs.push(one.input);
+            checkouts.extend(one.checkout);
+        }
+        match self.try_write(&mut inputs, &checkouts, force) {
+            Ok(report) if report.current => Ok(Outcome::Current { packages: inputs.len() }),
+            Ok(report) => {
+                summary.packages = inputs.len();
+                summary.files = report.files;
+                summary.bytes = report.bytes;
+                Ok(Outcome::Written(summary))
+            }
+            Err(error) => Err((error, inputs)),
+        }
+    }
+
+    fn try_write(
+        &self,
+        inputs: &mut Vec<DistInput>,
+        checkouts: &[(PathBuf, PathBuf)],
+        force: bool,
+    ) -> Result<Report> {
+        if self.output.seed {
+            inputs.extend(seeds(self.session, inputs)?);
+        }
+        let progress = self.session.progress;
+        let (place, launchers) = style(self.output)?;
+        let files = environment_files(self.runtime, &place)?;
+        let (plan, warnings) = layout::plan(inputs.clone(), self.runtime, files, &launchers)?;
+        warnings.0.iter().for_each(|warning| progress.warn(warning));
+        let key = self.key.unwrap_or_else(|| key::of_wheels(inputs, &launchers, self.runtime));
+        let bytes: u64 = inputs.iter().flat_map(|input| &input.wheel.entries).map(|entry| entry.size).sum();
+        progress.stage("Writing", bytes);
+        let store = self.session.cache.unpacked_dir();
+        let options = WriteOptions {
+            link: self.output.link,
+            strict: self.output.strict,
+            threads: NonZeroUsize::new(self.output.threads),
+            store: (!self.session.cache.is_read_only()).then_some(store.as_path()),
+            force,
+            interrupted: Some(interrupt::flag()),
+            progress: Some(&|bytes| progress.advance(bytes)),
+            ..WriteOptions::new(PlanKey(key), self.output.mtime)
+        };
+        let report = write::write(&plan, &self.output.venv, &options)
+            .context(|| format!("cannot make {}", self.output.venv.display()))?;
+        report.warnings.0.iter().for_each(|warning| progress.warn(warning));
+        if !report.current {
+            for (from, to) in checkouts {
+                place_checkout(from, to)?;
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// How scripts and activators find the environment.
+fn style(output: &OutputOptions) -> Result<(Place, LauncherStyle)> {
+    let Some(at) = &output.at else { return Ok((Place::Relative, LauncherStyle::Relative)) };
+    let text = at.to_str().ok_or_else(|| {
+        Error::new(Kind::Usage, format!("--at {} is not UTF-8: no script could name it", at.display()))
+    })?;
+    Ok((Place::At(at.clone()), LauncherStyle::Absolute(text.to_owned())))
+}
+
+fn environment_files(target: &Target, place: &Place) -> Result<EnvFiles> {
+    let own = environment(target, place, None)?;
+    let file = |file: crate::script::EnvFile| GivenFile {
+        path: file.path,
+        bytes: file.bytes.into(),
+        executable: file.executable,
+    };
+    let link = |link: crate::script::EnvLink| PlanLink { path: link.path, target: link.target };
+    Ok(EnvFiles {
+        files: own.files.into_iter().map(file).collect(),
+        links: own.links.into_iter().map(link).collect(),
+    })
+}
+
+/// The target with its interpreter where it will be at run time (`--python-home`, `--python-exe`).
+fn runtime_target(target: &Target, request: &Request) -> Result<Target> {
+    let mut runtime = target.clone();
+    let options = &request.target;
+    if let Some(home) = &options.home {
+        let name = target.executable.file_name().unwrap_or_default();
+        runtime.executable = home.join(name);
+        runtime.home.clone_from(home);
+    }
+    if let Some(executable) = &options.executable {
+        runtime.executable.clone_from(executable);
+        if options.home.is_none() {
+            runtime.home = executable.parent().map_or_else(|| runtime.home.clone(), PathBuf::from);
+        }
+    }
+    if !runtime.executable.is_absolute() {
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "the interpreter's place at run time is {}, which is not absolute",
+                runtime.executable.display()
+            ),
+        )
+        .help("expected something like --python-home /usr/local/bin"));
+    }
+    Ok(runtime)
+}
+
+/// What a local entry's files are now.
+fn local_digest(entry: &Entry, request: &Request) -> Result<Option<Sha256>> {
+    let Origin::Path(path) = &entry.origin else { return Ok(None) };
+    let path = local_path(request, path);
+    if path.is_dir() {
+        return directory_digest(&path, &variables(request)).map(Some);
+    }
+    // What is missing is an error later, where it can be told together with others.
+    Ok(crate::cache::digest_of(&path).ok())
+}

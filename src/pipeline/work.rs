@@ -1,0 +1,196 @@
+//! All entries of a run at once: pages first, then the largest file that is known, so that none is the tail.
+
+use std::{
+    cmp::Ordering,
+    collections::BinaryHeap,
+    sync::{Condvar, Mutex, PoisonError},
+};
+
+use super::{
+    builder::Builder,
+    obtain::{Obtained, obtain},
+    resolve::{Records, Resolved, pin_text, resolve},
+    session::Session,
+};
+use crate::{
+    error::{Error, Result},
+    interrupt,
+    lock::Entry,
+};
+
+/// An entry that waits to be fetched.
+struct Waiting {
+    position: usize,
+    /// Bytes; `u64::MAX` for what must be built, which takes longest.
+    size: u64,
+    resolved: Resolved,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.size.cmp(&other.size).then_with(|| other.position.cmp(&self.position))
+    }
+}
+
+#[derive(Default)]
+struct State {
+    next: usize,
+    resolving: usize,
+    waiting: BinaryHeap<Waiting>,
+    done: Vec<Option<Obtained>>,
+    failed: Vec<(usize, Error)>,
+}
+
+struct Queue<'a> {
+    session: &'a Session<'a>,
+    builder: &'a Builder<'a>,
+    entries: &'a [Entry],
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+enum Task {
+    Resolve(usize),
+    Obtain(Box<Waiting>),
+}
+
+/// Gets the wheels of all entries, in their order. Every entry that cannot be had is in the error; once
+/// one failed, nothing more is fetched, but all are looked up.
+pub fn obtain_all(session: &Session<'_>, builder: &Builder<'_>, entries: &[Entry]) -> Result<Vec<Obtained>> {
+    let queue = Queue {
+        session,
+        builder,
+        entries,
+        state: Mutex::new(State {
+            done: std::iter::repeat_with(|| None).take(entries.len()).collect(),
+            ..State::default()
+        }),
+        changed: Condvar::new(),
+    };
+    let threads = session.request.index.concurrent_downloads.min(entries.len()).max(1);
+    std::thread::scope(|scope| -> Result<()> {
+        for _ in 1..threads {
+            let worker = std::thread::Builder::new().name("download".into());
+            // With fewer threads than asked for it only takes longer.
+            if worker.spawn_scoped(scope, || queue.work()).is_err() {
+                break;
+            }
+        }
+        queue.work();
+        Ok(())
+    })?;
+    interrupt::check()?;
+    let mut state = queue.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if state.failed.is_empty() {
+        return Ok(state.done.into_iter().flatten().collect());
+    }
+    state.failed.sort_by_key(|(position, _)| *position);
+    let mut errors: Vec<Error> = state.failed.into_iter().map(|(_, error)| error).collect();
+    if errors.len() == 1 {
+        return Err(errors.remove(0));
+    }
+    let kind = errors[0].kind();
+    Err(Error::all(
+        kind,
+        format!("{} of {} packages cannot be installed", errors.len(), entries.len()),
+        errors,
+    ))
+}
+
+/// How messages call an entry.
+pub fn subject(entry: &Entry) -> String {
+    let pin = pin_text(&entry.pin);
+    let pin = pin.trim_start_matches('=');
+    if pin == "*" {
+        format!("{} [{}]", entry.written, entry.category)
+    } else {
+        format!("{} {pin} [{}]", entry.written, entry.category)
+    }
+}
+
+impl Queue<'_> {
+    fn work(&self) {
+        while let Some(task) = self.task() {
+            match task {
+                Task::Resolve(position) => {
+                    let resolved = interrupt::check()
+                        .and_then(|()| resolve(self.session, &self.entries[position], Records::Trust));
+                    self.resolved(position, resolved);
+                }
+                Task::Obtain(waiting) => {
+                    let Waiting { position, resolved, .. } = *waiting;
+                    let entry = &self.entries[position];
+                    let obtained = interrupt::check()
+                        .and_then(|()| obtain(self.session, self.builder, entry, &resolved));
+                    let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                    match obtained {
+                        Ok(obtained) => state.done[position] = Some(obtained),
+                        Err(error) => state.fail(position, entry, error),
+                    }
+                }
+            }
+        }
+    }
+
+    fn task(&self) -> Option<Task> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if state.next < self.entries.len() {
+                state.next += 1;
+                state.resolving += 1;
+                return Some(Task::Resolve(state.next - 1));
+            }
+            if !state.failed.is_empty() && state.resolving == 0 {
+                return None;
+            }
+            if state.failed.is_empty()
+                && let Some(waiting) = state.waiting.pop()
+            {
+                return Some(Task::Obtain(Box::new(waiting)));
+            }
+            if state.resolving == 0 {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn resolved(&self, position: usize, resolved: Result<Resolved>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.resolving -= 1;
+        match resolved {
+            Ok(resolved) => {
+                let size = resolved.file().map_or(u64::MAX, |file| file.size.unwrap_or(0));
+                if let Some(file) = resolved.file()
+                    && let Some(size) = file.size
+                    && file.sha256.is_none_or(|digest| self.session.cache.file(&digest).is_none())
+                {
+                    self.session.progress.expect(size);
+                }
+                state.waiting.push(Waiting { position, size, resolved });
+            }
+            Err(error) => state.fail(position, &self.entries[position], error),
+        }
+        self.changed.notify_all();
+    }
+}
+
+impl State {
+    fn fail(&mut self, position: usize, entry: &Entry, error: Error) {
+        self.failed.push((position, error.context(format!("cannot install {}", subject(entry)))));
+    }
+}
