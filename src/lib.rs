@@ -6,11 +6,15 @@
 pub mod auth;
 pub mod build;
 pub mod cache;
+pub mod cli;
 pub mod error;
 pub mod fetch;
 pub mod index;
+pub mod interrupt;
 pub mod layout;
 pub mod lock;
+pub mod options;
+pub mod pipeline;
 pub mod script;
 pub mod target;
 pub mod vocab;

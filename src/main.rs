@@ -1,3 +1,7 @@
-//! The venvoy command.
+//! The venvoy command: arguments in, exit code out. Everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    venvoy::cli::run(std::env::args_os())
+}

@@ -159,8 +159,12 @@ pub enum CacheAction {
     Dir,
     /// Print what it holds, in bytes by kind.
     Size,
-    /// Remove leftovers of killed runs and unpacked copies of wheels (the wheels themselves stay).
-    Prune,
+    /// Remove files that no run has used for a while.
+    Prune {
+        /// For how many days.
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        days: u32,
+    },
     /// Remove everything.
     Clear,
 }
@@ -204,6 +208,7 @@ pub struct TargetArgs {
 /// From where.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Indexes")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct IndexArgs {
     /// Also take files from this directory (or file: URL, or page of links); may be repeated.
     #[arg(short = 'f', long, value_name = "DIR")]

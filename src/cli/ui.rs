@@ -23,7 +23,8 @@ impl Ui {
         let terminal = std::io::stderr().is_terminal();
         let bar = (terminal && verbosity > 0 && !env.flag("CI")).then(|| {
             let bar = ProgressBar::no_length();
-            let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}");
+            let style =
+                ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
@@ -74,6 +75,13 @@ impl Progress for Ui {
 
     fn detail(&self, message: &str) {
         self.line(2, message);
+    }
+
+    fn request(&self, url: &url::Url) {
+        let mut shown = url.clone();
+        // A query may be a signature.
+        shown.set_query(None);
+        self.line(3, &format!("asking {shown}"));
     }
 
     fn stage(&self, name: &str, total_bytes: u64) {

@@ -162,7 +162,7 @@ fn every_kind_of_content_arrives_with_its_mode_and_time() {
     assert_eq!(fs::read_link(env.join("lib64")).expect("link"), Path::new("lib"));
     let record = fs::read_to_string(env.join(SITE).join("demo-1.0.dist-info/RECORD")).expect("file");
     let script = Sha256::of(b"#!/opt/env/bin/python\nprint('run')\n").to_record();
-    assert!(record.contains(&format!("../../../bin/run,sha256={script},24\n")), "{record}");
+    assert!(record.contains(&format!("../../../bin/run,sha256={script},35\n")), "{record}");
     assert!(record.contains("demo-1.0.dist-info/RECORD,,\n"), "{record}");
     for (name, mode) in [
         ("bin/run", 0o755),

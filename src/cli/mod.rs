@@ -1,0 +1,160 @@
+//! argv in, exit code out: reads what was typed, runs the command, prints results and errors.
+
+pub mod args;
+mod output;
+mod ui;
+
+pub use output::size;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{CommandFactory as _, Parser as _};
+
+use self::{
+    args::{Cli, Command, Global, InstallArgs, LockArgs, SyncArgs},
+    output::{CheckResult, Stdout},
+    ui::Ui,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    interrupt,
+    options::{self, BuildOptions, Common, Env, IndexOptions, LockOptions, OutputOptions, TargetOptions},
+    pipeline::{self, Outcome, Request},
+};
+
+/// Runs the command line and gives the exit code (README, "Exit codes").
+pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Kind::Usage.exit_code() } else { 0 });
+        }
+    };
+    let env = Env::of_process();
+    let verbosity = if cli.global.quiet { 0 } else { 1 + cli.global.verbose };
+    let ui = Ui::new(verbosity, &env);
+    if let Err(error) = interrupt::listen() {
+        ui.error(&format!("cannot listen for signals\n  because: {error}"));
+        return ExitCode::from(Kind::Io.exit_code());
+    }
+    match dispatch(cli, env, &ui) {
+        Ok(code) => code,
+        Err(error) => {
+            ui.error(&error.report());
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
+    let Cli { command, global } = cli;
+    let mut out = Stdout::default();
+    match command {
+        Command::Sync(args) => sync(&args, &global, env, ui)?,
+        Command::Install(args) => {
+            refuse_packages(&args)?;
+            sync(&args.sync, &global, env, ui)?;
+        }
+        Command::Plan(args) => {
+            let common = common(&global, &args.lock, env)?;
+            let request = Request {
+                lock: LockOptions::new(&args.lock, &common.env),
+                target: TargetOptions::new(&args.target, &common.env),
+                index: IndexOptions::new(&args.index, &common.env)?,
+                build: BuildOptions::new(&args.build, &common.env)?,
+                common,
+            };
+            let rows = pipeline::plan(&request, ui)?;
+            if args.json {
+                out.json(&rows)?;
+            } else {
+                output::plan_table(&mut out, &rows);
+            }
+        }
+        Command::Auth(args) => {
+            let common = common(&global, &args.lock, env)?;
+            let lock = LockOptions::new(&args.lock, &common.env);
+            let index = IndexOptions::new(&args.index, &common.env)?;
+            let rows = pipeline::auth(&common, &lock, &index, args.check, ui)?;
+            if args.json {
+                out.json(&rows)?;
+            } else {
+                output::auth_table(&mut out, &rows);
+            }
+            if rows.iter().any(|row| !row.ok) {
+                return out.finish(ExitCode::from(Kind::Auth.exit_code()));
+            }
+        }
+        Command::Check(args) => {
+            let venv = environment(args.venv.as_deref(), &global, &env)?;
+            let report = crate::write::verify(&venv)?;
+            if args.json {
+                out.json(&CheckResult::from(&report))?;
+            } else {
+                output::check_report(&mut out, &venv, &report);
+            }
+            if !report.is_clean() {
+                return out.finish(ExitCode::from(Kind::Integrity.exit_code()));
+            }
+        }
+        Command::Digest(args) => {
+            let venv = environment(args.venv.as_deref(), &global, &env)?;
+            out.line(&format!("sha256:{}", crate::write::tree_digest(&venv)?));
+        }
+        Command::Cache(args) => {
+            pipeline::cache(args.action, &options::cache_dir(&global, &env)?, &mut |line| out.line(line))?;
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "venvoy", &mut script);
+            out.line(String::from_utf8_lossy(&script).trim_end());
+        }
+    }
+    out.finish(ExitCode::SUCCESS)
+}
+
+fn common(global: &Global, lock: &LockArgs, env: Env) -> Result<Common> {
+    Common::new(global, lock.lock_file.as_deref(), env)
+}
+
+fn sync(args: &SyncArgs, global: &Global, env: Env, ui: &Ui) -> Result<()> {
+    let common = common(global, &args.lock, env)?;
+    let output = OutputOptions::new(&args.output, &common.project, &common.env)?;
+    let request = Request {
+        lock: LockOptions::new(&args.lock, &common.env),
+        target: TargetOptions::new(&args.target, &common.env),
+        index: IndexOptions::new(&args.index, &common.env)?,
+        build: BuildOptions::new(&args.build, &common.env)?,
+        common,
+    };
+    let start = std::time::Instant::now();
+    let outcome = pipeline::sync(&request, &output, ui)?;
+    let venv =
+        output.venv.strip_prefix(&request.common.project.dir).unwrap_or(&output.venv).display().to_string();
+    ui.done(&match outcome {
+        Outcome::Current { packages } => {
+            format!("{venv} is up to date ({})", output::count(packages, "package"))
+        }
+        Outcome::Written(summary) => output::summary(&venv, &summary, start.elapsed()),
+    });
+    Ok(())
+}
+
+/// `pipenv install requests` edits the Pipfile and the lock, which venvoy never does.
+fn refuse_packages(args: &InstallArgs) -> Result<()> {
+    let Some(first) = args.packages.first() else { return Ok(()) };
+    Err(Error::new(
+        Kind::Usage,
+        format!("venvoy installs what the lock holds; it does not add packages such as {first:?}"),
+    )
+    .help(format!("add it with `pipenv install {first}` or `pipenv lock`, then run `venvoy install`")))
+}
+
+/// The environment that `check` and `digest` are about: a path, or the project's `.venv`.
+fn environment(named: Option<&std::path::Path>, global: &Global, env: &Env) -> Result<std::path::PathBuf> {
+    if let Some(path) = named {
+        return options::absolute(path);
+    }
+    options::venv_path(None, &Common::new(global, None, env.clone())?.project)
+}

@@ -1,0 +1,228 @@
+//! Results on standard output: tables for people, JSON for programs.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use crate::{
+    error::{Error, Kind, Result},
+    pipeline::{AuthRow, PlanRow, Summary},
+    write::Check,
+};
+
+/// Standard output, collected and written at once, so that a failing command prints no half result.
+#[derive(Default)]
+pub struct Stdout(String);
+
+impl Stdout {
+    /// Adds a line.
+    pub fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    /// Adds a value as indented JSON.
+    pub fn json(&mut self, value: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|e| Error::new(Kind::Io, "cannot write the result as JSON").because(e))?;
+        self.line(&text);
+        Ok(())
+    }
+
+    /// Writes everything. A reader that left early (`| head`) is no error.
+    pub fn finish(self, code: ExitCode) -> Result<ExitCode> {
+        match std::io::stdout().write_all(self.0.as_bytes()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Error::new(Kind::Io, "cannot write to standard output").because(error))
+            }
+            _ => Ok(code),
+        }
+    }
+}
+
+/// `1 file`, `2 files`.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A size in the unit that reads best (powers of 1000).
+#[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}
+
+/// Columns padded to their widest cell; the last is left ragged.
+fn table(out: &mut Stdout, heading: &[&str], rows: &[Vec<String>]) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain(std::iter::once(heading[column].len())).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let mut print = |cells: &mut dyn Iterator<Item = &str>| {
+        let line: Vec<String> = cells.zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        out.line(line.join("  ").trim_end());
+    };
+    print(&mut heading.iter().copied());
+    for row in rows {
+        print(&mut row.iter().map(String::as_str));
+    }
+}
+
+/// `venvoy plan`.
+pub fn plan_table(out: &mut Stdout, rows: &[PlanRow]) {
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            vec![
+                row.name.clone(),
+                row.version.clone().unwrap_or_default(),
+                row.kind.to_owned(),
+                row.source.clone().unwrap_or_else(|| "-".into()),
+                row.size.map(size).unwrap_or_default(),
+                if row.cached { "cached" } else { "" }.to_owned(),
+                file_cell(row),
+            ]
+        })
+        .collect();
+    table(out, &["package", "version", "kind", "source", "size", "cache", "file"], &cells);
+    let total: u64 = rows.iter().filter_map(|row| row.size).sum();
+    let missing: u64 = rows.iter().filter(|row| !row.cached).filter_map(|row| row.size).sum();
+    out.line(&format!("{}, {}, {} to download", count(rows.len(), "package"), size(total), size(missing)));
+}
+
+/// The file and what else there is to know.
+fn file_cell(row: &PlanRow) -> String {
+    let unhashed = row.unhashed.then_some("no hashes");
+    let notes: Vec<&str> = row.note.as_deref().into_iter().chain(unhashed).collect();
+    if notes.is_empty() {
+        row.file.clone()
+    } else {
+        format!("{} ({})", row.file, notes.join(", ")).trim_start().to_owned()
+    }
+}
+
+/// `venvoy auth`.
+pub fn auth_table(out: &mut Stdout, rows: &[AuthRow]) {
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            vec![
+                row.source.clone(),
+                row.url.clone(),
+                row.user.clone().unwrap_or_else(|| "-".into()),
+                row.origin.clone(),
+                row.answer.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    table(out, &["source", "url", "user", "from", "answer"], &cells);
+}
+
+/// What `venvoy check` found, for JSON.
+#[derive(Debug, Serialize)]
+pub struct CheckResult {
+    clean: bool,
+    files: u64,
+    missing: Vec<String>,
+    changed: Vec<ChangedResult>,
+    extra: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ChangedResult {
+    path: String,
+    change: String,
+}
+
+impl From<&Check> for CheckResult {
+    fn from(check: &Check) -> Self {
+        let text = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
+        CheckResult {
+            clean: check.is_clean(),
+            files: check.files,
+            missing: text(&check.missing),
+            changed: check
+                .changed
+                .iter()
+                .map(|one| ChangedResult {
+                    path: one.path.display().to_string(),
+                    change: one.change.to_string(),
+                })
+                .collect(),
+            extra: text(&check.extra),
+        }
+    }
+}
+
+/// `venvoy check`.
+pub fn check_report(out: &mut Stdout, venv: &Path, check: &Check) {
+    for path in &check.missing {
+        out.line(&format!("missing: {}", path.display()));
+    }
+    for one in &check.changed {
+        out.line(&format!("changed: {} {}", one.path.display(), one.change));
+    }
+    for path in &check.extra {
+        out.line(&format!("extra:   {}", path.display()));
+    }
+    if check.is_clean() {
+        out.line(&format!("{} is as it was written ({} files)", venv.display(), check.files));
+    } else {
+        out.line(&format!(
+            "{} is not as it was written: {} missing, {} changed, {} extra (`venvoy sync` makes it anew)",
+            venv.display(),
+            check.missing.len(),
+            check.changed.len(),
+            check.extra.len()
+        ));
+    }
+}
+
+/// The last line of a run that made an environment.
+pub fn summary(venv: &str, summary: &Summary, took: Duration) -> String {
+    let mut parts = Vec::new();
+    if summary.cached > 0 {
+        parts.push(format!("{} cached", summary.cached));
+    }
+    if summary.downloaded > 0 {
+        parts.push(format!("{} downloaded ({})", summary.downloaded, size(summary.downloaded_bytes)));
+    }
+    if summary.built > 0 {
+        parts.push(format!("{} built", summary.built));
+    }
+    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    format!(
+        "{venv}: {}, {} in {:.2} s{parts}",
+        count(summary.packages, "package"),
+        size(summary.bytes),
+        took.as_secs_f64()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_counts_read_well() {
+        assert_eq!([size(999), size(1_500), size(651_000_000)], ["999 B", "1.5 kB", "651.0 MB"]);
+        assert_eq!([count(1, "file"), count(0, "file")], ["1 file", "0 files"]);
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let mut out = Stdout::default();
+        table(&mut out, &["a", "b"], &[vec!["long".into(), "x".into()], vec!["s".into(), String::new()]]);
+        assert_eq!(out.0, "a     b\nlong  x\ns\n");
+    }
+}
