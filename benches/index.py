@@ -31,6 +31,7 @@ def file_entry(name: str, digest: str, sizes: dict[str, int], metadata: dict[str
     entry = {"filename": name, "url": f"../../files/{name}", "hashes": {algorithm: value}}
     if name in sizes:
         entry["size"] = sizes[name]
+    if name in metadata:
         entry["core-metadata"] = {"sha256": metadata[name]}
     return entry
 
