@@ -1,0 +1,119 @@
+"""The rounds of one set: tools take turns, each run into a fresh directory."""
+
+import itertools
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import distributions
+import lockfile
+from measure import Usage, measure, preload
+from peers import Job, Tool, floor
+from server import Server
+from workspace import RUNS, SETS
+
+COLD, WARM_LINK, WARM_UNPACK, NO_OP = "cold", "warm-link", "warm-unpack", "no-op"
+FIGURES = [COLD, WARM_LINK, WARM_UNPACK, NO_OP]
+
+COUNTER = itertools.count(1)
+
+
+def environment(tool: Tool, job: Job, netrc: Path) -> dict[str, str]:
+    """Nothing of the caller's configuration; the home directory is part of the tool's cache."""
+    home = job.cache / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    path = [str(Path(job.interpreter).parent), "/usr/local/bin", "/usr/bin", "/bin"]
+    common = {"HOME": str(home), "PATH": os.pathsep.join(path), "LANG": "C.UTF-8", "NETRC": str(netrc)}
+    return common | tool.variables(job)
+
+
+@dataclass
+class Rounds:
+    """What is measured of one set. `usages` has figure -> tool -> one usage per round."""
+
+    name: str
+    server: Server
+    interpreter: str
+    tools: list[Tool]
+    usages: dict[str, dict[str, list[Usage]]] = field(default_factory=dict)
+    # The job that filled each tool's cache, and an environment to copy: of everything but cold.
+    warm: dict[str, Job] = field(default_factory=dict)
+    tree: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.lock = lockfile.read_lock(SETS / self.name)
+
+    def job(self, tool: Tool, figure: str, cache: Path | None = None) -> Job:
+        """A fresh project directory, with a fresh cache unless one is given."""
+        label = tool.name.replace(" ", "")
+        directory = RUNS / f"run-{next(COUNTER)}-{self.name}-{figure}-{label}"
+        project, url = directory / "project", self.server.url(self.name)
+        lockfile.write_project(SETS / self.name, project, url)
+        (project / "requirements.txt").write_text(lockfile.requirements(self.lock))
+        link = figure != WARM_UNPACK
+        return Job(project, cache or directory / "cache", self.interpreter, url, link, again=figure == NO_OP)
+
+    def run(self, tool: Tool, job: Job) -> Usage:
+        variables = environment(tool, job, self.server.netrc)
+        log = job.project.parent / "output.log"
+        usage = measure(tool.commands(job), job.project, variables, log)
+        distributions.check(job.venv, self.lock, tool.name)
+        return usage
+
+    def record(self, figure: str, tool: Tool, job: Job, source: Path) -> None:
+        """A measured run, which reads from `source`."""
+        preload(source)
+        usage = self.run(tool, job)
+        self.usages.setdefault(figure, {}).setdefault(tool.name, []).append(usage)
+        print(f"  {self.name} {figure} {tool.name}: {usage.wall:.3f} s", flush=True)
+
+    def prime(self, tool: Tool) -> None:
+        """Fills the tool's cache, once per link mode, as the first warm run is not yet a warm one."""
+        job = self.job(tool, COLD)
+        self.run(tool, job)
+        if tool.links:
+            self.run(tool, self.job(tool, WARM_UNPACK, job.cache))
+        self.warm[tool.name] = Job(**{**vars(job), "again": True})
+
+    def copy(self) -> Path:
+        """An environment whose files have no other links, for the floor to be measured on."""
+        tool = self.tools[0]
+        job = self.job(tool, WARM_UNPACK, self.warm[tool.name].cache)
+        self.run(tool, job)
+        return job.venv
+
+    def once(self, figure: str, tool: Tool) -> None:
+        if figure == NO_OP:
+            job = self.warm[tool.name]
+            self.record(figure, tool, job, job.venv)
+        elif figure == COLD:
+            self.record(figure, tool, self.job(tool, figure), RUNS / "index" / self.name)
+        elif tool.name in self.warm:
+            cache = self.warm[tool.name].cache
+            self.record(figure, tool, self.job(tool, figure, cache), cache)
+        else:
+            self.record(figure, tool, self.job(tool, figure), self.tree)
+
+    def measure(self, figures: list[str], runs: int, slow_runs: int) -> None:
+        """Makes all rounds of the figures."""
+        floors = {}
+        if any(figure != COLD for figure in figures):
+            for tool in self.tools:
+                self.prime(tool)
+            self.tree = self.copy()
+            link, copy = floor(self.tree)
+            floors = {WARM_LINK: [link], WARM_UNPACK: [copy]}
+        for figure in figures:
+            # What cannot link takes the same time either way: it is measured once.
+            tools = [tool for tool in self.tools if tool.links or figure != WARM_LINK]
+            fast = [tool for tool in tools if not tool.slow] + floors.get(figure, [])
+            slow = [tool for tool in tools if tool.slow]
+            for tool in fast * runs + slow * slow_runs:
+                self.once(figure, tool)
+
+
+def clear() -> None:
+    if RUNS.exists():
+        print("deleting what earlier runs left", flush=True)
+        shutil.rmtree(RUNS)
