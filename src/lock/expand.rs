@@ -20,7 +20,10 @@ pub(super) fn expand_url(text: &str, env: &Env) -> Result<String> {
     if !text.contains('$') {
         return Ok(text.to_owned());
     }
-    let Some((scheme, rest)) = text.split_once("://") else { return expand(text, env) };
+    // A URL that is a variable as a whole (`${URL:-https://...}`) is taken as it comes.
+    let scheme = text.find("://").filter(|at| !text[..*at].contains('$'));
+    let Some(scheme) = scheme else { return expand(text, env) };
+    let (scheme, rest) = (&text[..scheme], &text[scheme + 3..]);
     // A default may hold a slash, so the authority's end is looked for outside of braces.
     let end = outside_braces(rest, |c| matches!(c, '/' | '?' | '#')).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
@@ -137,6 +140,7 @@ mod tests {
     fn defaults_stand_in_for_what_is_unset_or_empty() {
         assert_eq!(expanded("https://${NONE:-h.example/a}/simple"), "https://h.example/a/simple");
         assert_eq!(expanded("https://h.example/${EMPTY:-x}/${EMPTY}y"), "https://h.example/x/y");
+        assert_eq!(expanded("${URL:-https://h.example/simple}"), "https://h.example/simple");
     }
 
     #[test]

@@ -52,7 +52,7 @@ fn try_read(category: &str, key: &str, value: &Value, env: &Env) -> Result<Entry
         name,
         written: key.to_owned(),
         category: category.to_owned(),
-        extras: fields.list("extras")?.into_iter().map(str::parse::<Extra>).collect::<Result<_>>()?,
+        extras: extras(&fields)?,
         pin: fields.text("version")?.map_or(Ok(Pin::Any), |text| pin(text.trim()))?,
         hashes,
         index: fields.text("index")?.filter(|name| !name.is_empty()).map(str::to_owned),
@@ -159,6 +159,12 @@ fn pin(text: &str) -> Result<Pin> {
         return text.parse().map(Pin::Exact).map_err(|_| unusable("a version"));
     }
     text.parse::<VersionSpecifiers>().map(Pin::Range).map_err(|_| unusable("a version specifier"))
+}
+
+/// Some locks hold all extras in one string.
+fn extras(fields: &Fields<'_>) -> Result<Vec<Extra>> {
+    let words = fields.list("extras")?.into_iter().flat_map(|extras| extras.split(','));
+    words.map(|extra| extra.trim().parse()).collect()
 }
 
 fn marker(fields: &Fields<'_>) -> Result<Option<Marker>> {

@@ -36,7 +36,7 @@ fn vcs(fields: &str) -> Vcs {
 fn a_plain_entry_is_read() {
     let entry = entry(&format!(
         r#"{{"hashes": ["sha256:{DIGEST}", "SHA256:{}", "md5:00"], "index": "main", "version": "==1.0+cpu",
-            "extras": ["b", "A_c"], "markers": "python_version >= '3.8'"}}"#,
+            "extras": ["b,A_c"], "markers": "python_version >= '3.8'"}}"#,
         DIGEST.to_uppercase()
     ));
     assert_eq!((entry.name.as_str(), entry.written.as_str()), ("some-name", "Some.Name"));

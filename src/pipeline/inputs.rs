@@ -86,7 +86,14 @@ impl Inputs {
         deploy: bool,
         progress: &dyn Progress,
     ) -> Result<Target> {
-        let wanted = self.requires().wanted()?;
+        let wanted = match self.requires().wanted() {
+            Err(error) if deploy => return Err(error),
+            Err(error) => {
+                progress.warn(&format!("what the project requires is passed over: {error}"));
+                None
+            }
+            Ok(wanted) => wanted,
+        };
         let typed = options.python.as_ref().filter(|(_, setting)| *setting == "--python");
         let from_env = options.python.as_ref().filter(|(_, setting)| *setting != "--python");
         let fallback = options.fallback.clone().filter(|_| wanted.is_none());

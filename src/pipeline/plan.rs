@@ -7,7 +7,7 @@ use super::{
     Progress, Request,
     inputs::Inputs,
     obtain::local_path,
-    resolve::{Records, Resolved, What, pin_text, resolve},
+    resolve::{Records, Resolved, What, check_digests, pin_text, resolve},
     session::Session,
     sources::Sources,
     work::subject,
@@ -99,6 +99,13 @@ fn bare(entry: &Entry) -> PlanRow {
 }
 
 fn row(session: &Session<'_>, entry: &Entry) -> Result<PlanRow> {
+    if let Err(error) = check_digests(session, entry) {
+        // The table is where one looks for what is wrong with a lock; `sync` refuses.
+        return Ok(PlanRow {
+            note: Some(format!("refused without --allow-unhashed: {error}")),
+            ..bare(entry)
+        });
+    }
     let resolved = match resolve(session, entry, Records::Trust) {
         // Without a network the plan still says what each entry is.
         Err(error) if session.request.index.offline && error.kind() == Kind::Network => {

@@ -121,7 +121,7 @@ pub fn resolve(session: &Session<'_>, entry: &Entry, records: Records) -> Result
 
 /// A lock without digests pins nothing: whoever answers decides what is installed. Repositories and local
 /// directories have none in any lock.
-fn check_digests(session: &Session<'_>, entry: &Entry) -> Result<()> {
+pub fn check_digests(session: &Session<'_>, entry: &Entry) -> Result<()> {
     let needed = matches!(entry.origin, Origin::Index | Origin::Url(_));
     if !needed || !entry.hashes.sha256.is_empty() || session.request.index.allow_unhashed {
         return Ok(());

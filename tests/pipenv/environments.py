@@ -19,7 +19,7 @@ OWN = [
     ".lock",
     ".project",
     "CACHEDIR.TAG",
-    "*venvoy*.json",
+    "venvoy.manifest",
     "bin/activate",
     "bin/activate.*",
     "bin/activate_this.py",
@@ -37,8 +37,9 @@ OWN = [
 RECORDS = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 LAUNCHER = "the launcher of an entry point"
 COMPILED = "compiled here"
-# A script that starts its interpreter through /bin/sh: three lines in place of one.
-THROUGH_SHELL = re.compile(rb"#!/bin/sh\n'''exec' [^\n]*\n' '''\n")
+# What venvoy has in place of a first line: a part for the shell that is a string to Python, with an
+# encoding declaration before it where the script has one.
+THROUGH_SHELL = re.compile(rb"\A#!/bin/sh\n((?:#[^\n]*\n)?)''':'\n.*?\n'''\n", re.DOTALL)
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Environment:
 
 def without_first_line(data: bytes) -> bytes:
     if match := THROUGH_SHELL.match(data):
-        return data[match.end() :]
+        return match.group(1) + data[match.end() :]
     return data.partition(b"\n")[2] if data.startswith(b"#!") else data
 
 
