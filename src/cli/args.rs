@@ -83,6 +83,9 @@ pub struct InstallArgs {
     /// Everything `sync` takes.
     #[command(flatten)]
     pub sync: SyncArgs,
+    /// Not accepted: venvoy makes environments.
+    #[arg(long, hide = true)]
+    pub system: bool,
     /// Not accepted: venvoy installs what the lock holds and never edits it.
     #[arg(value_name = "PACKAGES", hide = true)]
     pub packages: Vec<String>,

@@ -53,7 +53,7 @@ fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
     match command {
         Command::Sync(args) => sync(&args, &global, env, ui)?,
         Command::Install(args) => {
-            refuse_packages(&args)?;
+            refuse(&args)?;
             sync(&args.sync, &global, env, ui)?;
         }
         Command::Plan(args) => {
@@ -141,8 +141,16 @@ fn sync(args: &SyncArgs, global: &Global, env: Env, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// `pipenv install requests` edits the Pipfile and the lock, which venvoy never does.
-fn refuse_packages(args: &InstallArgs) -> Result<()> {
+/// What pipenv's `install` can do and venvoy's cannot: installing into the system's Python, and adding
+/// packages. `pipenv install requests` edits the Pipfile and the lock, which venvoy never does.
+fn refuse(args: &InstallArgs) -> Result<()> {
+    if args.system {
+        return Err(Error::new(
+            Kind::Usage,
+            "--system: venvoy makes environments and leaves the system's Python alone",
+        )
+        .help("leave --system out, and in the image set ENV PATH=\"/.venv/bin:$PATH\" (or where .venv is)"));
+    }
     let Some(first) = args.packages.first() else { return Ok(()) };
     Err(Error::new(
         Kind::Usage,
