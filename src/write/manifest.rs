@@ -68,8 +68,10 @@ pub fn render(plan: &Plan, written: &[Written], key: &PlanKey, mtime: i64) -> Ve
             let mut out = String::new();
             for (dir, items) in dirs {
                 let _ = writeln!(out, "d {}", escape(dir));
-                items.sort_by(|a, b| a.name.cmp(&b.name));
-                items.iter().for_each(|item| item.render(&mut out));
+                items.sort_by_key(|item| item.name);
+                for item in items.iter() {
+                    item.render(&mut out);
+                }
             }
             out
         })
