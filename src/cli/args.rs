@@ -44,7 +44,7 @@ pub enum Command {
     Plan(PlanArgs),
     /// Show which credentials would be used for each source, never the secret.
     Auth(AuthArgs),
-    /// Compare an environment with what was written: missing, changed and extra files.
+    /// Compare an environment with what was written and with the lock.
     Check(CheckArgs),
     /// Print one digest of an environment's tree: equal trees, equal digests.
     Digest(DigestArgs),
@@ -131,12 +131,15 @@ pub struct AuthArgs {
 /// `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The environment [default: .venv of the project].
-    #[arg(long, value_name = "PATH")]
-    pub venv: Option<PathBuf>,
+    /// What `sync` was given.
+    #[command(flatten)]
+    pub sync: SyncArgs,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// Make the environment anew if anything is wrong with it; offline, if the cache has all of it.
+    #[arg(long)]
+    pub repair: bool,
 }
 
 /// `digest`.

@@ -177,6 +177,8 @@ pub struct OutputOptions {
     pub strict: bool,
     /// Whether pip comes along.
     pub seed: bool,
+    /// Whether to write although the environment is current already.
+    pub force: bool,
     /// Threads for unpacking; 0 for one per core.
     pub threads: usize,
     /// The modification time of everything written: seconds since 1970.
@@ -401,6 +403,7 @@ impl OutputOptions {
             link: args.link.into(),
             strict: args.strict,
             seed: args.seed,
+            force: false,
             threads: args.threads.into(),
             mtime,
         })
