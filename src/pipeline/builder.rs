@@ -28,7 +28,6 @@ pub struct Builder<'a> {
     pub venv: PathBuf,
     anchor: PathBuf,
     scratch: Mutex<Option<TempDir>>,
-    store: DirStore,
     env: Vec<(OsString, OsString)>,
     free: Mutex<usize>,
     freed: Condvar,
@@ -50,7 +49,6 @@ impl<'a> Builder<'a> {
             venv,
             anchor,
             scratch: Mutex::new(None),
-            store: DirStore::new(request.common.cache_dir.join("v1/built")),
             env: variables(request),
             free: Mutex::new(std::thread::available_parallelism().map_or(1, usize::from)),
             freed: Condvar::new(),
@@ -78,6 +76,7 @@ impl<'a> Builder<'a> {
         let _permit = self.permit();
         interrupt::check()?;
         let scratch = self.scratch()?;
+        let store = DirStore::new(session.cache.built_dir());
         let sources: Vec<IndexSource> = if self.request.index.no_index {
             Vec::new()
         } else {
@@ -97,8 +96,8 @@ impl<'a> Builder<'a> {
             target: session.target,
             project_dir: &self.request.common.project.dir,
             scratch: &scratch,
-            log_dir: &self.request.common.cache_dir.join("v1/logs"),
-            store: &self.store,
+            log_dir: &session.cache.logs_dir(),
+            store: &store,
             sources: &sources,
             credentials: &credentials,
             env: &self.env,
