@@ -203,6 +203,12 @@ pub struct TargetArgs {
     /// The interpreter: a path, a name on PATH or a version [default: what the lock requires].
     #[arg(long, value_name = "PATH|VERSION")]
     pub python: Option<String>,
+    /// Make an environment for this Python without running one (3.9, 3.13t); needs --platform and --python-home.
+    #[arg(long, value_name = "VERSION", conflicts_with = "python", requires_all = ["platform", "python_home"])]
+    pub python_version: Option<String>,
+    /// For this platform, in Docker's words: linux/amd64, linux/arm64, linux/amd64/musl.
+    #[arg(long, value_name = "OS/ARCH", requires = "python_version")]
+    pub platform: Option<String>,
     /// Where the base interpreter's directory will be at run time, when that is not where it is now.
     #[arg(long, value_name = "DIR")]
     pub python_home: Option<PathBuf>,

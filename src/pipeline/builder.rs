@@ -73,6 +73,13 @@ impl<'a> Builder<'a> {
 
     /// Builds; waits while as many builds run as there are cores.
     pub fn run(&self, session: &Session<'_>, job: &Job) -> Result<Built> {
+        if self.request.target.described.is_some() {
+            return Err(Error::new(
+                Kind::Build,
+                format!("{} must be built, and no interpreter of the target is here to build it", job.subject()),
+            )
+            .help("run venvoy on that platform with that interpreter (--python), or lock a version that has a wheel for it"));
+        }
         let _permit = self.permit();
         interrupt::check()?;
         let scratch = self.scratch()?;
