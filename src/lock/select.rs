@@ -91,11 +91,13 @@ fn explain(marker: &Marker, env: &MarkerEnv) -> String {
     let text = marker.to_string();
     let values = [
         ("implementation_name", &env.implementation_name),
+        ("implementation_version", &env.implementation_version),
         ("os_name", &env.os_name),
         ("platform_machine", &env.platform_machine),
         ("platform_python_implementation", &env.platform_python_implementation),
         ("platform_release", &env.platform_release),
         ("platform_system", &env.platform_system),
+        ("platform_version", &env.platform_version),
         ("python_full_version", &env.python_full_version),
         ("python_version", &env.python_version),
         ("sys_platform", &env.sys_platform),
@@ -173,6 +175,51 @@ mod tests {
         assert_eq!(
             selection.warnings.0,
             ["the lock has a twice: 1 (a in default) counts, not 2 (A in develop)"]
+        );
+    }
+
+    #[test]
+    fn the_order_of_the_categories_asked_for_decides() {
+        let lock =
+            r#"{"_meta":{},"default":{"a":{"version":"==1"}},"develop":{"a":{"version":"==2"}},"docs":{}}"#;
+        let first = |categories: &[&str]| names(&selected(lock, categories).expect("a selection"));
+        assert_eq!(first(&["develop", "default"]), ["2 (a in develop)"]);
+        assert_eq!(first(&["default", "develop", "docs", "default"]), ["1 (a in default)"]);
+        assert_eq!(first(&["docs"]), [""; 0]);
+    }
+
+    #[test]
+    fn entries_of_one_version_give_their_digests_and_extras_together() {
+        let [one, two] = ["1", "2"].map(|digit| digit.repeat(64));
+        let lock = format!(
+            r#"{{"_meta":{{}},"default":{{"a":{{"version":"==1.0","hashes":["sha256:{one}"],"extras":["x"]}}}},
+            "develop":{{"a":{{"version":"==1","hashes":["sha256:{two}","sha256:{one}"],"extras":["y","x"]}}}}}}"#
+        );
+        let selection = selected(&lock, &["default", "develop"]).expect("a selection");
+        let [entry] = selection.entries.as_slice() else { panic!("{:?}", selection.entries) };
+        let digests: Vec<String> = entry.hashes.sha256.iter().map(ToString::to_string).collect();
+        assert_eq!(digests, [one, two]);
+        assert_eq!(entry.extras.iter().map(PackageName::as_str).collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!((entry.category.as_str(), selection.warnings.0.len()), ("default", 0));
+    }
+
+    #[test]
+    fn an_entry_that_does_not_apply_stands_in_no_others_way() {
+        let lock = r#"{"_meta":{},"default":{"a":{"version":"==1","markers":"os_name == 'nt'"}},"develop":{"a":{"version":"==2"}}}"#;
+        let selection = selected(lock, &["default", "develop"]).expect("a selection");
+        assert_eq!(names(&selection), ["2 (a in develop)"]);
+        assert_eq!((selection.skipped.len(), selection.warnings.0.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_version_and_a_repository_of_one_package_are_told_apart() {
+        let lock = r#"{"_meta":{},"default":{"a":{"git":"https://u:canary@git.example/a.git","ref":"v1"}},"develop":{"a":{"version":"==1"}}}"#;
+        let selection = selected(lock, &["default", "develop"]).expect("a selection");
+        assert_eq!(
+            selection.warnings.0,
+            [
+                "the lock has a twice: https://git.example/a.git@v1 (a in default) counts, not 1 (a in develop)"
+            ]
         );
     }
 
