@@ -31,6 +31,9 @@ pub struct Skipped {
 /// Takes the entries of `categories` whose markers hold. One environment holds one version of a package:
 /// of several, that of the first category counts, with a warning.
 ///
+/// A marker on `extra` is false, whatever extras the entry has: pip, given the entry as a requirement of its
+/// own, asks for none.
+///
 /// `groups` decides `'...' in dependency_groups` of a `pylock.toml`. In a `Pipfile.lock`, pipenv writes such
 /// conditions beside the category that says the same, and takes them as true.
 ///
@@ -55,7 +58,7 @@ pub fn select(
                 let text = marker.to_string();
                 let named = if lock.dependency_groups.is_empty() { quoted(&text) } else { Vec::new() };
                 let groups: Vec<&str> = groups.iter().map(String::as_str).chain(named).collect();
-                if !marker.evaluate(markers, &entry.extras, &groups) {
+                if !marker.evaluate(markers, &[], &groups) {
                     let why = explain(marker, markers);
                     selection.skipped.push(Skipped { entry: entry.clone(), why });
                     continue;

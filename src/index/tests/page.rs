@@ -110,7 +110,7 @@ fn charsets_are_found_where_they_are_stated() {
     let page = url("https://index.example/simple/demo/");
     let files = parse_page(Some("text/html"), latin, &page).expect("a page");
     assert_eq!(files[0].yanked.as_deref(), Some("caf\u{e9}"));
-    let unstated = parse_page(None, &latin[28..], &page).expect("a page");
+    let unstated = parse_page(None, &latin[27..], &page).expect("a page");
     assert_eq!(unstated[0].yanked.as_deref(), Some("caf\u{e9}"));
 }
 

@@ -31,7 +31,8 @@ fn a_target_without_wheel_is_told_which_tag_part_fails_and_what_it_accepts() {
     assert_eq!(lines[1], format!("  - {WINDOWS}: platform tag win_amd64 does not fit"));
     assert!(lines[2].starts_with(&format!("  - {OLD}: ")) && lines[2].contains("cp39"), "{report}");
     assert!(
-        lines[3].starts_with("  - the target accepts the platform tags manylinux_2_28_x86_64, "),
+        lines[3]
+            .starts_with("  - the target accepts the platform tags linux_x86_64, manylinux_2_28_x86_64, "),
         "{report}"
     );
     assert!(report.ends_with(
