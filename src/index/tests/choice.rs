@@ -84,7 +84,9 @@ fn arbitrary_equality_compares_text() {
 #[test]
 fn without_digests_the_files_to_fetch_are_named_best_first() {
     let mut all = files(&[PURE, SDIST, NATIVE, WINDOWS]);
-    all.iter_mut().for_each(|file| file.sha256 = None);
+    for file in &mut all {
+        file.sha256 = None;
+    }
     let ask = Ask::version("1.0").locked(&ALL);
     match ask.choose(&all).expect("a choice") {
         Choice::NeedDigests(wanted) => {
