@@ -72,7 +72,7 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
     let builder = Builder::new(request, output);
 
     let local = |entry: &Entry| local_digest(entry, request);
-    let key = key::of(&entries, &sources, &runtime, request, output, &local)?;
+    let key = key::of(&entries, &runtime, request, output, &local)?;
     let checkouts_there = entries
         .iter()
         .filter(|entry| {
