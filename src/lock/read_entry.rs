@@ -113,28 +113,33 @@ fn hashes(fields: &Fields<'_>) -> Result<Hashes> {
     let mut hashes = Hashes::default();
     // Early pipenvs wrote one `hash`.
     for text in fields.list("hashes")?.into_iter().chain(fields.list("hash")?) {
-        let text = text.trim();
-        match text.split_once(':') {
-            Some((algorithm, digest)) if algorithm.eq_ignore_ascii_case("sha256") => {
-                let digest: Sha256 = digest.to_ascii_lowercase().parse().map_err(|error: Error| {
-                    error.context(format!("hash {text:?} is not sha256 and 64 hexadecimal digits"))
-                })?;
-                if !hashes.sha256.contains(&digest) {
-                    hashes.sha256.push(digest);
-                }
-            }
-            Some((algorithm, digest)) if !algorithm.is_empty() && !digest.is_empty() => {
-                hashes.other.push(text.to_owned());
-            }
-            _ => {
-                return Err(wrong(format!("hash {text:?} does not name its algorithm; expected sha256:...")));
-            }
-        }
+        digest(text, &mut hashes)?;
     }
     Ok(hashes)
 }
 
-fn pin(text: &str) -> Result<Pin> {
+/// Adds a digest such as `sha256:...` to an entry's.
+pub(super) fn digest(text: &str, hashes: &mut Hashes) -> Result<()> {
+    let text = text.trim();
+    match text.split_once(':') {
+        Some((algorithm, digest)) if algorithm.eq_ignore_ascii_case("sha256") => {
+            let digest: Sha256 = digest.parse().map_err(|error: Error| {
+                error.context(format!("hash {text:?} is not sha256 and 64 hexadecimal digits"))
+            })?;
+            if !hashes.sha256.contains(&digest) {
+                hashes.sha256.push(digest);
+            }
+        }
+        Some((algorithm, digest)) if !algorithm.is_empty() && !digest.is_empty() => {
+            hashes.other.push(text.to_owned());
+        }
+        _ => return Err(wrong(format!("hash {text:?} does not name its algorithm; expected sha256:..."))),
+    }
+    Ok(())
+}
+
+/// What a version specifier pins.
+pub(super) fn pin(text: &str) -> Result<Pin> {
     if matches!(text, "" | "*") {
         return Ok(Pin::Any);
     }
@@ -321,7 +326,8 @@ fn vcs(fields: &Fields<'_>, kind: VcsKind, text: &str, env: &Env) -> Result<Vcs>
 /// (`/@scope/project`) or stands before the project (`/a@b/project.git`) is part of the path.
 fn inline_reference(path: &str) -> Option<(&str, &str)> {
     let (before, inline) = path.rsplit_once('@')?;
-    let in_path = before.ends_with('/') || (inline.contains('/') && inline.ends_with(".git"));
+    let is_project = inline.contains('/') && inline.strip_suffix(".git").is_some();
+    let in_path = before.ends_with('/') || is_project;
     (!in_path).then_some((before, inline))
 }
 
