@@ -81,6 +81,7 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
         .all(|entry| builder.checkout_dir(entry.name.as_str()).is_dir());
     if let Some(key) = key
         && checkouts_there
+        && !output.force
         && write::is_current(&output.venv, &PlanKey(key))
     {
         return Ok(Outcome::Current { packages: entries.len() });
@@ -92,7 +93,7 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
         progress.stage("Fetching", 0);
         let obtained = obtain_all(&session, &builder, &entries)?;
         let run = Run { session: &session, output, runtime: &runtime, key };
-        match run.write(obtained, !checkouts_there) {
+        match run.write(obtained, output.force || !checkouts_there) {
             // Bits that went bad in the cache: once they are gone from there, the same run can still succeed.
             Err((error, inputs)) if error.kind() == Kind::Integrity && tries == 0 => {
                 tries += 1;
