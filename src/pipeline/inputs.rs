@@ -30,8 +30,11 @@ impl Inputs {
         let label = label(file.path());
         let bytes = read(file.path(), "name the lock with --lock FILE, or make one with `pipenv lock`")?;
         let is_pylock = matches!(file, LockFile::Pylock(_));
-        let (lock, warnings) =
-            if is_pylock { parse_pylock(&bytes, &label)? } else { Lock::parse(&bytes, &label, &common.env)? };
+        let (lock, warnings) = if is_pylock {
+            parse_pylock(&bytes, &label, &common.env)?
+        } else {
+            Lock::parse(&bytes, &label, &common.env)?
+        };
         warnings.0.iter().for_each(|warning| progress.warn(warning));
         let pipfile = match &common.project.pipfile {
             None => None,
