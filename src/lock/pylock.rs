@@ -6,7 +6,7 @@ use super::{Entry, Hashes, Lock, Origin, Pin, PinnedFile, Requires, Source, Vcs,
 use crate::{
     error::{Error, Kind, Result, Warnings},
     options::Env,
-    vocab::{Marker, PackageName},
+    vocab::{Marker, PackageName, SourceUrl},
 };
 
 /// The category that all packages of a `pylock.toml` stand in: its groups are a matter of markers.
@@ -144,11 +144,12 @@ fn read_package(package: &Value, sources: &mut Vec<Source>) -> Result<Entry> {
             return Err(wrong("it has neither wheels nor sdist, archive, directory or vcs"));
         }
         if let Some(index) = text(package, "index") {
-            let known = sources.iter().any(|source| source.name.as_deref() == Some(index));
-            if !known {
-                sources.push(Source::new(Some(index.to_owned()), index, true, &Env::default()));
+            // A name is shown: it must not hold the userinfo that a URL may have.
+            let name = index.parse::<SourceUrl>()?.to_string();
+            if !sources.iter().any(|source| source.name.as_ref() == Some(&name)) {
+                sources.push(Source::new(Some(name.clone()), index, true, &Env::default()));
             }
-            entry.index = Some(index.to_owned());
+            entry.index = Some(name);
         }
     }
     Ok(entry)
@@ -178,7 +179,7 @@ fn read_file(file: &Value, all: &mut Hashes) -> Result<PinnedFile> {
     let path = text(file, "path").map(str::to_owned);
     let last = |text: &str| text.rsplit('/').next().unwrap_or_default().to_owned();
     let from_url = || {
-        let url: &crate::vocab::SourceUrl = url.as_ref()?;
+        let url: &SourceUrl = url.as_ref()?;
         let last = url.url().path_segments()?.next_back()?;
         Some(percent_encoding::percent_decode_str(last).decode_utf8_lossy().into_owned())
     };
