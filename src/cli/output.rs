@@ -179,7 +179,7 @@ pub fn check_report(out: &mut Stdout, venv: &Path, check: &Check) {
         out.line(&format!("{} is as it was written ({} files)", venv.display(), check.files));
     } else {
         out.line(&format!(
-            "{} is not as it was written: {} missing, {} changed, {} extra (`venvoy sync` makes it anew)",
+            "{} is not as it was written: {} missing, {} changed, {} extra (remove it, and `venvoy sync` makes it anew)",
             venv.display(),
             check.missing.len(),
             check.changed.len(),
