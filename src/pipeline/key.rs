@@ -71,7 +71,8 @@ pub fn of(
         hashes.sort_unstable();
         lines.add("hashes", &format!("{hashes:?}"));
         match &entry.origin {
-            Origin::Index if request.index.no_index => {}
+            // Where the lock names files, no index is asked; their digests are among the hashes.
+            Origin::Index if request.index.no_index || !entry.files.is_empty() => {}
             Origin::Index => {
                 for index in sources.of(entry)? {
                     lines.add("index", &index.url.to_string());
