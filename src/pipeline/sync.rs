@@ -84,6 +84,7 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
         && checkouts_there
         && write::is_current(&output.venv, &PlanKey(key))
     {
+        write::tidy(&output.venv);
         return Ok(Outcome::Current { packages: entries.len() });
     }
 
