@@ -120,7 +120,7 @@ pub fn resolve(session: &Session<'_>, entry: &Entry, records: Records) -> Result
         };
         warnings.0.iter().for_each(|warning| session.progress.warn(warning));
         for listing in &listings {
-            remember(session, entry, listing)?;
+            remember(session, entry, listing);
         }
         let from = listings.into_iter().find(|listing| listing.files.iter().any(|file| file.url == url));
         let (source, remembered) = from.map_or((None, false), |from| (from.source, from.remembered));
@@ -257,12 +257,16 @@ fn ask(
     })
 }
 
-fn remember(session: &Session<'_>, entry: &Entry, listing: &Listing) -> Result<()> {
+/// Keeps an index's answer. It saves work and nothing else: a disk that is full is no reason to stop here.
+fn remember(session: &Session<'_>, entry: &Entry, listing: &Listing) {
     let asked = !listing.remembered && entry.files.is_empty();
-    let Some(index) = listing.source.as_ref().filter(|_| asked) else { return Ok(()) };
+    let Some(index) = listing.source.as_ref().filter(|_| asked) else { return };
     let pin = pin_text(&entry.pin);
     let key = SelectionKey { source: &index.url, name: &entry.name, pin: &pin, hashes: &entry.hashes };
-    session.cache.store_selection(&key, &listing.files)
+    if session.cache.store_selection(&key, &listing.files).is_err() {
+        let warning = "the cache cannot keep the index's answers: a run with --offline may miss them";
+        session.progress.warn(warning);
+    }
 }
 
 /// Fetches files that an index lists without a digest, in order, until one is among the lock's.
