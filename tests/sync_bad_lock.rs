@@ -246,7 +246,7 @@ fn no_wheel_and_no_sdist_for_this_interpreter() {
     );
     let tags = project::script_of_python("import sys; print('cp%d%d' % sys.version_info[:2])");
     assert!(run.stderr.contains(&format!("the target accepts the Python tags {tags}, ")), "{}", run.stderr);
-    assert!(run.stderr.contains("the target accepts the platform tags linux_x86_64, "), "{}", run.stderr);
+    assert!(run.stderr.contains("the target accepts the platform tags linux_"), "{}", run.stderr);
     assert!(!project.venv().exists());
 }
 

@@ -184,6 +184,32 @@ fn check_and_digest_notice_a_change_and_a_new_environment_is_as_before() {
 }
 
 #[test]
+fn equal_inputs_give_equal_digests_whoever_writes_and_however() {
+    let project = synced();
+    let digest = project.run(&["digest"]).says(&[]).stdout.clone();
+    let runs: [(&str, &[&str]); 5] = [
+        ("002", &["--link", "unpack"]),
+        ("077", &["--link", "hardlink"]),
+        ("027", &["--link", "copy", "--threads", "1"]),
+        ("022", &["--link", "unpack", "--concurrent-downloads", "1"]),
+        ("000", &[]),
+    ];
+    for (umask, args) in runs {
+        let other = Project::hello();
+        let sync = other.command(&[&SYNC, args].concat());
+        let mut shell = project::clean("/bin/sh".as_ref());
+        shell.args(["-c", "umask $0 && exec \"$@\"", umask]).arg(sync.get_program()).args(sync.get_args());
+        shell
+            .current_dir(other.dir())
+            .env("HOME", other.path("home"))
+            .env("LC_ALL", "C")
+            .env("TZ", "Asia/Tokyo");
+        other.finish(&mut shell).succeeds();
+        assert_eq!(other.run(&["digest"]).says(&[]).stdout, digest, "umask {umask} {args:?}");
+    }
+}
+
+#[test]
 fn a_file_edited_in_the_environment_does_not_reach_other_environments() {
     let project = synced();
     let edited = project.venv().join("share/hello/words.txt");

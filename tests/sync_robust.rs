@@ -252,6 +252,14 @@ fn sigkill_while_writing_leaves_the_old_environment_and_a_rerun_succeeds_and_tid
 }
 
 #[test]
+fn what_a_killed_run_left_goes_with_a_run_that_has_nothing_to_do() {
+    let project = cut_short_while_writing(Signal::KILL, None);
+    project.lock(&Lock::new().package(&demo("1.0")));
+    project.sync().says(&[".venv is up to date (1 package)"]);
+    is_swept(&project);
+}
+
+#[test]
 fn a_run_killed_at_any_moment_leaves_the_old_environment_or_the_new_one() {
     let (old, new) = (demo("1.0"), many("2.0"));
     let project = Project::with_wheels(&[old.clone(), new.clone()]);
@@ -310,72 +318,6 @@ fn runs_at_once_of_two_projects_share_a_cache() {
     assert_eq!(files.count(), packages.len());
 }
 
-/// The cached copy of a file.
-fn cached(project: &Project, file: &str) -> PathBuf {
-    let files = project::files(&project.path("cache"));
-    files.into_iter().find(|path| path.ends_with(file)).expect("it is cached")
-}
-
-/// What is said of a damaged file.
-fn damaged(package: &Package) -> String {
-    let (shard, rest) = package.sha256.split_at(2);
-    let (length, file) = (package.bytes.len(), &package.file);
-    format!("warning: {{root}}/cache/v1/files/{shard}/{rest}/{length}/{file} is damaged: it is fetched again")
-}
-
-/// Turns one byte of `needle` in a file around.
-fn damage(path: &Path, needle: &[u8]) {
-    let mut bytes = fs::read(path).expect("a file");
-    let at = memchr::memmem::find(&bytes, needle).expect("it is there");
-    bytes[at] ^= 1;
-    fs::write(path, bytes).expect("written");
-}
-
-#[test]
-fn a_damaged_file_in_the_cache_is_noticed_and_fetched_again() {
-    let demo = Package::new(&greeter("demo", "1.0").stored("demo_data.txt", "something to damage"));
-    let server = index(std::slice::from_ref(&demo));
-    let project = Project::at(&server, std::slice::from_ref(&demo));
-    project.sync().succeeds();
-    damage(&cached(&project, &demo.file), b"something to damage");
-    let run = project.sync_with(&["--venv", "other", "--link", "unpack"]);
-    run.says(&[&damaged(&demo), "other: 1 package, {size} in {time} s: 1 downloaded (1.2 kB)"]);
-    assert_eq!(fs::read(cached(&project, &demo.file)).expect("a file"), demo.bytes);
-    let files = server.log().into_iter().filter(|request| request.path.starts_with("/files/"));
-    assert_eq!(files.count(), 2);
-    let other = project::files(&project.dir().join("other"));
-    let data = other.iter().find(|path| path.ends_with("demo_data.txt")).expect("a file");
-    assert_eq!(fs::read(data).expect("a file"), b"something to damage");
-}
-
-#[test]
-fn a_damaged_directory_of_a_cached_wheel_is_noticed_and_fetched_again() {
-    let demo = demo("1.0");
-    let server = index(std::slice::from_ref(&demo));
-    let project = Project::at(&server, std::slice::from_ref(&demo));
-    project.sync().succeeds();
-    let path = cached(&project, &demo.file);
-    let length = fs::metadata(&path).expect("a file").len();
-    fs::write(&path, vec![0; usize::try_from(length).expect("small")]).expect("written");
-    project
-        .sync_with(&["--venv", "other"])
-        .says(&[&damaged(&demo), "other: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)"]);
-    assert_eq!(project::script(&project.dir().join("other/bin/demo")), "demo 1.0");
-}
-
-#[test]
-fn a_damaged_unpacked_copy_in_the_cache_is_not_linked() {
-    let project = Project::with_wheels(&[demo("1.0")]);
-    project.sync_with(&["--link", "hardlink"]).succeeds();
-    let unpacked = project::files(&project.path("cache/v1/unpacked"));
-    let holds = |path: &&PathBuf| {
-        memchr::memmem::find(&fs::read(path).expect("a file"), b"print('demo 1.0')").is_some()
-    };
-    damage(unpacked.iter().find(holds).expect("it is unpacked"), b"demo 1.0");
-    project.sync_with(&["--venv", "other", "--link", "hardlink"]).succeeds();
-    assert_eq!(project::script(&project.dir().join("other/bin/demo")), "demo 1.0");
-}
-
 #[test]
 fn a_full_disk_while_caching_leaves_cache_and_environment_whole() {
     let new = heavy("2.0");
@@ -427,25 +369,6 @@ fn a_full_disk_while_writing_leaves_the_old_environment_whole() {
 }
 
 #[test]
-fn a_read_only_cache_is_read_and_the_rest_is_fetched_for_this_run() {
-    let (one, two) = (Package::simple("one", "1.0"), Package::simple("two", "1.0"));
-    let server = index(&[one.clone(), two.clone()]);
-    let project = Project::at(&server, std::slice::from_ref(&one));
-    fs::create_dir(project.path("cache")).expect("made");
-    let Some(disk) = Mount::tmpfs(&project.path("cache"), "16m") else { return };
-    project.sync().succeeds();
-    disk.change("ro");
-    let before = project::snapshot(&project.path("cache"));
-    project.lock(&Lock::of(&server.url("/simple"), &[one, two]));
-    project.sync().says(&["warning: the cache {root}/cache cannot be written: it is read, but what is downloaded now will not be kept; set VENVOY_CACHE_DIR to a directory that can be written", ".venv: 2 packages, {size} in {time} s: 1 cached, 1 downloaded (1.0 kB)"]);
-    assert_eq!(project.installed(), ["one 1.0", "two 1.0"]);
-    assert_eq!(project::snapshot(&project.path("cache")), before);
-    fs::remove_dir_all(project.venv()).expect("removed");
-    project.lock(&Lock::of(&server.url("/simple"), &[Package::simple("one", "1.0")]));
-    project.sync_with(&["--offline"]).says(&["warning: the cache {root}/cache cannot be written: it is read, but what is downloaded now will not be kept; set VENVOY_CACHE_DIR to a directory that can be written", ".venv: 1 package, {size} in {time} s: 1 cached"]);
-}
-
-#[test]
 fn a_venv_that_is_a_mount_point_is_filled_in_place() {
     let (one, two) = (demo("1.0"), demo("2.0"));
     let project = Project::with_wheels(&[one.clone(), two.clone()]);
@@ -459,6 +382,41 @@ fn a_venv_that_is_a_mount_point_is_filled_in_place() {
         project.sync().says(&[".venv is up to date (1 package)"]);
     }
     assert!(!names(&project.venv()).iter().any(|name| name.starts_with(".venvoy-")));
+}
+
+#[test]
+fn a_run_killed_while_it_fills_a_mount_point_is_healed_by_the_next() {
+    let (old, new) = (demo("1.0"), many("2.0"));
+    let project = Project::with_wheels(&[old.clone(), new.clone()]);
+    let Some(_disk) = Mount::tmpfs(&project.venv(), "128m") else { return };
+    for pause in [0, 10, 30, 60, 100, 150, 250] {
+        project.lock(&Lock::new().package(&old));
+        project.sync().succeeds();
+        assert_eq!(project.script("demo"), "demo 1.0");
+        let check = project.run(&["check"]);
+        assert_eq!(check.code, Some(0), "killed after {pause} ms: {}", check.stdout);
+        project.lock(&Lock::new().package(&new));
+        let child = project.start(&["--link", "unpack"]);
+        thread::sleep(Duration::from_millis(pause));
+        signal(&child, Signal::KILL);
+        project.wait(child);
+    }
+    project.sync().succeeds();
+    assert_eq!(project.script("demo"), "demo 2.0");
+    assert_eq!(project.run(&["check"]).code, Some(0));
+    assert!(!names(&project.venv()).iter().any(|name| name.starts_with(".venvoy-")));
+}
+
+#[test]
+fn a_link_to_a_directory_at_venv_is_followed() {
+    let project = Project::with_wheels(&[demo("1.0")]);
+    fs::create_dir(project.path("envs")).expect("made");
+    fs::create_dir(project.path("envs/app")).expect("made");
+    std::os::unix::fs::symlink("../envs/app", project.venv()).expect("linked");
+    project.sync().succeeds();
+    assert!(project.venv().is_symlink());
+    assert_eq!(project::script(&project.path("envs/app/bin/demo")), "demo 1.0");
+    project.sync().says(&[".venv is up to date (1 package)"]);
 }
 
 #[test]
@@ -511,7 +469,7 @@ fn an_environment_of_virtualenv_is_replaced() {
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin"), PathBuf::from);
     let made = project::clean(&tools.join("virtualenv"))
         .env("HOME", project.path("home"))
-        .args(["--no-seed", "--quiet", "--python", "/usr/bin/python3"])
+        .args(["--no-seed", "--quiet", "--python", "python3"])
         .arg(project.venv())
         .status()
         .expect("virtualenv is among the tools that tests/run installs");
