@@ -170,8 +170,34 @@ fn a_second_sigint_ends_a_run_whose_server_says_nothing() {
         signal(&child, Signal::INT);
         thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(project.wait(child).code, Some(130));
+    project.wait(child).ends(
+        130,
+        &[
+            "error: interrupted",
+            "  help: run the same command again; it removes what this one left half done",
+        ],
+    );
     is_untouched(&project, &before);
+}
+
+#[test]
+fn sigint_ends_the_wait_between_two_tries() {
+    let (tell, asked) = channel();
+    let tell = std::sync::Mutex::new(tell);
+    let server = Server::start(move |_| {
+        let _ = tell.lock().expect("a sender").send(());
+        server::reply("503 Service Unavailable", &["Retry-After: 60"], b"")
+    });
+    let project = outdated(&server, &demo("2.0"));
+    let child = project.start(&[]);
+    asked.recv().expect("it asks");
+    signal(&child, Signal::INT);
+    // The help tells this end from that of a run that had to be torn from its sleep.
+    project.wait(child).ends(
+        130,
+        &["error: interrupted", "  help: nothing was changed; run the same command again to go on"],
+    );
+    is_tidy(&project);
 }
 
 #[test]
