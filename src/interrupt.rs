@@ -41,15 +41,36 @@ pub fn listen() -> std::io::Result<()> {
         let mut seen = false;
         for _ in signals.forever() {
             if seen {
-                std::process::exit(Kind::Interrupted.exit_code().into());
+                leave();
             }
             seen = true;
             REQUESTED.store(true, Ordering::Relaxed);
             std::thread::spawn(|| {
                 std::thread::sleep(GRACE);
-                std::process::exit(Kind::Interrupted.exit_code().into());
+                leave();
             });
         }
     })?;
     Ok(())
+}
+
+/// Sleeps unless or until the user asks to stop.
+pub fn pause(time: Duration) -> Result<()> {
+    const STEP: Duration = Duration::from_millis(50);
+    let mut left = time;
+    while !left.is_zero() {
+        check()?;
+        let step = left.min(STEP);
+        std::thread::sleep(step);
+        left -= step;
+    }
+    check()
+}
+
+/// Ends the process from the signals' thread, while work may be stuck in a system call.
+fn leave() -> ! {
+    eprintln!(
+        "error: interrupted\n  help: run the same command again; it removes what this one left half done"
+    );
+    std::process::exit(Kind::Interrupted.exit_code().into());
 }

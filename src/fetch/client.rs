@@ -184,7 +184,8 @@ impl Client {
             (403, None) => Error::new(
                 Kind::Auth,
                 format!("{host} does not let anyone read {path} without credentials (looked in {})", looked_in()),
-            ),
+            )
+            .help("give credentials, or check that this machine may use the index (some are open to certain networks only)"),
             (403, Some(found)) => Error::new(Kind::Auth, format!("{found} may not read {path} on {host}"))
                 .help("check the password (pypiserver answers 403 to a wrong one), the token's scope (GitLab: \
                      read_package_registry or read_api) and the project's package settings",
@@ -192,7 +193,8 @@ impl Client {
             (404 | 410, None) => Error::new(
                 Kind::Selection,
                 format!("{host} has no {path}, or shows it only with credentials (looked in {})", looked_in()),
-            ),
+            )
+            .help("check the source's URL in the lock (it usually ends in /simple), and that the lock names the right source for this package"),
             (404 | 410, Some(found)) => Error::new(
                 Kind::Selection,
                 format!("{found} may not read {path} on {host}, or it does not exist (GitLab answers 404 for both)"),

@@ -2,7 +2,6 @@
 
 use std::{
     error::Error as StdError,
-    thread,
     time::{Duration, SystemTime},
 };
 
@@ -13,7 +12,10 @@ use reqwest::{
 use url::Url;
 
 use super::FetchOptions;
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    interrupt,
+};
 
 /// The longest pause a server's Retry-After can ask for.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -134,8 +136,7 @@ impl<'a> Tries<'a> {
         }
         let backoff = self.options.backoff.saturating_mul(1 << self.since_progress.min(16));
         self.since_progress += 1;
-        thread::sleep(wanted.unwrap_or(backoff.min(LONGEST_BACKOFF)).min(LONGEST_WAIT));
-        Ok(())
+        interrupt::pause(wanted.unwrap_or(backoff.min(LONGEST_BACKOFF)).min(LONGEST_WAIT))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     error::{Context as _, Error, Kind, Result},
     layout::{DistInput, GivenFile},
     lock::{Entry, Origin},
+    options::LockFile,
     vocab::{SourceUrl, WheelName},
     wheel::{Strictness, Wheel, with_scratch},
 };
@@ -156,9 +157,15 @@ fn direct(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry) -> Result
     })
 }
 
-/// A path of the lock as it is on disk: relative ones are relative to the project.
+/// A path of the lock as it is on disk: relative ones are relative to the project, and in a
+/// `pylock.toml` to the lock itself (PEP 751).
 pub fn local_path(request: &Request, path: &str) -> PathBuf {
-    path_clean::clean(request.common.project.dir.join(path))
+    let project = &request.common.project;
+    let base = match &project.lock {
+        LockFile::Pylock(lock) => lock.parent().unwrap_or(&project.dir),
+        LockFile::Pipenv(_) => &project.dir,
+    };
+    path_clean::clean(base.join(path))
 }
 
 /// The file name a URL ends in, percent-decoded once.

@@ -1,6 +1,9 @@
 //! Which file an entry is installed from.
 
+use url::Url;
+
 use super::{
+    obtain::local_path,
     session::Session,
     sources::{Index, page_url},
 };
@@ -9,16 +12,16 @@ use crate::{
     error::{Error, Kind, Result},
     fetch::Answer,
     index::{self, Choice, IndexFile, SdistName, choose, explains, fill_digests, parse_page},
-    lock::{Entry, Origin, Pin},
-    vocab::WheelName,
+    lock::{Entry, Origin, Pin, PinnedFile},
+    vocab::{SourceUrl, WheelName},
 };
 
 /// What an entry is installed from.
 #[derive(Debug)]
 pub enum What {
-    /// A wheel of an index or find-links.
+    /// A wheel of an index, find-links or the lock itself.
     Wheel(IndexFile, Box<WheelName>),
-    /// A source distribution of an index or find-links.
+    /// A source distribution of an index, find-links or the lock itself.
     Sdist(IndexFile, SdistName),
     /// What the entry itself says: a repository, a URL, a path.
     Direct,
@@ -29,7 +32,7 @@ pub enum What {
 pub struct Resolved {
     /// What it is installed from.
     pub what: What,
-    /// The index that listed the file.
+    /// The index that listed the file, or the lock where it names the file itself.
     pub source: Option<Index>,
     /// Whether that was read from a record rather than from the index.
     pub remembered: bool,
@@ -85,7 +88,10 @@ pub fn resolve(session: &Session<'_>, entry: &Entry, records: Records) -> Result
         let all: Vec<IndexFile> = listings.iter().flat_map(|listing| listing.files.clone()).collect();
         explains(&all, &entry.hashes)
     };
-    if !session.request.index.no_index && !settled(&listings) {
+    if !entry.files.is_empty() {
+        // The lock says where its files are: nobody has to be asked.
+        listings.extend(pinned(session, entry)?);
+    } else if !session.request.index.no_index && !settled(&listings) {
         for index in session.sources.of(entry)? {
             match ask(session, entry, index, records)? {
                 Ok(listing) => listings.push(listing),
@@ -95,6 +101,9 @@ pub fn resolve(session: &Session<'_>, entry: &Entry, records: Records) -> Result
                 break;
             }
         }
+    }
+    if session.request.index.offline && !settled(&listings) {
+        listings.push(cached(session, entry));
     }
     loop {
         let files: Vec<IndexFile> = listings.iter().flat_map(|listing| listing.files.clone()).collect();
@@ -113,7 +122,7 @@ pub fn resolve(session: &Session<'_>, entry: &Entry, records: Records) -> Result
         };
         warnings.0.iter().for_each(|warning| session.progress.warn(warning));
         for listing in &listings {
-            remember(session, entry, listing)?;
+            remember(session, entry, listing);
         }
         let asked = session.request.common.verbosity > 1;
         let why = if asked { why(&what, &files, entry, session) } else { String::new() };
@@ -147,13 +156,21 @@ fn why(what: &What, files: &[IndexFile], entry: &Entry, session: &Session<'_>) -
 /// directories have none in any lock.
 pub fn check_digests(session: &Session<'_>, entry: &Entry) -> Result<()> {
     let needed = matches!(entry.origin, Origin::Index | Origin::Url(_));
-    if !needed || !entry.hashes.sha256.is_empty() || session.request.index.allow_unhashed {
+    let other = entry.hashes.other.join(", ");
+    // Of an index's files, digests of other kinds choose some, but cannot verify them.
+    let can_do_without = other.is_empty() || entry.origin != Origin::Index;
+    let allowed = session.request.index.allow_unhashed && can_do_without;
+    if !needed || !entry.hashes.sha256.is_empty() || allowed {
         return Ok(());
     }
-    let other = entry.hashes.other.join(", ");
     let got = if other.is_empty() { "no hashes".to_owned() } else { format!("only {other}") };
-    Err(Error::new(Kind::Lock, format!("the lock has {got} for it; expected sha256 digests"))
-        .help("lock again with a current pipenv, or pass --allow-unhashed to take whatever the index serves"))
+    Err(Error::new(Kind::Lock, format!("the lock has {got} for it; expected sha256 digests")).help(
+        if can_do_without {
+            "lock again with a current pipenv, or pass --allow-unhashed to take whatever the index serves"
+        } else {
+            "lock again with a current pipenv and an index that gives sha256 digests"
+        },
+    ))
 }
 
 /// What find-links has, with digests: the files are here, so they are read.
@@ -165,6 +182,63 @@ fn linked(session: &Session<'_>, entry: &Entry) -> Result<Listing> {
         }
     }
     Ok(Listing { source: None, files, remembered: false })
+}
+
+/// The files that the lock itself names, each with the place it comes from.
+fn pinned(session: &Session<'_>, entry: &Entry) -> Result<Vec<Listing>> {
+    let lock = session.request.common.project.lock.path();
+    let name = lock.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let listing = |file: &PinnedFile| {
+        let local = file.path.as_deref().map(|path| local_path(session.request, path));
+        let local = local.filter(|path| file.url.is_none() || path.is_file());
+        let url = match (local, &file.url) {
+            (Some(path), _) => SourceUrl::from(Url::from_file_path(&path).map_err(|()| {
+                Error::new(Kind::Lock, format!("{} cannot be written as a URL", path.display()))
+            })?),
+            (None, Some(url)) => url.clone(),
+            (None, None) => {
+                return Err(Error::new(Kind::Lock, format!("{} has neither path nor url", file.name)));
+            }
+        };
+        let files = vec![IndexFile {
+            filename: file.name.clone(),
+            url: url.url().clone(),
+            sha256: file.sha256,
+            requires_python: None,
+            yanked: None,
+            size: file.size,
+        }];
+        let source = Index { name: name.clone(), url, verify_ssl: true };
+        Ok(Listing { source: Some(source), files, remembered: false })
+    };
+    entry.files.iter().map(listing).collect()
+}
+
+/// What the cache has of an entry's digests, for runs that may ask nobody: its files came from wherever an
+/// earlier run found them, find-links included, of which no record is kept.
+fn cached(session: &Session<'_>, entry: &Entry) -> Listing {
+    let mut listing = Listing { source: None, files: Vec::new(), remembered: true };
+    for file in entry.hashes.sha256.iter().filter_map(|digest| session.cache.file(digest)) {
+        let (Some(name), Ok(url)) =
+            (file.path().file_name().and_then(|name| name.to_str()), Url::from_file_path(file.path()))
+        else {
+            continue;
+        };
+        listing.source.get_or_insert_with(|| Index {
+            name: "cache".to_owned(),
+            url: url.clone().into(),
+            verify_ssl: true,
+        });
+        listing.files.push(IndexFile {
+            filename: name.to_owned(),
+            url,
+            sha256: Some(file.sha256()),
+            requires_python: None,
+            yanked: None,
+            size: Some(file.size()),
+        });
+    }
+    listing
 }
 
 /// What an index has; the inner error says that it does not have the package.
@@ -207,11 +281,16 @@ fn ask(
     })
 }
 
-fn remember(session: &Session<'_>, entry: &Entry, listing: &Listing) -> Result<()> {
-    let Some(index) = listing.source.as_ref().filter(|_| !listing.remembered) else { return Ok(()) };
+/// Keeps an index's answer. It saves work and nothing else: a disk that is full is no reason to stop here.
+fn remember(session: &Session<'_>, entry: &Entry, listing: &Listing) {
+    let asked = !listing.remembered && entry.files.is_empty();
+    let Some(index) = listing.source.as_ref().filter(|_| asked) else { return };
     let pin = pin_text(&entry.pin);
     let key = SelectionKey { source: &index.url, name: &entry.name, pin: &pin, hashes: &entry.hashes };
-    session.cache.store_selection(&key, &listing.files)
+    if session.cache.store_selection(&key, &listing.files).is_err() {
+        let warning = "the cache cannot keep the index's answers: a run with --offline may miss them";
+        session.progress.warn(warning);
+    }
 }
 
 /// Fetches files that an index lists without a digest, in order, until one is among the lock's.

@@ -191,6 +191,9 @@ pub fn client(
             Origin::Vcs(vcs) => store.register_source(None, &vcs.url),
             Origin::Index | Origin::Path(_) => {}
         }
+        for url in entry.files.iter().filter_map(|file| file.url.as_ref()) {
+            store.register_source(None, url);
+        }
     }
     let fetch = FetchOptions {
         ca: options.ca.clone(),

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind, Result},
-    lock::{Entry, Lock, Pipfile, Source, is_public_index},
+    lock::{Entry, Lock, Origin, Pipfile, Source, is_public_index},
     options::IndexOptions,
     vocab::SourceUrl,
 };
@@ -83,6 +83,33 @@ impl<'a> Sources<'a> {
                 .help("add a [[source]] to the Pipfile and lock again, or use --find-links with --no-index")),
             (None, Some(_)) if self.search_all => self.all().collect(),
             (Some(source), _) | (None, Some(source)) => Ok(vec![self.index(source)?]),
+        }
+    }
+
+    /// Looks whether every entry has an index.
+    ///
+    /// # Errors
+    /// [`Kind::Lock`] with every entry that has none.
+    pub fn check(&self, entries: &[Entry]) -> Result<()> {
+        if self.options.no_index {
+            return Ok(());
+        }
+        let asked = entries.iter().filter(|entry| entry.origin == Origin::Index && entry.files.is_empty());
+        let mut errors: Vec<Error> = Vec::new();
+        for error in asked.filter_map(|entry| self.of(entry).err()) {
+            // A source that cannot be used is said once, not once for each of its packages.
+            if errors.iter().all(|said| said.report() != error.report()) {
+                errors.push(error);
+            }
+        }
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            many => Err(Error::all(
+                Kind::Lock,
+                format!("the lock's sources cannot be used: {many} errors"),
+                errors,
+            )),
         }
     }
 

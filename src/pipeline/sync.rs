@@ -68,6 +68,7 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
     }
     let entries = selection.entries;
     let sources = Sources::new(&inputs.lock, inputs.pipfile.as_ref(), &request.index)?;
+    sources.check(&entries)?;
     let runtime = runtime_target(&target, request)?;
     let builder = Builder::new(request, output);
 
@@ -84,6 +85,7 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
         && !output.force
         && write::is_current(&output.venv, &PlanKey(key))
     {
+        write::tidy(&output.venv);
         return Ok(Outcome::Current { packages: entries.len() });
     }
 

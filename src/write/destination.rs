@@ -75,6 +75,25 @@ pub(super) fn open(dest: &Path, options: &WriteOptions<'_>, inside: bool) -> Res
     Ok(Destination { path, parent, name, inside, lock })
 }
 
+/// Removes what killed runs left of `dest`, unless another run is at work there.
+pub(super) fn tidy(dest: &Path) {
+    let Ok(path) = resolve(dest) else { return };
+    let (Some(parent), Some(name)) =
+        (path.parent().map(Path::to_path_buf), path.file_name().map(OsStr::to_owned))
+    else {
+        return;
+    };
+    let inside = is_mount_point(&path, &parent) || !can_write(&parent);
+    let (dir, of) = if inside { (&path, OsStr::new("")) } else { (&parent, &*name) };
+    if !names_in(dir).is_ok_and(|names| names.iter().any(|name| is_staging(name, of))) {
+        return;
+    }
+    let Ok(lock) = File::open(dir) else { return };
+    if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        Destination { path, parent, name, inside, lock: Some(lock) }.sweep();
+    }
+}
+
 /// The absolute path, a link to a directory followed.
 fn resolve(dest: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(dest).map_err(|e| failed("find", dest, e))?;

@@ -131,6 +131,12 @@ pub fn write(plan: &Plan, dest: &Path, options: &WriteOptions<'_>) -> Result<Rep
     }
 }
 
+/// Removes what killed runs left of `dest`, unless another run is at work there: for runs that find nothing
+/// else to do.
+pub fn tidy(dest: &Path) {
+    destination::tidy(dest);
+}
+
 /// One try; `None` if the destination turned out to be a mount point that must be written `inside`.
 fn write_once(plan: &Plan, dest: &Path, options: &WriteOptions<'_>, inside: bool) -> Result<Option<Report>> {
     let destination = destination::open(dest, options, inside)?;

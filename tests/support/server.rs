@@ -1,5 +1,7 @@
 //! A small HTTP server that does exactly what a test tells it to, right or wrong.
 
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},

@@ -1,0 +1,48 @@
+//! Small file systems in memory, for disks that are full or cannot be written.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A mounted tmpfs, unmounted when dropped.
+pub struct Mount(PathBuf);
+
+impl Mount {
+    /// Mounts one at a directory (made if need be). Mounting is root's privilege: without it (and without a sudo that
+    /// asks nothing) there is no full disk to be had, and the test that wants one says so and ends.
+    pub fn tmpfs(at: &Path, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).expect("a directory");
+        let options = format!("size={size},mode=0777");
+        let done = as_root("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).output();
+        match done {
+            Ok(output) if output.status.success() => Some(Mount(at.to_owned())),
+            other => {
+                eprintln!("skipped: no file system can be mounted here: {other:?}");
+                None
+            }
+        }
+    }
+
+    /// Mounts it anew with other options, such as `ro` or another size.
+    pub fn change(&self, options: &str) {
+        let options = format!("remount,{options}");
+        let done = as_root("mount").args(["-o", &options]).arg(&self.0).status().expect("mount runs");
+        assert!(done.success(), "{options}");
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = as_root("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+fn as_root(program: &str) -> Command {
+    if rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("sudo");
+    command.arg("-n").arg(program);
+    command
+}

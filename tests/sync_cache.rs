@@ -1,0 +1,240 @@
+//! A cache that is damaged, full or cannot be written: what is right in it is used, what is not is fetched again.
+
+#[path = "support/mount.rs"]
+mod mount;
+#[path = "support/project.rs"]
+mod project;
+#[path = "support/server.rs"]
+mod server;
+#[path = "support/wheel.rs"]
+mod wheel;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use mount::Mount;
+use project::{Lock, Package, Project, greeter, index};
+use server::Server;
+
+fn demo(version: &str) -> Package {
+    Package::simple("demo", version)
+}
+
+/// How many files a server was asked for.
+fn fetched(server: &Server) -> usize {
+    server.log().iter().filter(|request| request.path.starts_with("/files/")).count()
+}
+
+/// The cached copy of a file.
+fn cached(project: &Project, file: &str) -> PathBuf {
+    let files = project::files(&project.path("cache"));
+    files.into_iter().find(|path| path.ends_with(file)).expect("it is cached")
+}
+
+/// What is said of a damaged file.
+fn damaged(package: &Package) -> String {
+    let (shard, rest) = package.sha256.split_at(2);
+    let (length, file) = (package.bytes.len(), &package.file);
+    format!("warning: {{root}}/cache/v1/files/{shard}/{rest}/{length}/{file} is damaged: it is fetched again")
+}
+
+/// Turns one byte of `needle` in a file around.
+fn damage(path: &Path, needle: &[u8]) {
+    let mut bytes = fs::read(path).expect("a file");
+    let at = memchr::memmem::find(&bytes, needle).expect("it is there");
+    bytes[at] ^= 1;
+    fs::write(path, bytes).expect("written");
+}
+
+#[test]
+fn a_damaged_file_in_the_cache_is_noticed_and_fetched_again() {
+    let demo = Package::new(&greeter("demo", "1.0").stored("demo_data.txt", "something to damage"));
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::at(&server, std::slice::from_ref(&demo));
+    project.sync().succeeds();
+    damage(&cached(&project, &demo.file), b"something to damage");
+    let run = project.sync_with(&["--venv", "other", "--link", "unpack"]);
+    run.says(&[&damaged(&demo), "other: 1 package, {size} in {time} s: 1 downloaded (1.2 kB)"]);
+    assert_eq!(fs::read(cached(&project, &demo.file)).expect("a file"), demo.bytes);
+    assert_eq!(fetched(&server), 2);
+    let other = project::files(&project.dir().join("other"));
+    let data = other.iter().find(|path| path.ends_with("demo_data.txt")).expect("a file");
+    assert_eq!(fs::read(data).expect("a file"), b"something to damage");
+}
+
+#[test]
+fn a_damaged_directory_of_a_cached_wheel_is_noticed_and_fetched_again() {
+    let demo = demo("1.0");
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::at(&server, std::slice::from_ref(&demo));
+    project.sync().succeeds();
+    let path = cached(&project, &demo.file);
+    let length = fs::metadata(&path).expect("a file").len();
+    fs::write(&path, vec![0; usize::try_from(length).expect("small")]).expect("written");
+    project
+        .sync_with(&["--venv", "other"])
+        .says(&[&damaged(&demo), "other: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)"]);
+    assert_eq!(project::script(&project.dir().join("other/bin/demo")), "demo 1.0");
+}
+
+#[test]
+fn a_damaged_unpacked_copy_in_the_cache_is_not_linked() {
+    let project = Project::with_wheels(&[demo("1.0")]);
+    project.sync_with(&["--link", "hardlink"]).succeeds();
+    let unpacked = project::files(&project.path("cache/v1/unpacked"));
+    let holds = |path: &&PathBuf| {
+        memchr::memmem::find(&fs::read(path).expect("a file"), b"print('demo 1.0')").is_some()
+    };
+    damage(unpacked.iter().find(holds).expect("it is unpacked"), b"demo 1.0");
+    project.sync_with(&["--venv", "other", "--link", "hardlink"]).succeeds();
+    assert_eq!(project::script(&project.dir().join("other/bin/demo")), "demo 1.0");
+}
+
+/// Makes an environment, does something to every file of the cache, and makes another.
+fn after(damage: impl Fn(&Path)) {
+    let packages = [demo("1.0"), Package::simple("other", "1.0")];
+    let server = index(&packages);
+    let project = Project::at(&server, &packages);
+    project.sync().succeeds();
+    for path in project::files(&project.path("cache/v1")) {
+        damage(&path);
+    }
+    for link in ["auto", "hardlink", "copy", "unpack"] {
+        let run = project.sync_with(&["--venv", link, "--link", link]);
+        assert_eq!(run.code, Some(0), "{link}: {}", run.stderr);
+        for (script, prints) in [("demo", "demo 1.0"), ("other", "other 1.0")] {
+            assert_eq!(project::script(&project.dir().join(link).join("bin").join(script)), prints, "{link}");
+        }
+        assert_eq!(project.run(&["check", "--venv", link]).code, Some(0), "{link}");
+    }
+    assert_eq!(fetched(&server), 4);
+}
+
+#[test]
+fn a_cache_whose_every_file_is_empty_is_no_obstacle() {
+    after(|path| fs::write(path, "").expect("written"));
+}
+
+#[test]
+fn a_cache_whose_every_file_was_cut_short_is_no_obstacle() {
+    after(|path| {
+        let bytes = fs::read(path).expect("a file");
+        fs::write(path, &bytes[..bytes.len() / 2]).expect("written");
+    });
+}
+
+#[test]
+fn a_cache_whose_every_file_holds_something_else_is_no_obstacle() {
+    after(|path| {
+        let length = usize::try_from(fs::metadata(path).expect("a file").len()).expect("small");
+        fs::write(path, "x".repeat(length)).expect("written");
+    });
+}
+
+#[test]
+fn a_full_cache_that_has_everything_is_enough() {
+    let packages = [demo("1.0"), Package::simple("other", "1.0")];
+    let server = index(&packages);
+    let project = Project::at(&server, &packages);
+    let Some(_disk) = Mount::tmpfs(&project.path("cache"), "1m") else { return };
+    project.sync().succeeds();
+    fill(&project.path("cache/ballast"));
+    // The same files by another URL: the answers of the index are new, and cannot be kept.
+    project.lock(&Lock::of(&server.url("/simple/"), &packages));
+    fs::remove_dir_all(project.venv()).expect("removed");
+    project.sync().says(&[
+        "warning: the cache cannot keep the index's answers: a run with --offline may miss them",
+        ".venv: 2 packages, {size} in {time} s: 2 cached",
+    ]);
+    assert_eq!(project.script("other"), "other 1.0");
+    assert_eq!(fetched(&server), 2);
+}
+
+/// Writes until there is no room left.
+fn fill(path: &Path) {
+    use std::io::Write as _;
+    let mut file = fs::File::create(path).expect("made");
+    for size in [4096, 1] {
+        while file.write_all(&vec![0; size]).is_ok() {}
+    }
+}
+
+#[test]
+fn a_cache_that_is_no_directory_is_an_error_that_names_it() {
+    let project = Project::with_wheels(&[demo("1.0")]);
+    project.write("cache", "a file");
+    project.sync().ends(
+        1,
+        &[
+            "error: cannot make the cache directory {root}/cache/v1/tmp",
+            "  because: Not a directory (os error 20)",
+            "  help: name another directory with VENVOY_CACHE_DIR",
+        ],
+    );
+    assert_eq!(project.names(), ["Pipfile.lock"]);
+}
+
+#[test]
+fn the_cache_is_where_the_settings_say() {
+    let project = Project::with_wheels(&[demo("1.0")]);
+    let dir = |set: &[(&str, &str)], args: &[&str]| {
+        let mut command = project.command(&[args, &["cache", "dir"]].concat());
+        command.env_remove("VENVOY_CACHE_DIR").envs(set.iter().copied());
+        project.finish(&mut command).succeeds().stdout.clone()
+    };
+    assert_eq!(dir(&[], &[]), "{root}/home/.cache/venvoy\n");
+    assert_eq!(dir(&[("XDG_CACHE_HOME", "/xdg")], &[]), "/xdg/venvoy\n");
+    let pipenv = ("PIPENV_CACHE_DIR", "/pipenv");
+    assert_eq!(dir(&[pipenv], &[]), "/pipenv/venvoy\n");
+    assert_eq!(dir(&[pipenv, ("VENVOY_CACHE_DIR", "/ours")], &[]), "/ours\n");
+    assert_eq!(
+        dir(&[pipenv, ("VENVOY_CACHE_DIR", "/ours")], &["--cache-dir", "typed"]),
+        "{root}/project/typed\n"
+    );
+}
+
+#[test]
+fn an_index_without_digests_is_asked_for_the_files_once() {
+    let (right, other) = (demo("1.0"), Package::new(&greeter("demo", "1.0").tag("py2.py3-none-any")));
+    let packages = [right.clone(), other.clone()];
+    let server = Server::start(move |request| {
+        let answer = project::answer(&packages, request);
+        if !request.path.starts_with("/simple/") {
+            return answer;
+        }
+        let links: Vec<String> =
+            packages.iter().map(|package| format!("<a href=\"{0}\">{0}</a>", package.path())).collect();
+        server::reply("200 OK", &["Content-Type: text/html"], links.join("\n").as_bytes())
+    });
+    let project = Project::at(&server, &[right]);
+    project.sync().succeeds();
+    assert_eq!(project.script("demo"), "demo 1.0");
+    assert!(fetched(&server) <= 2);
+    let asked = server.log().len();
+    fs::remove_dir_all(project.venv()).expect("removed");
+    project.sync_with(&["--offline"]).says(&[".venv: 1 package, {size} in {time} s: 1 cached"]);
+    assert_eq!(server.log().len(), asked);
+    let kept = project::files(&project.path("cache/v1/files"));
+    assert!(kept.iter().all(|path| !path.ends_with(&other.file)), "{kept:?}");
+}
+
+#[test]
+fn a_read_only_cache_is_read_and_the_rest_is_fetched_for_this_run() {
+    let (one, two) = (Package::simple("one", "1.0"), Package::simple("two", "1.0"));
+    let server = index(&[one.clone(), two.clone()]);
+    let project = Project::at(&server, std::slice::from_ref(&one));
+    fs::create_dir(project.path("cache")).expect("made");
+    let Some(disk) = Mount::tmpfs(&project.path("cache"), "16m") else { return };
+    project.sync().succeeds();
+    disk.change("ro");
+    let before = project::snapshot(&project.path("cache"));
+    project.lock(&Lock::of(&server.url("/simple"), &[one, two]));
+    project.sync().says(&["warning: the cache {root}/cache cannot be written: it is read, but what is downloaded now will not be kept; set VENVOY_CACHE_DIR to a directory that can be written", ".venv: 2 packages, {size} in {time} s: 1 cached, 1 downloaded (1.0 kB)"]);
+    assert_eq!(project.installed(), ["one 1.0", "two 1.0"]);
+    assert_eq!(project::snapshot(&project.path("cache")), before);
+    fs::remove_dir_all(project.venv()).expect("removed");
+    project.lock(&Lock::of(&server.url("/simple"), &[Package::simple("one", "1.0")]));
+    project.sync_with(&["--offline"]).says(&["warning: the cache {root}/cache cannot be written: it is read, but what is downloaded now will not be kept; set VENVOY_CACHE_DIR to a directory that can be written", ".venv: 1 package, {size} in {time} s: 1 cached"]);
+}

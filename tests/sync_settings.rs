@@ -1,0 +1,306 @@
+//! Where the project, its settings and its files come from: variables, `.env`, `pylock.toml`.
+
+#[path = "support/project.rs"]
+mod project;
+#[path = "support/server.rs"]
+mod server;
+#[path = "support/wheel.rs"]
+mod wheel;
+
+use project::{Lock, Package, Project, answer, index};
+use server::{Server, reply};
+
+fn demo() -> Package {
+    Package::simple("demo", "1.0")
+}
+
+#[test]
+fn pipenv_pipfile_names_the_project() {
+    let project = Project::with_wheels(&[demo()]);
+    project.write("other/Pipfile.lock", Lock::new().package(&demo()).0.to_string());
+    std::fs::remove_file(project.dir().join("Pipfile.lock")).expect("removed");
+    let mut command = project.command(&["sync", "--find-links", "../wheels"]);
+    let run = project.finish(command.env("PIPENV_PIPFILE", project.path("other/Pipfile")));
+    run.says(&[".venv: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)"]);
+    assert_eq!(project::script(&project.path("other/.venv/bin/demo")), "demo 1.0");
+    assert!(!project.venv().exists());
+}
+
+#[test]
+fn pipenv_pipfile_that_is_not_there_is_an_error() {
+    let project = Project::with_wheels(&[demo()]);
+    let mut command = project.command(&["sync"]);
+    project.finish(command.env("PIPENV_PIPFILE", "nowhere/Pipfile")).ends(3, &["error: PIPENV_PIPFILE names {root}/project/nowhere/Pipfile, and there is neither that file nor a lock beside it", "  help: correct PIPENV_PIPFILE, or unset it to look for a Pipfile from here upwards"]);
+}
+
+#[test]
+fn a_lock_without_a_pipfile_is_enough() {
+    let project = Project::with_wheels(&[demo()]);
+    project.sync_with(&["--deploy"]).says(&[".venv: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)"]);
+    assert_eq!(project.script("demo"), "demo 1.0");
+}
+
+#[test]
+fn variables_of_the_index_come_from_dotenv() {
+    let demo = demo();
+    let packages = [demo.clone()];
+    let server = Server::start(move |request| match request.header("authorization") {
+        // ci:s3cret
+        Some("Basic Y2k6czNjcmV0") => answer(&packages, request),
+        _ => reply("401 Unauthorized", &["WWW-Authenticate: Basic realm=\"x\""], b""),
+    });
+    let mut project = Project::new();
+    project.knows(&server);
+    project.lock(&Lock::of("http://${INDEX_USER}:${INDEX_PASS}@${INDEX_HOST}/simple", &[demo]));
+    project.write(
+        "project/.env",
+        format!(
+            "# where it is\nexport INDEX_HOST=127.0.0.1:{}\nINDEX_USER='ci'\nINDEX_PASS=\"s3cret\"\n",
+            server.port
+        ),
+    );
+    let run = project.run(&["sync", "-vv"]);
+    run.succeeds();
+    assert!(!run.stderr.contains("s3cret"), "{}", run.stderr);
+    assert_eq!(project.script("demo"), "demo 1.0");
+    for file in project::files(&project.path("cache")).iter().chain(&project::files(&project.venv())) {
+        let content = std::fs::read(file).unwrap_or_default();
+        assert!(memchr::memmem::find(&content, b"s3cret").is_none(), "{}", file.display());
+    }
+}
+
+#[test]
+fn a_variable_of_the_index_that_is_not_set_is_named() {
+    let project = Project::new();
+    project.lock(&Lock::of("http://ci:${INDEX_PASS}@127.0.0.1:1/simple", &[demo()]));
+    project.run(&["sync"]).ends(
+        3,
+        &[
+            "error: source example cannot be used: the variable INDEX_PASS is not set",
+            "  help: set INDEX_PASS (in CI's settings, or in .env beside the Pipfile)",
+        ],
+    );
+}
+
+#[test]
+fn pip_find_links_and_no_index_do_without_the_index() {
+    let project = Project::with_wheels(&[demo()]);
+    let mut command = project.command(&["sync", "--no-index"]);
+    project
+        .finish(command.env("PIP_FIND_LINKS", project.path("wheels")))
+        .says(&[".venv: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)"]);
+    assert_eq!(project.script("demo"), "demo 1.0");
+}
+
+/// A `pylock.toml` of packages, each with the place of its wheel and further lines.
+fn pylock(packages: &[(&Package, &str, &str)]) -> String {
+    let package = |(package, place, more): &(&Package, &str, &str)| {
+        format!(
+            "[[packages]]\nname = '{}'\nversion = '{}'\n{more}\n\
+             wheels = [{{ {place}, hashes = {{ sha256 = '{}' }} }}]\n",
+            package.name, package.version, package.sha256
+        )
+    };
+    let head = "lock-version = '1.0'\ncreated-by = 'test'\nrequires-python = '>=3.7'\n\
+                dependency-groups = ['dev']\n";
+    packages.iter().map(package).fold(head.to_owned(), |text, package| text + &package)
+}
+
+fn url(server: &Server, package: &Package) -> String {
+    format!("url = '{}'", server.url(&package.path()))
+}
+
+#[test]
+fn a_pylock_that_names_urls_asks_no_index() {
+    let demo = demo();
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::new();
+    let index = format!("index = '{}'", server.url("/simple"));
+    project.write("project/pylock.toml", pylock(&[(&demo, &url(&server, &demo), &index)]));
+    project.run(&["sync"]).says(&[".venv: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)"]);
+    assert_eq!(project.script("demo"), "demo 1.0");
+    let asked: Vec<String> = server.log().into_iter().map(|request| request.path).collect();
+    assert_eq!(asked, [demo.path()]);
+    project.run(&["sync"]).says(&[".venv is up to date (1 package)"]);
+    let plan = project.run(&["plan"]).says(&[]).stdout.clone();
+    assert_eq!(
+        plan.lines().collect::<Vec<_>>(),
+        [
+            "package  version  kind   source       size    cache   file",
+            "demo     1.0      wheel  pylock.toml  1.1 kB  cached  demo-1.0-py3-none-any.whl",
+            "1 package, 1.1 kB, 0 B to download",
+        ]
+    );
+    assert_eq!(server.log().len(), 1);
+}
+
+#[test]
+fn a_pylock_without_an_index_installs_from_its_urls() {
+    let demo = demo();
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::new();
+    project.write("project/pylock.toml", pylock(&[(&demo, &url(&server, &demo), "")]));
+    project
+        .run(&["sync", "--no-index"])
+        .says(&[".venv: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)"]);
+    assert_eq!(project.script("demo"), "demo 1.0");
+}
+
+#[test]
+fn paths_of_a_pylock_are_relative_to_it() {
+    let demo = demo();
+    let project = Project::new();
+    project.write(&format!("locks/files/{}", demo.file), &demo.bytes);
+    let path = format!("path = './files/{}'", demo.file);
+    project.write("locks/pylock.web.toml", pylock(&[(&demo, &path, "")]));
+    project
+        .run(&["sync", "--lock", "../locks/pylock.web.toml"])
+        .says(&[".venv: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)"]);
+    assert_eq!(project.script("demo"), "demo 1.0");
+}
+
+#[test]
+fn a_pylock_path_that_is_missing_is_an_error_that_names_it() {
+    let demo = demo();
+    let project = Project::new();
+    let path = format!("path = '{}'", demo.file);
+    project.write("project/pylock.toml", pylock(&[(&demo, &path, "")]));
+    project.run(&["sync"]).ends(
+        1,
+        &[
+            "error: cannot install demo 1.0 [default]",
+            "  because: cannot open {root}/project/demo-1.0-py3-none-any.whl",
+            "  because: No such file or directory (os error 2)",
+        ],
+    );
+}
+
+#[test]
+fn a_pylock_url_stands_in_for_a_path_that_is_missing() {
+    let demo = demo();
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::new();
+    let place = format!("path = 'gone/{}', {}", demo.file, url(&server, &demo));
+    project.write("project/pylock.toml", pylock(&[(&demo, &place, "")]));
+    project.run(&["sync"]).succeeds();
+    assert_eq!(project.script("demo"), "demo 1.0");
+}
+
+#[test]
+fn a_file_that_is_not_what_the_pylock_pins_is_refused() {
+    let demo = demo();
+    let other = Package::simple("demo", "6.6");
+    let served = Package { bytes: other.bytes.clone(), ..demo.clone() };
+    let server = index(&[served]);
+    let mut project = Project::new();
+    project.knows(&server);
+    project.write("project/pylock.toml", pylock(&[(&demo, &url(&server, &demo), "")]));
+    let got = format!("  got sha256:{} ({} bytes)", other.sha256, other.bytes.len());
+    let expected = format!("  expected sha256:{}", demo.sha256);
+    project
+        .run(&["sync"])
+        .fails(8, &["  because: demo-1.0-py3-none-any.whl is not the file that was locked", &got, &expected]);
+    assert!(!project.venv().exists());
+}
+
+#[test]
+fn credentials_in_a_pylock_url_are_sent_and_never_shown() {
+    let demo = demo();
+    let packages = [demo.clone()];
+    let server = Server::start(move |request| match request.header("authorization") {
+        Some("Basic Y2k6czNjcmV0") => answer(&packages, request),
+        _ => reply("401 Unauthorized", &["WWW-Authenticate: Basic realm=\"x\""], b""),
+    });
+    let project = Project::new();
+    let place = url(&server, &demo).replace("http://", "http://ci:s3cret@");
+    project.write("project/pylock.toml", pylock(&[(&demo, &place, "")]));
+    let run = project.run(&["sync", "-vv"]);
+    run.succeeds();
+    let plan = project.run(&["plan", "--json", "-vv"]);
+    let shown = format!("{}{}{}", run.stderr, plan.stdout, plan.stderr);
+    assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn credentials_in_a_pylock_index_are_never_shown() {
+    let demo = demo();
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::new();
+    project.write(
+        "project/pylock.toml",
+        pylock(&[(&demo, &url(&server, &demo), "index = 'https://ci:s3cret@index.example/simple'")]),
+    );
+    let runs = [&["auth"][..], &["auth", "--json"], &["plan", "-vv"], &["sync", "-vv"]];
+    for args in runs {
+        let run = project.run(args);
+        let shown = format!("{}{}", run.stdout, run.stderr);
+        assert!(run.code == Some(0) && !shown.contains("s3cret"), "{args:?}: {:?}\n{shown}", run.code);
+    }
+}
+
+#[test]
+fn groups_of_a_pylock_are_its_categories() {
+    let (demo, tool) = (demo(), Package::simple("tool", "2.0"));
+    let server = index(&[demo.clone(), tool.clone()]);
+    let project = Project::new();
+    let only_dev = "marker = \"'dev' in dependency_groups\"";
+    let lock = pylock(&[(&demo, &url(&server, &demo), ""), (&tool, &url(&server, &tool), only_dev)]);
+    project.write("project/pylock.toml", lock);
+    project.run(&["sync"]).succeeds();
+    assert_eq!(project.installed(), ["demo 1.0"]);
+    project.run(&["sync", "--categories", "dev"]).succeeds();
+    assert_eq!(project.installed(), ["demo 1.0", "tool 2.0"]);
+    project
+        .run(&["sync", "--categories", "docs"])
+        .ends(3, &["error: pylock.toml has no group \"docs\"", "  help: its groups: default, dev"]);
+}
+
+#[test]
+fn of_the_pylocks_wheels_the_one_that_fits_is_taken() {
+    let demo = demo();
+    let windows = Package::new(&project::greeter("demo", "1.0").tag("cp39-cp39-win_amd64"));
+    let server = index(&[demo.clone(), windows.clone()]);
+    let project = Project::new();
+    let file = |package: &Package| {
+        format!("{{ {}, hashes = {{ sha256 = '{}' }} }}", url(&server, package), package.sha256)
+    };
+    project.write(
+        "project/pylock.toml",
+        format!(
+            "lock-version = '1.0'\n[[packages]]\nname = 'demo'\nversion = '1.0'\nwheels = [{}, {}]\n",
+            file(&windows),
+            file(&demo)
+        ),
+    );
+    project.run(&["sync"]).succeeds();
+    assert_eq!(project.script("demo"), "demo 1.0");
+}
+
+#[test]
+fn a_pipfile_lock_comes_before_a_pylock() {
+    let project = Project::with_wheels(&[demo()]);
+    project.write("project/pylock.toml", "broken");
+    project.sync().succeeds();
+    project.run(&["sync", "--lock", "pylock.toml"]).ends(
+        3,
+        &[
+            "error: pylock.toml is not TOML: key with no value, expected `=` in line 1",
+            "  help: make it anew with the tool that wrote it",
+        ],
+    );
+}
+
+#[test]
+fn an_unhashed_pylock_file_is_refused_unless_allowed() {
+    let demo = demo();
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::new();
+    let text = format!(
+        "lock-version = '1.0'\n[[packages]]\nname = 'demo'\nversion = '1.0'\nwheels = [{{ {} }}]\n",
+        url(&server, &demo)
+    );
+    project.write("project/pylock.toml", text);
+    project.run(&["sync"]).ends(3, &["error: cannot install demo 1.0 [default]", "  because: the lock has no hashes for it; expected sha256 digests", "  help: lock again with a current pipenv, or pass --allow-unhashed to take whatever the index serves"]);
+    project.run(&["sync", "--allow-unhashed"]).succeeds();
+    assert_eq!(project.script("demo"), "demo 1.0");
+}
