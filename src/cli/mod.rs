@@ -90,7 +90,7 @@ fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
             if args.json {
                 out.json(&rows)?;
             } else {
-                output::auth_table(&mut out, &rows);
+                output::auth_list(&mut out, &rows);
             }
             if rows.iter().any(|row| !row.ok) {
                 return out.finish(ExitCode::from(Kind::Auth.exit_code()));

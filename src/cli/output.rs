@@ -110,21 +110,19 @@ fn file_cell(row: &PlanRow) -> String {
     }
 }
 
-/// `venvoy auth`.
-pub fn auth_table(out: &mut Stdout, rows: &[AuthRow]) {
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            vec![
-                row.source.clone(),
-                row.url.clone(),
-                row.user.clone().unwrap_or_else(|| "-".into()),
-                row.origin.clone(),
-                row.answer.clone().unwrap_or_default(),
-            ]
-        })
-        .collect();
-    table(out, &["source", "url", "user", "from", "answer"], &cells);
+/// `venvoy auth`: a paragraph for each source, as the places that were looked in make long lines.
+pub fn auth_list(out: &mut Stdout, rows: &[AuthRow]) {
+    for row in rows {
+        out.line(format!("{}  {}", row.source, row.url).trim_end());
+        out.line(&match row.user.as_deref() {
+            Some("") => format!("  a token, from {}", row.origin),
+            Some(user) => format!("  user {user}, from {}", row.origin),
+            None => format!("  {}", row.origin),
+        });
+        if let Some(answer) = &row.answer {
+            out.line(&format!("  {answer}"));
+        }
+    }
 }
 
 /// What `venvoy check` found, for JSON.

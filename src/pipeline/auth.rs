@@ -48,10 +48,11 @@ pub fn auth(
     let client = client(common, options, &sources, &[], progress)?;
     Ok(sources
         .all()
-        .map(|index| match index {
+        .zip(sources.names())
+        .map(|(index, name)| match index {
             Ok(index) => row(&index, &client, check.then_some((&sources, entries.as_slice()))),
             Err(error) => AuthRow {
-                source: "(unusable)".to_owned(),
+                source: name.to_owned(),
                 url: String::new(),
                 user: None,
                 origin: one_line(&error),
@@ -78,7 +79,8 @@ fn row(index: &Index, client: &Client, check: Option<(&Sources<'_>, &[&Entry])>)
             row.origin = found.origin.to_string();
         }
         Ok(None) => {
-            row.origin = format!("none (looked in {})", client.store().looked_in(url, Some(&index.url)));
+            row.origin =
+                format!("no credentials (looked in {})", client.store().looked_in(url, Some(&index.url)));
         }
         Err(error) => {
             row.origin = one_line(&error);
@@ -109,7 +111,8 @@ fn ask(index: &Index, client: &Client, sources: &Sources<'_>, entries: &[&Entry]
     match client.page(&page_url(index, &entry.name), &index.url)? {
         Answer::Page(page) => {
             let files = parse_page(page.content_type.as_deref(), &page.body, &page.url)?;
-            Ok(format!("ok: {} files of {}", files.len(), entry.name))
+            let files = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
+            Ok(format!("ok: {files} of {}", entry.name))
         }
         Answer::NotFound(error) => Err(error),
     }

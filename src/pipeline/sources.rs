@@ -59,6 +59,11 @@ impl<'a> Sources<'a> {
         self.known.iter().map(|source| self.index(source))
     }
 
+    /// Their names in the same order, also of those that cannot be used.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.known.iter().map(|source| source.name.as_deref().unwrap_or("(unnamed)"))
+    }
+
     /// The indexes an entry may be asked for on, in order: the one it names, else the first; all of them
     /// where the Pipfile sets `install_search_all_sources`.
     pub fn of(&self, entry: &Entry) -> Result<Vec<Index>> {
