@@ -441,7 +441,7 @@ fn a_file_that_is_longer_than_the_index_said_is_stopped_early() {
         }
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
         // Many times the file, were it let; not a disk's fill, should venvoy not stop it.
-        let chunks = (0..256).take_while(|_| stream.write_all(&[0; 1 << 16]).is_ok()).count();
+        let chunks = (0..256).take_while(|_| stream.write_all(&vec![0; 1 << 16]).is_ok()).count();
         count.store(chunks, Ordering::SeqCst);
     });
     let project = Project::new(&Lock::new().source("index", &endless.url("/simple")).package(&ours, None));
