@@ -39,7 +39,8 @@ pub(super) fn parse(body: &[u8], charset: Option<&str>, page_url: &Url) -> Resul
     }
     let base = found.base.as_deref().and_then(|href| page_url.join(href.trim()).ok());
     let base = base.as_ref().unwrap_or(page_url);
-    let files: Vec<IndexFile> = found.anchors.iter().filter_map(|anchor| read(anchor, base)).collect();
+    let local = page_url.scheme() == "file";
+    let files: Vec<IndexFile> = found.anchors.iter().filter_map(|anchor| read(anchor, base, local)).collect();
     if files.is_empty() && !found.is_index() {
         let what = match (found.fields, found.anchors.is_empty()) {
             (true, _) => "got an HTML page with a form and no files: a login page?",
@@ -61,8 +62,8 @@ impl Found {
     }
 }
 
-fn read(anchor: &Anchor, base: &Url) -> Option<IndexFile> {
-    let link = link::resolve(&anchor.href, base)?;
+fn read(anchor: &Anchor, base: &Url, local: bool) -> Option<IndexFile> {
+    let link = link::resolve(&anchor.href, base, local)?;
     let filename = link::file_name(&link.url)?;
     if link.sha256.is_none() && !link::is_distribution(&filename) {
         return None;

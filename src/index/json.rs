@@ -45,7 +45,7 @@ pub(super) fn parse(body: &[u8], page_url: &Url) -> Result<Vec<IndexFile>> {
 }
 
 fn read(file: File, page_url: &Url) -> Option<IndexFile> {
-    let link = link::resolve(&file.url?, page_url)?;
+    let link = link::resolve(&file.url?, page_url, page_url.scheme() == "file")?;
     let filename = match file.filename {
         Some(name) => link::is_safe_name(&name).then_some(name)?,
         None => link::file_name(&link.url)?,

@@ -316,3 +316,12 @@ fn minor_versions_of_the_api_are_read_and_major_ones_refused() {
         );
     }
 }
+
+#[test]
+fn a_base_does_not_turn_a_web_page_into_a_list_of_local_files() {
+    let body = format!("<base href=\"file:///etc/\"><a href=\"{WHEEL}\">x</a><a href=\"/srv/{SDIST}\">y</a>");
+    assert_eq!(page(&body), []);
+    let local = url("file:///srv/links/index.html");
+    let files = parse_page(None, body.as_bytes(), &local).expect("a page");
+    assert_eq!(files[0].url.as_str(), format!("file:///etc/{WHEEL}"));
+}
