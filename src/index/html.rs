@@ -58,7 +58,8 @@ impl Found {
     /// Whether a page without files is an index page all the same.
     fn is_index(&self) -> bool {
         let heading = self.heading.trim().to_ascii_lowercase();
-        self.api_version.is_some() || ["links for", "index of"].iter().any(|text| heading.starts_with(text))
+        // devpi puts the index's name first: `root/dev: links for demo`.
+        self.api_version.is_some() || heading.contains("links for ") || heading.starts_with("index of")
     }
 }
 

@@ -325,3 +325,16 @@ fn a_base_does_not_turn_a_web_page_into_a_list_of_local_files() {
     let files = parse_page(None, body.as_bytes(), &local).expect("a page");
     assert_eq!(files[0].url.as_str(), format!("file:///etc/{WHEEL}"));
 }
+
+#[test]
+fn an_empty_devpi_page_with_its_refresh_button_is_no_login_page() {
+    let title = "root/dev: links for demo";
+    assert_eq!(
+        page(format!(
+            "<!DOCTYPE html><html lang=\"en\"><head><title>{title}</title></head><body><h1>{title}</h1>\
+             <form action=\"/root/dev/+simple/demo/refresh\" method=\"post\">\
+             <input name=\"refresh\" type=\"submit\" value=\"Refresh\"/></form></body></html>"
+        )),
+        []
+    );
+}
