@@ -34,7 +34,11 @@ struct File {
 pub(super) fn parse(body: &[u8], page_url: &Url) -> Result<Vec<IndexFile>> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let page: Page = serde_json::from_slice(body)
-        .map_err(|error| not_an_index("got JSON that is damaged or of another shape").because(error))?;
+        // The error quotes the text it stumbled over, in full.
+        .map_err(|error| {
+            not_an_index("got JSON that is damaged or of another shape")
+                .because(link::printable(&error.to_string()))
+        })?;
     if let Some(version) = page.meta.get("api-version").and_then(Value::as_str) {
         check_api_version(version)?;
     }

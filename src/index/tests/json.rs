@@ -166,3 +166,9 @@ fn json_of_another_shape_is_refused() {
         assert!(report(JSON, body).contains("damaged or of another shape"), "{body}");
     }
 }
+
+#[test]
+fn a_page_of_another_shape_does_not_flood_the_message_with_its_text() {
+    let report = report(JSON, &format!("{{\"files\":\"{}\"}}", "secret ".repeat(100_000)));
+    assert!(report.len() < 1000, "{} bytes", report.len());
+}
