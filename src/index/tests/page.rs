@@ -91,3 +91,10 @@ fn digests_are_filled_in_by_name_and_url_and_never_replaced() {
     let digests: Vec<Option<Sha256>> = page.iter().map(|file| file.sha256).collect();
     assert_eq!(digests, [file(WHEEL).sha256, None, file(SDIST).rebuilt().sha256]);
 }
+
+#[test]
+fn a_file_known_without_its_digest_does_not_hide_the_one_known_with_it() {
+    let mut page = vec![file(WHEEL).unhashed()];
+    fill_digests(&mut page, &[file(WHEEL).unhashed(), file(WHEEL)]);
+    assert_eq!(page, [file(WHEEL)]);
+}
