@@ -154,11 +154,13 @@ impl Form {
     }
 }
 
-/// Whether a `Requires-Python` admits the target. What cannot be read excludes nothing, as in pip.
+/// Whether a `Requires-Python` admits the target. What cannot be read excludes nothing, as in pip;
+/// empty parts, as in `>=3.6,`, count as absent.
 /// Only release numbers are compared, and an assumed micro version is given the benefit of the doubt.
 fn admits(text: &str, target: &Target) -> bool {
     const MICRO_LIMIT: u8 = 40;
-    let Ok(range) = text.parse::<VersionSpecifiers>() else { return true };
+    let parts: Vec<&str> = text.split(',').filter(|part| !part.trim().is_empty()).collect();
+    let Ok(range) = parts.join(",").parse::<VersionSpecifiers>() else { return true };
     let (major, minor, micro) = target.version;
     let admits = |micro: u8| range.contains(&Version::new([major, minor, micro].map(u64::from)));
     admits(micro) || target.assumed_micro && (0..MICRO_LIMIT).any(admits)

@@ -209,3 +209,11 @@ fn without_hashes_the_best_file_is_taken_when_that_is_allowed() {
     // What is allowed is to go without: hashes that are there count.
     assert_eq!(ask("==1.0").allow_unhashed().pinning([SDIST]).wanted(&there), [WHEEL]);
 }
+
+#[test]
+fn empty_parts_of_requires_python_do_not_make_it_unreadable() {
+    for range in [">=3.12,", ",>=3.12", ">=3.12, ,<4"] {
+        let there = [file(WHEEL).requires(range), file(SDIST)];
+        assert_eq!(ask("==1.0").pinning([WHEEL, SDIST]).name(&there), SDIST, "{range}");
+    }
+}
