@@ -2,6 +2,8 @@
 
 use std::cmp::{Ordering, Reverse};
 
+use pep440_rs::{Operator, VersionSpecifier};
+
 use super::{IndexFile, Request, SdistName};
 use crate::{
     lock::Pin,
@@ -64,7 +66,7 @@ impl<'a> Candidate<'a> {
         let unasked_pre = match request.pin {
             Pin::Exact(_) | Pin::Arbitrary(_) => false,
             Pin::Any => form.is_pre(),
-            Pin::Range(range) => form.is_pre() && !range.iter().any(|one| one.version().any_prerelease()),
+            Pin::Range(range) => form.is_pre() && !range.iter().any(asks_for_pre),
         };
         Ok(Candidate { file, form, rank, unasked_pre })
     }
@@ -152,6 +154,12 @@ impl Form {
             Form::Sdist(sdist) => (false, None, Some(sdist.format)),
         }
     }
+}
+
+/// Whether a specifier asks for pre-releases: by naming one, other than to exclude it (PEP 440).
+fn asks_for_pre(specifier: &VersionSpecifier) -> bool {
+    let excludes = matches!(specifier.operator(), Operator::NotEqual | Operator::NotEqualStar);
+    !excludes && specifier.version().any_prerelease()
 }
 
 /// Whether a `Requires-Python` admits the target. What cannot be read excludes nothing, as in pip;

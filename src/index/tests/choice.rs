@@ -217,3 +217,9 @@ fn empty_parts_of_requires_python_do_not_make_it_unreadable() {
         assert_eq!(ask("==1.0").pinning([WHEEL, SDIST]).name(&there), SDIST, "{range}");
     }
 }
+
+#[test]
+fn excluding_a_pre_release_does_not_ask_for_pre_releases() {
+    let there = ["demo-1.0.tar.gz", "demo-2.0rc2.tar.gz"];
+    assert_eq!(ask(">=1,!=2.0rc1").pinning(there).name(&files(there)), there[0]);
+}
