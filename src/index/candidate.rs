@@ -86,6 +86,9 @@ impl<'a> Candidate<'a> {
             .then_with(|| self.file.sha256.is_none().cmp(&other.file.sha256.is_none()))
             .then_with(|| self.file.sha256.cmp(&other.file.sha256))
             .then_with(|| self.file.url.cmp(&other.file.url))
+            .then_with(|| self.file.requires_python.cmp(&other.file.requires_python))
+            .then_with(|| self.file.yanked.cmp(&other.file.yanked))
+            .then_with(|| self.file.size.cmp(&other.file.size))
     }
 }
 

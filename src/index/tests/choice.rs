@@ -223,3 +223,17 @@ fn excluding_a_pre_release_does_not_ask_for_pre_releases() {
     let there = ["demo-1.0.tar.gz", "demo-2.0rc2.tar.gz"];
     assert_eq!(ask(">=1,!=2.0rc1").pinning(there).name(&files(there)), there[0]);
 }
+
+#[test]
+fn files_listed_twice_with_other_words_are_told_apart_in_any_order() {
+    let plain = file(WHEEL).yanked("a");
+    for other in [
+        file(WHEEL).yanked("b"),
+        file(WHEEL).yanked("a").requires(">=3"),
+        IndexFile { size: Some(1), ..plain.clone() },
+    ] {
+        let asked = ask("==1.0").pinning([WHEEL]);
+        let (one, two) = ([plain.clone(), other.clone()], [other, plain.clone()]);
+        assert_eq!(asked.answer(&one), asked.answer(&two));
+    }
+}
