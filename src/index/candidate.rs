@@ -136,11 +136,12 @@ impl Form {
         self.version().is_none_or(Version::any_prerelease)
     }
 
-    /// Whether the pin accepts this version. `==1.0` accepts `1.0+local` too; `===` compares text, in
+    /// Whether the pin accepts this version. What is no version of PEP 440 is accepted only by `===`:
+    /// `demo-extra-1.0.tar.gz` is rather another package than `extra-1.0` of demo. `==1.0` accepts `1.0+local` too; `===` compares text, in
     /// any letter case, with the version as written or normalised (PEP 440).
     pub fn matches(&self, pin: &Pin) -> bool {
         match pin {
-            Pin::Any => true,
+            Pin::Any => self.version().is_some(),
             Pin::Arbitrary(text) => {
                 self.written().eq_ignore_ascii_case(text) || self.version_text().eq_ignore_ascii_case(text)
             }

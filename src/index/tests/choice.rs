@@ -237,3 +237,10 @@ fn files_listed_twice_with_other_words_are_told_apart_in_any_order() {
         assert_eq!(asked.answer(&one), asked.answer(&two));
     }
 }
+
+#[test]
+fn an_sdist_of_a_package_whose_name_begins_alike_is_not_any_version() {
+    let there = ["demo-extra-1.0.tar.gz"];
+    ask("*").pinning(there).report(Kind::Selection, &files(there));
+    assert_eq!(ask("*").named("demo-extra").pinning(there).name(&files(there)), there[0]);
+}
