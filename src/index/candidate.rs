@@ -28,6 +28,8 @@ pub(super) enum Refusal {
     RequiresPython(String),
     NoBinary,
     OnlyBinary,
+    /// Yanked (with the reason), and nothing pins it.
+    Yanked(String),
 }
 
 /// A file that can be used, ready to be compared with others.
@@ -62,6 +64,11 @@ impl<'a> Candidate<'a> {
             && !admits(text, target)
         {
             return Err(Refusal::RequiresPython(text.clone()));
+        }
+        if let Some(reason) = &file.yanked
+            && !request.is_pinned()
+        {
+            return Err(Refusal::Yanked(reason.clone()));
         }
         let unasked_pre = match request.pin {
             Pin::Exact(_) | Pin::Arbitrary(_) => false,

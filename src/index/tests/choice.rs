@@ -244,3 +244,17 @@ fn an_sdist_of_a_package_whose_name_begins_alike_is_not_any_version() {
     ask("*").pinning(there).report(Kind::Selection, &files(there));
     assert_eq!(ask("*").named("demo-extra").pinning(there).name(&files(there)), there[0]);
 }
+
+#[test]
+fn a_yanked_file_that_nothing_pins_is_refused() {
+    let yanked = file("demo-2.0.tar.gz").yanked("broken");
+    for pin in ["*", ">=1", "==2.*"] {
+        let asked = ask(pin).allow_unhashed();
+        asked.report(Kind::Selection, std::slice::from_ref(&yanked));
+        // A digest is a pin as well.
+        assert_eq!(ask(pin).pinning(["demo-2.0.tar.gz"]).chosen(std::slice::from_ref(&yanked)).1.len(), 1);
+    }
+    for pin in ["==2.0", "===2.0"] {
+        assert_eq!(ask(pin).allow_unhashed().chosen(std::slice::from_ref(&yanked)).1.len(), 1);
+    }
+}

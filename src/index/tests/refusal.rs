@@ -180,3 +180,13 @@ fn an_index_without_the_package_is_told() {
         );
     }
 }
+
+#[test]
+fn a_yanked_file_that_nothing_pins_is_told_with_its_reason() {
+    assert_eq!(
+        refused(&ask(">=1.0").allow_unhashed(), &[file(SDIST).yanked("bro\x1bken")]),
+        "the only file that the index has for demo >=1.0 cannot be used with CPython 3.11.7\n  \
+         - demo-1.0.tar.gz: was yanked (bro ken), and neither a version nor a hash pins it\n  \
+         help: lock again so that it gets hashes, or pin this version with =="
+    );
+}
