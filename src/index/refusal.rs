@@ -57,7 +57,13 @@ pub(super) fn explain(request: &Request, files: &[IndexFile], target: &Target) -
     // What the lock accepts or may accept, were it only usable.
     let unhashed = request.hashes.sha256.is_empty();
     let mut accepted: Vec<&IndexFile> = files.iter().filter(|file| pinned(file)).collect();
-    accepted.extend(of_version().filter(|file| unhashed || file.sha256.is_none()));
+    // Where a file would do but for its bytes, that is the news, not that others without a digest do
+    // not fit.
+    let only_bytes_differ =
+        |file: &IndexFile| file.sha256.is_some() && Candidate::judge(file, request, target).is_ok();
+    if unhashed || !accepted.is_empty() || !of_version().any(only_bytes_differ) {
+        accepted.extend(of_version().filter(|file| unhashed || file.sha256.is_none()));
+    }
     if !accepted.is_empty() {
         return unusable(&subject, &accepted, request, target);
     }

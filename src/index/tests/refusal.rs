@@ -190,3 +190,20 @@ fn a_yanked_file_that_nothing_pins_is_told_with_its_reason() {
          help: lock again so that it gets hashes, or pin this version with =="
     );
 }
+
+#[test]
+fn a_mismatch_is_told_though_files_for_other_platforms_have_no_digest() {
+    let there = [file(WHEEL).rebuilt(), file(WINDOWS).unhashed()];
+    assert_eq!(
+        refused(&ask("==1.0").pinning([WHEEL]), &there),
+        format!(
+            "no file that the index has of demo ==1.0 is one that the lock pins\n  \
+             - the index has {WINDOWS} with no sha256\n  - the index has {WHEEL} with {}\n  \
+             - the lock has {}\n  \
+             help: if the files were built or uploaded again, lock again; otherwise the source is not the one \
+             the lock was made with, or the files were tampered with",
+            digest("rebuilt"),
+            digest(WHEEL),
+        )
+    );
+}
