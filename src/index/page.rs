@@ -82,12 +82,11 @@ fn format(essence: &str, body: &[u8]) -> Result<Format> {
     }
     let first = body.iter().copied().find(|c| !c.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(c));
     match (essence, first) {
-        ("application/json" | "text/json", _) => Ok(Format::Json),
         // Some servers call everything HTML, a JSON error too.
-        (_, Some(b'{')) => Ok(Format::Json),
+        ("application/json" | "text/json", _) | (_, Some(b'{')) => Ok(Format::Json),
         ("text/html" | "application/xhtml+xml", _) | (_, Some(b'<')) => Ok(Format::Html),
         ("", _) => Err(not_an_index("got neither HTML nor JSON, and no content type that says more")),
-        _ => Err(not_an_index(format!("got content of type {:?}, expected HTML or JSON", essence))),
+        _ => Err(not_an_index(format!("got content of type {essence:?}, expected HTML or JSON"))),
     }
 }
 

@@ -201,11 +201,8 @@ pub(super) fn yanked_because(reason: &str) -> String {
 /// Texts in one line, the last ones counted only.
 fn listed<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     let texts: Vec<&str> = texts.collect();
-    let mut out = texts[..texts.len().min(SHOWN)].join(", ");
-    if texts.len() > SHOWN {
-        out.push_str(&format!(" and {} more", texts.len() - SHOWN));
-    }
-    out
+    let shown = texts[..texts.len().min(SHOWN)].join(", ");
+    if texts.len() > SHOWN { format!("{shown} and {} more", texts.len() - SHOWN) } else { shown }
 }
 
 /// Keeps a list short, saying what it leaves out.
