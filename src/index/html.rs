@@ -58,7 +58,7 @@ impl Found {
     /// Whether a page without files is an index page all the same.
     fn is_index(&self) -> bool {
         let heading = self.heading.trim().to_ascii_lowercase();
-        // devpi puts the index's name first: `root/dev: links for demo`.
+        // devpi puts the index's name first: `team/dev: links for demo`.
         self.api_version.is_some() || heading.contains("links for ") || heading.starts_with("index of")
     }
 }

@@ -73,10 +73,10 @@ fn gitlab_links_are_absolute_and_may_name_another_host_and_an_empty_python_range
 
 #[test]
 fn devpi_links_climb_out_of_the_page() {
-    let from = url("https://devpi.example/root/dev/+simple/demo/");
+    let from = url("https://devpi.example/team/dev/+simple/demo/");
     let body = format!("<a href=\"../../+f/e3b/0c44298fc1c14/{WHEEL}#sha256={SHA}\">x</a>");
     let files = parse_page(Some("text/html ; charset=utf-8"), body.as_bytes(), &from).expect("a page");
-    assert_eq!(files[0].url.as_str(), format!("https://devpi.example/root/dev/+f/e3b/0c44298fc1c14/{WHEEL}"));
+    assert_eq!(files[0].url.as_str(), format!("https://devpi.example/team/dev/+f/e3b/0c44298fc1c14/{WHEEL}"));
     assert_eq!(files[0].sha256, Some(sha()));
 }
 
@@ -328,11 +328,11 @@ fn a_base_does_not_turn_a_web_page_into_a_list_of_local_files() {
 
 #[test]
 fn an_empty_devpi_page_with_its_refresh_button_is_no_login_page() {
-    let title = "root/dev: links for demo";
+    let title = "team/dev: links for demo";
     assert_eq!(
         page(format!(
             "<!DOCTYPE html><html lang=\"en\"><head><title>{title}</title></head><body><h1>{title}</h1>\
-             <form action=\"/root/dev/+simple/demo/refresh\" method=\"post\">\
+             <form action=\"/team/dev/+simple/demo/refresh\" method=\"post\">\
              <input name=\"refresh\" type=\"submit\" value=\"Refresh\"/></form></body></html>"
         )),
         []

@@ -47,14 +47,14 @@ fn an_entry_gives_every_field() {
 
 #[test]
 fn devpi_links_are_relative_and_its_python_range_may_be_empty() {
-    let from = url("https://devpi.example/root/dev/+simple/demo/");
+    let from = url("https://devpi.example/team/dev/+simple/demo/");
     let body = format!(
         "{{\"meta\":{{\"api-version\":\"1.0\"}},\"name\":\"demo\",\"files\":[{{\"filename\":\"{WHEEL}\",\
          \"url\":\"../../+f/e3b/0c44298fc1c14/{WHEEL}\",\"hashes\":{{\"sha256\":\"{SHA}\"}},\
          \"requires-python\":\"\",\"yanked\":\"\"}}]}}"
     );
     let files = parse_page(Some(JSON), body.as_bytes(), &from).expect("a page");
-    assert_eq!(files[0].url.as_str(), format!("https://devpi.example/root/dev/+f/e3b/0c44298fc1c14/{WHEEL}"));
+    assert_eq!(files[0].url.as_str(), format!("https://devpi.example/team/dev/+f/e3b/0c44298fc1c14/{WHEEL}"));
     assert_eq!((files[0].requires_python.as_deref(), files[0].yanked.as_deref()), (None, None));
 }
 
