@@ -2,6 +2,8 @@
 
 use std::cmp::{Ordering, Reverse};
 
+use pep440_rs::{Operator, VersionSpecifier};
+
 use super::{IndexFile, Request, SdistName};
 use crate::{
     lock::Pin,
@@ -26,6 +28,8 @@ pub(super) enum Refusal {
     RequiresPython(String),
     NoBinary,
     OnlyBinary,
+    /// Yanked (with the reason), and nothing pins it.
+    Yanked(String),
 }
 
 /// A file that can be used, ready to be compared with others.
@@ -61,10 +65,15 @@ impl<'a> Candidate<'a> {
         {
             return Err(Refusal::RequiresPython(text.clone()));
         }
+        if let Some(reason) = &file.yanked
+            && !request.is_pinned()
+        {
+            return Err(Refusal::Yanked(reason.clone()));
+        }
         let unasked_pre = match request.pin {
             Pin::Exact(_) | Pin::Arbitrary(_) => false,
             Pin::Any => form.is_pre(),
-            Pin::Range(range) => form.is_pre() && !range.iter().any(|one| one.version().any_prerelease()),
+            Pin::Range(range) => form.is_pre() && !range.iter().any(asks_for_pre),
         };
         Ok(Candidate { file, form, rank, unasked_pre })
     }
@@ -84,6 +93,9 @@ impl<'a> Candidate<'a> {
             .then_with(|| self.file.sha256.is_none().cmp(&other.file.sha256.is_none()))
             .then_with(|| self.file.sha256.cmp(&other.file.sha256))
             .then_with(|| self.file.url.cmp(&other.file.url))
+            .then_with(|| self.file.requires_python.cmp(&other.file.requires_python))
+            .then_with(|| self.file.yanked.cmp(&other.file.yanked))
+            .then_with(|| self.file.size.cmp(&other.file.size))
     }
 }
 
@@ -131,11 +143,12 @@ impl Form {
         self.version().is_none_or(Version::any_prerelease)
     }
 
-    /// Whether the pin accepts this version. `==1.0` accepts `1.0+local` too; `===` compares text, in
+    /// Whether the pin accepts this version. What is no version of PEP 440 is accepted only by `===`:
+    /// `demo-extra-1.0.tar.gz` is rather another package than `extra-1.0` of demo. `==1.0` accepts `1.0+local` too; `===` compares text, in
     /// any letter case, with the version as written or normalised (PEP 440).
     pub fn matches(&self, pin: &Pin) -> bool {
         match pin {
-            Pin::Any => true,
+            Pin::Any => self.version().is_some(),
             Pin::Arbitrary(text) => {
                 self.written().eq_ignore_ascii_case(text) || self.version_text().eq_ignore_ascii_case(text)
             }
@@ -154,11 +167,19 @@ impl Form {
     }
 }
 
-/// Whether a `Requires-Python` admits the target. What cannot be read excludes nothing, as in pip.
+/// Whether a specifier asks for pre-releases: by naming one, other than to exclude it (PEP 440).
+fn asks_for_pre(specifier: &VersionSpecifier) -> bool {
+    let excludes = matches!(specifier.operator(), Operator::NotEqual | Operator::NotEqualStar);
+    !excludes && specifier.version().any_prerelease()
+}
+
+/// Whether a `Requires-Python` admits the target. What cannot be read excludes nothing, as in pip;
+/// empty parts, as in `>=3.6,`, count as absent.
 /// Only release numbers are compared, and an assumed micro version is given the benefit of the doubt.
 fn admits(text: &str, target: &Target) -> bool {
     const MICRO_LIMIT: u8 = 40;
-    let Ok(range) = text.parse::<VersionSpecifiers>() else { return true };
+    let parts: Vec<&str> = text.split(',').filter(|part| !part.trim().is_empty()).collect();
+    let Ok(range) = parts.join(",").parse::<VersionSpecifiers>() else { return true };
     let (major, minor, micro) = target.version;
     let admits = |micro: u8| range.contains(&Version::new([major, minor, micro].map(u64::from)));
     admits(micro) || target.assumed_micro && (0..MICRO_LIMIT).any(admits)

@@ -3,7 +3,6 @@
 use super::{
     IndexFile, SdistName,
     candidate::{Candidate, Form},
-    link::printable,
     refusal,
 };
 use crate::{
@@ -28,6 +27,14 @@ pub struct Request<'a> {
     pub only_binary: bool,
     /// Take whatever the index serves where the lock has no digests.
     pub allow_unhashed: bool,
+}
+
+impl Request<'_> {
+    /// Whether the lock names what it wants, by digest or by version: only then may a yanked file be
+    /// taken (PEP 592).
+    pub(super) fn is_pinned(&self) -> bool {
+        !self.hashes.sha256.is_empty() || matches!(self.pin, Pin::Exact(_) | Pin::Arbitrary(_))
+    }
 }
 
 /// The answer to a [`Request`].
@@ -61,7 +68,8 @@ pub enum Choice {
 ///
 /// A file counts only if its digest is among the lock's. Of those that the pin, the target's tags and
 /// `Requires-Python` admit, one that was not yanked comes first, then the highest version, a wheel
-/// before an sdist, the best tag, the highest build number, and in the end the file name.
+/// before an sdist, the best tag, the highest build number, and in the end the file name. A yanked
+/// file that neither a digest nor an exact version pins is not taken at all (PEP 592).
 ///
 /// Errors are of kind [`crate::error::Kind::Selection`] and say for each pinned file why it is no use;
 /// a lock without SHA-256 digests is an error of kind [`crate::error::Kind::Lock`].
@@ -87,8 +95,7 @@ pub fn choose(request: &Request, files: &[IndexFile], target: &Target) -> Result
     let file = best.file.clone();
     let mut warnings = Warnings::default();
     if let Some(reason) = &file.yanked {
-        let reason = printable(reason);
-        let reason = if reason.is_empty() { "no reason given" } else { &reason };
+        let reason = refusal::yanked_because(reason);
         warnings.push(format!("{} was yanked from the index ({reason}); the lock pins it", file.filename));
     }
     Ok(match best.form {

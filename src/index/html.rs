@@ -39,7 +39,8 @@ pub(super) fn parse(body: &[u8], charset: Option<&str>, page_url: &Url) -> Resul
     }
     let base = found.base.as_deref().and_then(|href| page_url.join(href.trim()).ok());
     let base = base.as_ref().unwrap_or(page_url);
-    let files: Vec<IndexFile> = found.anchors.iter().filter_map(|anchor| read(anchor, base)).collect();
+    let local = page_url.scheme() == "file";
+    let files: Vec<IndexFile> = found.anchors.iter().filter_map(|anchor| read(anchor, base, local)).collect();
     if files.is_empty() && !found.is_index() {
         let what = match (found.fields, found.anchors.is_empty()) {
             (true, _) => "got an HTML page with a form and no files: a login page?",
@@ -57,12 +58,13 @@ impl Found {
     /// Whether a page without files is an index page all the same.
     fn is_index(&self) -> bool {
         let heading = self.heading.trim().to_ascii_lowercase();
-        self.api_version.is_some() || ["links for", "index of"].iter().any(|text| heading.starts_with(text))
+        // devpi puts the index's name first: `team/dev: links for demo`.
+        self.api_version.is_some() || heading.contains("links for ") || heading.starts_with("index of")
     }
 }
 
-fn read(anchor: &Anchor, base: &Url) -> Option<IndexFile> {
-    let link = link::resolve(&anchor.href, base)?;
+fn read(anchor: &Anchor, base: &Url, local: bool) -> Option<IndexFile> {
+    let link = link::resolve(&anchor.href, base, local)?;
     let filename = link::file_name(&link.url)?;
     if link.sha256.is_none() && !link::is_distribution(&filename) {
         return None;

@@ -34,7 +34,11 @@ struct File {
 pub(super) fn parse(body: &[u8], page_url: &Url) -> Result<Vec<IndexFile>> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let page: Page = serde_json::from_slice(body)
-        .map_err(|error| not_an_index("got JSON that is damaged or of another shape").because(error))?;
+        // The error quotes the text it stumbled over, in full.
+        .map_err(|error| {
+            not_an_index("got JSON that is damaged or of another shape")
+                .because(link::printable(&error.to_string()))
+        })?;
     if let Some(version) = page.meta.get("api-version").and_then(Value::as_str) {
         check_api_version(version)?;
     }
@@ -45,7 +49,7 @@ pub(super) fn parse(body: &[u8], page_url: &Url) -> Result<Vec<IndexFile>> {
 }
 
 fn read(file: File, page_url: &Url) -> Option<IndexFile> {
-    let link = link::resolve(&file.url?, page_url)?;
+    let link = link::resolve(&file.url?, page_url, page_url.scheme() == "file")?;
     let filename = match file.filename {
         Some(name) => link::is_safe_name(&name).then_some(name)?,
         None => link::file_name(&link.url)?,

@@ -36,8 +36,9 @@ pub(super) struct Link {
 }
 
 /// Resolves a link against the page's base; `None` for links that are no files: other schemes,
-/// anchors within the page, `#egg=` links to checkouts, and links from a web page to a local file.
-pub(super) fn resolve(href: &str, base: &Url) -> Option<Link> {
+/// anchors within the page, `#egg=` links to checkouts, and links to a local file unless the page
+/// itself is `local` (its base says nothing about that: a page chooses its base).
+pub(super) fn resolve(href: &str, base: &Url, local: bool) -> Option<Link> {
     let href = href.trim();
     if href.is_empty() || href.starts_with('#') {
         return None;
@@ -45,7 +46,7 @@ pub(super) fn resolve(href: &str, base: &Url) -> Option<Link> {
     let mut url = base.join(href).ok()?;
     match url.scheme() {
         "http" | "https" => {}
-        "file" if base.scheme() == "file" => {}
+        "file" if local => {}
         _ => return None,
     }
     let fragment = url.fragment().unwrap_or_default().to_owned();

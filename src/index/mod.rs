@@ -51,6 +51,6 @@ pub fn explains(files: &[IndexFile], hashes: &Hashes) -> bool {
 pub fn fill_digests(files: &mut [IndexFile], known: &[IndexFile]) {
     for file in files.iter_mut().filter(|file| file.sha256.is_none()) {
         let same = |other: &&IndexFile| other.filename == file.filename && other.url == file.url;
-        file.sha256 = known.iter().find(same).and_then(|other| other.sha256);
+        file.sha256 = known.iter().filter(same).find_map(|other| other.sha256);
     }
 }

@@ -57,7 +57,13 @@ pub(super) fn explain(request: &Request, files: &[IndexFile], target: &Target) -
     // What the lock accepts or may accept, were it only usable.
     let unhashed = request.hashes.sha256.is_empty();
     let mut accepted: Vec<&IndexFile> = files.iter().filter(|file| pinned(file)).collect();
-    accepted.extend(of_version().filter(|file| unhashed || file.sha256.is_none()));
+    // Where a file would do but for its bytes, that is the news, not that others without a digest do
+    // not fit.
+    let only_bytes_differ =
+        |file: &IndexFile| file.sha256.is_some() && Candidate::judge(file, request, target).is_ok();
+    if unhashed || !accepted.is_empty() || !of_version().any(only_bytes_differ) {
+        accepted.extend(of_version().filter(|file| unhashed || file.sha256.is_none()));
+    }
     if !accepted.is_empty() {
         return unusable(&subject, &accepted, request, target);
     }
@@ -115,7 +121,7 @@ fn unusable(subject: &str, accepted: &[&IndexFile], request: &Request, target: &
     // Sorted by how close they came, then by name.
     let mut reasons = BTreeSet::new();
     let mut tags = BTreeMap::new();
-    let (mut sdist_excluded, mut wheel_excluded) = (false, false);
+    let (mut sdist_excluded, mut wheel_excluded, mut yanked) = (false, false, false);
     for file in accepted {
         let name = &file.filename;
         match Candidate::judge(file, request, target) {
@@ -127,6 +133,14 @@ fn unusable(subject: &str, accepted: &[&IndexFile], request: &Request, target: &
             Err(Refusal::NoBinary) => {
                 wheel_excluded = true;
                 reasons.insert((0, format!("{name}: a wheel, and only sdists may be used")));
+            }
+            Err(Refusal::Yanked(reason)) => {
+                yanked = true;
+                let reason = yanked_because(&reason);
+                reasons.insert((
+                    0,
+                    format!("{name}: was yanked ({reason}), and neither a version nor a hash pins it"),
+                ));
             }
             Err(Refusal::RequiresPython(text)) => {
                 reasons.insert((1, format!("{name}: requires Python {}", printable(&text))));
@@ -171,9 +185,17 @@ fn unusable(subject: &str, accepted: &[&IndexFile], request: &Request, target: &
         "allow this package to be built from its sdist, or use an interpreter that it has a wheel for"
     } else if wheel_excluded {
         "allow wheels for this package, or lock a version that has an sdist"
+    } else if yanked {
+        "lock again so that it gets hashes, or pin this version with =="
     } else {
         "use an interpreter and platform that the package has files for, or lock another version"
     })
+}
+
+/// The reason for which a file was yanked, fit to be shown.
+pub(super) fn yanked_because(reason: &str) -> String {
+    let reason = printable(reason);
+    if reason.is_empty() { "no reason given".to_owned() } else { reason }
 }
 
 /// Texts in one line, the last ones counted only.

@@ -1,204 +1,100 @@
-use proptest::prelude::*;
-
 use super::*;
-use crate::error::{Kind, Result};
+use crate::error::Kind;
 
-fn url(text: &str) -> Url {
-    Url::parse(text).expect(text)
-}
-
-fn html(body: &str) -> Result<Vec<IndexFile>> {
-    parse_page(Some("text/html; charset=utf-8"), body.as_bytes(), &url("https://index.example/simple/demo/"))
-}
-
-fn json(body: &str) -> Result<Vec<IndexFile>> {
-    let content_type = Some("application/vnd.pypi.simple.v1+json");
-    parse_page(content_type, body.as_bytes(), &url("https://index.example/simple/demo/"))
-}
-
-/// Name and URL of each file.
-fn listed(files: Result<Vec<IndexFile>>) -> Vec<(String, String)> {
-    let files = files.map_err(|error| error.report()).expect("a page");
-    files.into_iter().map(|file| (file.filename, file.url.to_string())).collect()
-}
-
-fn one(body: &str) -> IndexFile {
-    let mut files = html(body).map_err(|error| error.report()).expect("a page");
-    assert_eq!(files.len(), 1, "{files:?}");
-    files.remove(0)
-}
-
-const SHA: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+const ANCHOR: &str = "<a href=\"demo-1.0-py3-none-any.whl\">x</a>";
+const OBJECT: &str = "{\"files\":[{\"url\":\"demo-1.0-py3-none-any.whl\"}]}";
 
 #[test]
-fn a_page_of_pep_503_is_read() {
-    let file = one(&format!(
-        "<!DOCTYPE html><html><body><h1>Links for demo</h1>\n\
-         <a href=\"../../packages/demo-1.0-py3-none-any.whl#sha256={SHA}\" data-requires-python=\"&gt;=3.8\" \
-         data-yanked=\"why &amp; how\">demo</a></body></html>"
-    ));
-    assert_eq!(file.filename, "demo-1.0-py3-none-any.whl");
-    assert_eq!(file.url.as_str(), "https://index.example/packages/demo-1.0-py3-none-any.whl");
-    assert_eq!(file.sha256.expect("a digest").to_string(), SHA);
-    assert_eq!(file.requires_python.as_deref(), Some(">=3.8"));
-    assert_eq!(file.yanked.as_deref(), Some("why & how"));
+fn the_format_is_what_the_server_says_or_else_how_the_body_begins() {
+    for (content_type, body) in [
+        (Some("application/vnd.pypi.simple.v1+json"), OBJECT),
+        (Some("application/vnd.pypi.simple.v1+html"), ANCHOR),
+        (Some("application/vnd.pypi.simple.latest+json"), OBJECT),
+        (Some("Application/VND.pypi.simple.v1+JSON ; charset=utf-8"), OBJECT),
+        (Some("application/json"), OBJECT),
+        (Some("text/html; charset=utf-8"), ANCHOR),
+        (Some("application/xhtml+xml"), ANCHOR),
+        (Some("text/html"), OBJECT),
+        (Some("text/plain"), ANCHOR),
+        (Some("application/octet-stream"), OBJECT),
+        (Some(""), ANCHOR),
+        (None, ANCHOR),
+        (None, OBJECT),
+        (None, "\u{feff}\n <!DOCTYPE html><a href=\"demo-1.0-py3-none-any.whl\">x</a>"),
+    ] {
+        let files = parse_page(content_type, body.as_bytes(), &url(PAGE));
+        let files = files.unwrap_or_else(|error| panic!("{content_type:?}: {}", error.report()));
+        assert_eq!(names(&files), [WHEEL], "{content_type:?} {body}");
+    }
 }
 
 #[test]
-fn root_relative_links_with_a_plus_are_pypiservers() {
-    let found = listed(html("<a href=\"/packages/demo-1.0+cpu-py3-none-any.whl#md5=00\">x</a>"));
-    let expected =
-        ("demo-1.0+cpu-py3-none-any.whl", "https://index.example/packages/demo-1.0+cpu-py3-none-any.whl");
-    assert_eq!(found, [(expected.0.to_owned(), expected.1.to_owned())]);
-}
-
-#[test]
-fn an_md5_fragment_is_no_digest() {
-    assert_eq!(one("<a href=\"demo-1.0.zip#md5=d41d8cd98f00b204e9800998ecf8427e\">x</a>").sha256, None);
-}
-
-#[test]
-fn gitlabs_empty_requires_python_is_none_and_its_absolute_urls_stay() {
-    let href = format!(
-        "https://gitlab.example/api/v4/projects/7/packages/pypi/files/{SHA}/demo-1.0.tar.gz#sha256={SHA}"
-    );
-    let file =
-        one(&format!("<title>Links for demo</title><a href=\"{href}\" data-requires-python=\"\">x</a>"));
-    assert_eq!(file.requires_python, None);
-    assert_eq!(file.url.host_str(), Some("gitlab.example"));
-}
-
-#[test]
-fn a_base_counts_for_every_link() {
-    let found = listed(html("<base href=\"https://files.example/a/\"><a href=\"demo-1.0.zip\">x</a>"));
-    assert_eq!(found[0].1, "https://files.example/a/demo-1.0.zip");
-}
-
-#[test]
-fn names_are_decoded_once() {
-    assert_eq!(
-        one("<a href=\"demo-1.0%2Bcpu-py3-none-any.whl\">x</a>").filename,
-        "demo-1.0+cpu-py3-none-any.whl"
-    );
-    // `%252e%252e%252f` decoded twice would be `../`.
-    assert_eq!(one("<a href=\"%252e%252e%252fdemo-1.0.zip\">x</a>").filename, "%2e%2e%2fdemo-1.0.zip");
-}
-
-#[test]
-fn links_that_lead_elsewhere_are_no_files() {
-    let body = "<h1>Index of /</h1><a href=\"?C=N\">Name</a><a href=\"../\">up</a><a href=\"sub/\">sub</a>\
-                <a href=\"a%2F..%2Fdemo-1.0.zip\">x</a><a href=\"file:///etc/demo-1.0.zip\">x</a>\
-                <a href=\"javascript:x\">x</a><a href=\"https://git.example/d.zip#egg=demo\">x</a>\
-                <a href=\"demo-1.0%00.zip\">x</a><a href=\"demo-1.0%0a.zip\">x</a><a href=\"#x\">x</a>";
-    assert_eq!(listed(html(body)), []);
-}
-
-#[test]
-fn userinfo_of_a_link_is_dropped() {
-    let file = one("<a href=\"https://user:canary@files.example/demo-1.0.zip\">x</a>");
-    assert_eq!(file.url.as_str(), "https://files.example/demo-1.0.zip");
-}
-
-#[test]
-fn links_in_scripts_are_text() {
-    assert_eq!(listed(html("<h1>Links for demo</h1><script>'<a href=\"demo-9.zip\">'</script>")), []);
-}
-
-#[test]
-fn charsets_are_found_where_they_are_stated() {
-    let latin = b"<meta charset=\"iso-8859-1\"><a href=\"demo-1.0.zip\" data-yanked=\"caf\xe9\">x</a>";
-    let page = url("https://index.example/simple/demo/");
-    let files = parse_page(Some("text/html"), latin, &page).expect("a page");
-    assert_eq!(files[0].yanked.as_deref(), Some("caf\u{e9}"));
-    let unstated = parse_page(None, &latin[27..], &page).expect("a page");
-    assert_eq!(unstated[0].yanked.as_deref(), Some("caf\u{e9}"));
-}
-
-#[test]
-fn json_of_pep_691_is_read() {
-    let files = json(&format!(
-        r#"{{"meta": {{"api-version": "1.1"}}, "name": "demo", "files": [
-            {{"filename": "demo-1.0.zip", "url": "../../f/demo-1.0.zip", "hashes": {{"sha256": "{SHA}"}},
-              "requires-python": "", "yanked": true, "size": 12}},
-            {{"filename": "demo-2.0.zip", "url": "https://files.example/demo-2.0.zip", "hashes": {{}},
-              "requires-python": null, "yanked": false}},
-            {{"filename": "../../demo-3.0.zip", "url": "x", "hashes": {{}}}}]}}"#
-    ))
-    .expect("a page");
-    assert_eq!(files.len(), 2, "{files:?}");
-    assert_eq!(files[0].url.as_str(), "https://index.example/f/demo-1.0.zip");
-    assert_eq!((files[0].size, files[0].requires_python.as_deref()), (Some(12), None));
-    assert_eq!((files[0].yanked.as_deref(), files[1].yanked.as_deref()), (Some(""), None));
-    assert!(files[0].sha256.is_some() && files[1].sha256.is_none());
-}
-
-#[test]
-fn json_is_known_by_its_shape_where_the_server_calls_it_html() {
-    let body = br#"{"files": [{"filename": "demo-1.0.zip", "url": "demo-1.0.zip", "hashes": {}}]}"#;
-    let page = url("https://index.example/simple/demo/");
-    assert_eq!(parse_page(Some("text/html"), body, &page).expect("a page").len(), 1);
-}
-
-#[test]
-fn what_is_no_index_page_is_an_error() {
-    let report = |result: Result<Vec<IndexFile>>| {
-        let error = result.expect_err("no page");
+fn what_is_neither_html_nor_json_is_refused_without_the_secrets_of_its_url() {
+    let from = url("https://user:secret@index.example/simple/demo/?token=secret#secret");
+    let report = |content_type, body: &str| {
+        let error = parse_page(content_type, body.as_bytes(), &from).expect_err("no index page");
         assert_eq!(error.kind(), Kind::Network);
         error.report()
     };
-    let login = report(html("<title>Sign in</title><form><input name=p><a href=/help>help</a></form>"));
+    let help = "help: check the source's URL in the lock (it usually ends in /simple) and that the credentials \
+                for it are known: some servers answer with a login page";
     assert_eq!(
-        login.lines().take(2).collect::<Vec<_>>(),
-        [
-            "https://index.example/simple/demo/ is not an index page that venvoy can read",
-            "  because: got an HTML page with a form and no files: a login page? (its title: \"Sign in\")",
-        ]
+        report(Some("image/p\x1bng"), "\u{89}PNG"),
+        format!(
+            "https://index.example/simple/demo/ is not an index page that venvoy can read\n  \
+             because: got content of type \"image/p ng\", expected HTML or JSON\n  {help}"
+        )
     );
-    assert!(
-        report(json(r#"{"errors": [{"status": 404}]}"#))
-            .contains("got JSON without \"files\", but with \"errors\"")
+    assert_eq!(
+        report(None, "not found"),
+        format!(
+            "https://index.example/simple/demo/ is not an index page that venvoy can read\n  \
+             because: got neither HTML nor JSON, and no content type that says more\n  {help}"
+        )
     );
-    assert!(report(json("{\"files\": 1}")).contains("got JSON that is damaged or of another shape"));
-    assert!(report(json(r#"{"meta": {"api-version": "2.0"}, "files": []}"#)).contains("expected 1.x"));
-    let page = url("https://index.example/simple/demo/?token=canary");
-    let other = report(parse_page(Some("image/png"), b"\x89PNG", &page));
-    assert!(other.contains("image/png") && !other.contains("canary"), "{other}");
 }
 
 #[test]
-fn a_page_without_files_is_still_a_page() {
-    assert_eq!(listed(html("<h1>Links for demo</h1>")), []);
-    assert_eq!(listed(json(r#"{"files": []}"#)), []);
+fn a_find_links_directory_gives_its_distributions_in_order() {
+    let at = |name: &str| (name.to_owned(), 7, url("file:///srv/links/").join("x").expect("a URL"));
+    let listing = [SDIST, "notes.txt", WHEEL, "demo-1.0.tar.gz.asc", "de\u{1b}mo-1.0.zip", ".whl"].map(at);
+    let files = find_links(&listing);
+    assert_eq!(names(&files), [SDIST, WHEEL]);
+    assert_eq!(
+        files[0],
+        IndexFile {
+            filename: SDIST.into(),
+            url: url("file:///srv/links/x"),
+            sha256: None,
+            requires_python: None,
+            yanked: None,
+            size: Some(7),
+        }
+    );
 }
 
 #[test]
-fn find_links_take_what_is_named_as_a_distribution() {
-    let at = |name: &str| (name.to_owned(), 3, url("file:///wheels/").join(name).expect("a URL"));
-    let listing = ["demo-1.0.zip", "README.md", "demo-1.0-py3-none-any.whl", ".whl"].map(at);
-    let names: Vec<String> = find_links(&listing).into_iter().map(|file| file.filename).collect();
-    assert_eq!(names, ["demo-1.0.zip", "demo-1.0-py3-none-any.whl"]);
+fn a_selection_explains_a_lock_when_every_digest_is_known() {
+    let known = files([WHEEL, SDIST]);
+    assert!(explains(&known, &ask("*").pinning([WHEEL]).hashes));
+    assert!(explains(&known, &ask("*").pinning([SDIST, WHEEL]).hashes));
+    assert!(!explains(&known, &ask("*").pinning([WHEEL, "other"]).hashes));
+    assert!(!explains(&known, &ask("*").hashes));
+    assert!(!explains(&[file(WHEEL).unhashed()], &ask("*").pinning([WHEEL]).hashes));
 }
 
-proptest! {
-    #[test]
-    fn no_page_gives_a_name_that_leads_elsewhere(body in "(<a href=\"[^<>]{0,30}\">|[ -~]{0,20}|\\PC{0,10}){0,6}") {
-        for content_type in [Some("text/html"), Some("application/json"), None] {
-            let page = url("https://index.example/simple/demo/");
-            for file in parse_page(content_type, body.as_bytes(), &page).unwrap_or_default() {
-                let name = &file.filename;
-                prop_assert!(!name.is_empty() && !name.contains(['/', '\\', '\0']) && !name.contains(".."), "{name:?}");
-                prop_assert!(!name.chars().any(char::is_control), "{name:?}");
-                prop_assert!(matches!(file.url.scheme(), "http" | "https"));
-                prop_assert!(file.url.fragment().is_none() && file.url.username().is_empty());
-            }
-        }
-    }
+#[test]
+fn digests_are_filled_in_by_name_and_url_and_never_replaced() {
+    let elsewhere = IndexFile { url: url("https://other.example/x"), ..file(SDIST) };
+    let mut page = vec![file(WHEEL).unhashed(), elsewhere.unhashed(), file("demo-2.0.tar.gz").rebuilt()];
+    fill_digests(&mut page, &files([WHEEL, SDIST, "demo-2.0.tar.gz"]));
+    let digests: Vec<Option<Sha256>> = page.iter().map(|file| file.sha256).collect();
+    assert_eq!(digests, [file(WHEEL).sha256, None, file(SDIST).rebuilt().sha256]);
+}
 
-    #[test]
-    fn no_json_gives_a_name_that_leads_elsewhere(name in "\\PC{0,12}|(\\.\\./){1,3}[a-z]", href in "\\PC{0,20}") {
-        let body = serde_json::json!({"files": [{"filename": name, "url": href, "hashes": {}}]}).to_string();
-        for file in json(&body).expect("a page") {
-            prop_assert!(!file.filename.contains(['/', '\\']) && !file.filename.contains(".."));
-        }
-    }
+#[test]
+fn a_file_known_without_its_digest_does_not_hide_the_one_known_with_it() {
+    let mut page = vec![file(WHEEL).unhashed()];
+    fill_digests(&mut page, &[file(WHEEL).unhashed(), file(WHEEL)]);
+    assert_eq!(page, [file(WHEEL)]);
 }
