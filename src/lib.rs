@@ -3,6 +3,9 @@
 //! Data goes one way: lock, target, index, fetch, (build), wheel, layout, write. Each module is a room
 //! that sees the types of the rooms before it; `sync` carries values from one to the next.
 
+#[cfg(not(unix))]
+compile_error!("venvoy runs on Linux and macOS; Windows hosts are not supported yet");
+
 pub mod auth;
 pub mod build;
 pub mod cache;

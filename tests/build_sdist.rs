@@ -134,7 +134,7 @@ fn a_wheel_of_another_name_or_version_is_refused() {
         ("return wheel(out, **{'../evil.py': ''})", "unsafe path \"../evil.py\""),
         (
             "name = wheel(out)\nnew = 'demo-1.0-cp27-none-win32.whl'\nos.rename(os.path.join(out, name), os.path.join(out, new))\nreturn new",
-            "does not fit the target",
+            "demo-1.0-cp27-none-win32.whl does not fit CPython",
         ),
     ] {
         let run = Run::default();

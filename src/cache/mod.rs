@@ -130,6 +130,16 @@ impl Cache {
         self.root().join("unpacked")
     }
 
+    /// Where builds keep wheels, checkouts and notes. It is made by whoever first needs it.
+    pub fn built_dir(&self) -> PathBuf {
+        self.root().join("built")
+    }
+
+    /// Where the output of builds is kept.
+    pub fn logs_dir(&self) -> PathBuf {
+        self.root().join("logs")
+    }
+
     /// Waits for the sole right to make what belongs to `key`; given back when the value is dropped.
     ///
     /// It saves work and protects nothing, as everything is published by rename: where the file system

@@ -44,7 +44,7 @@ pub enum Command {
     Plan(PlanArgs),
     /// Show which credentials would be used for each source, never the secret.
     Auth(AuthArgs),
-    /// Compare an environment with what was written: missing, changed and extra files.
+    /// Compare an environment with what was written and with the lock.
     Check(CheckArgs),
     /// Print one digest of an environment's tree: equal trees, equal digests.
     Digest(DigestArgs),
@@ -83,6 +83,9 @@ pub struct InstallArgs {
     /// Everything `sync` takes.
     #[command(flatten)]
     pub sync: SyncArgs,
+    /// Not accepted: venvoy makes environments.
+    #[arg(long, hide = true)]
+    pub system: bool,
     /// Not accepted: venvoy installs what the lock holds and never edits it.
     #[arg(value_name = "PACKAGES", hide = true)]
     pub packages: Vec<String>,
@@ -128,12 +131,15 @@ pub struct AuthArgs {
 /// `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The environment [default: .venv of the project].
-    #[arg(long, value_name = "PATH")]
-    pub venv: Option<PathBuf>,
+    /// What `sync` was given.
+    #[command(flatten)]
+    pub sync: SyncArgs,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// Make the environment anew if anything is wrong with it; offline, if the cache has all of it.
+    #[arg(long)]
+    pub repair: bool,
 }
 
 /// `digest`.
@@ -197,6 +203,12 @@ pub struct TargetArgs {
     /// The interpreter: a path, a name on PATH or a version [default: what the lock requires].
     #[arg(long, value_name = "PATH|VERSION")]
     pub python: Option<String>,
+    /// Make an environment for this Python without running one (3.9, 3.13t); needs --platform and --python-home.
+    #[arg(long, value_name = "VERSION", conflicts_with = "python", requires_all = ["platform", "python_home"])]
+    pub python_version: Option<String>,
+    /// For this platform, in Docker's words: linux/amd64, linux/arm64, linux/amd64/musl.
+    #[arg(long, value_name = "OS/ARCH", requires = "python_version")]
+    pub platform: Option<String>,
     /// Where the base interpreter's directory will be at run time, when that is not where it is now.
     #[arg(long, value_name = "DIR")]
     pub python_home: Option<PathBuf>,

@@ -11,7 +11,7 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{CommandFactory as _, Parser as _};
 
 use self::{
-    args::{Cli, Command, Global, InstallArgs, LockArgs, SyncArgs},
+    args::{CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, SyncArgs},
     output::{CheckResult, Stdout},
     ui::Ui,
 };
@@ -31,6 +31,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { Kind::Usage.exit_code() } else { 0 });
         }
     };
+    raise_file_limit();
     let env = Env::of_process();
     let verbosity = if cli.global.quiet { 0 } else { 1 + cli.global.verbose };
     let ui = Ui::new(verbosity, &env);
@@ -47,13 +48,22 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Every wheel of a run is open at once, and the usual limit of 1024 files is not for us to run into.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it cannot be raised, a lock of a thousand packages fails with the system's own words.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
 fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
     let Cli { command, global } = cli;
     let mut out = Stdout::default();
     match command {
         Command::Sync(args) => sync(&args, &global, env, ui)?,
         Command::Install(args) => {
-            refuse_packages(&args)?;
+            refuse(&args)?;
             sync(&args.sync, &global, env, ui)?;
         }
         Command::Plan(args) => {
@@ -86,18 +96,7 @@ fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
                 return out.finish(ExitCode::from(Kind::Auth.exit_code()));
             }
         }
-        Command::Check(args) => {
-            let venv = environment(args.venv.as_deref(), &global, &env)?;
-            let report = crate::write::verify(&venv)?;
-            if args.json {
-                out.json(&CheckResult::from(&report))?;
-            } else {
-                output::check_report(&mut out, &venv, &report);
-            }
-            if !report.is_clean() {
-                return out.finish(ExitCode::from(Kind::Integrity.exit_code()));
-            }
-        }
+        Command::Check(args) => return check(&args, &global, env, ui, out),
         Command::Digest(args) => {
             let venv = environment(args.venv.as_deref(), &global, &env)?;
             out.line(&format!("sha256:{}", crate::write::tree_digest(&venv)?));
@@ -118,7 +117,8 @@ fn common(global: &Global, lock: &LockArgs, env: Env) -> Result<Common> {
     Common::new(global, lock.lock_file.as_deref(), env)
 }
 
-fn sync(args: &SyncArgs, global: &Global, env: Env, ui: &Ui) -> Result<()> {
+/// What `sync` was asked to do, checked.
+fn request(args: &SyncArgs, global: &Global, env: Env) -> Result<(Request, OutputOptions)> {
     let common = common(global, &args.lock, env)?;
     let output = OutputOptions::new(&args.output, &common.project, &common.env)?;
     let request = Request {
@@ -128,8 +128,38 @@ fn sync(args: &SyncArgs, global: &Global, env: Env, ui: &Ui) -> Result<()> {
         build: BuildOptions::new(&args.build, &common.env)?,
         common,
     };
+    Ok((request, output))
+}
+
+/// Compares an environment with what was written and with the lock; with `--repair` it is made anew.
+fn check(args: &CheckArgs, global: &Global, env: Env, ui: &Ui, mut out: Stdout) -> Result<ExitCode> {
+    let (request, mut output) = request(&args.sync, global, env)?;
+    let checked = pipeline::check(&request, &output, ui)?;
+    if args.json {
+        out.json(&CheckResult::from(&checked))?;
+    } else {
+        output::check_report(&mut out, &output.venv, &checked);
+    }
+    if checked.is_clean() {
+        return out.finish(ExitCode::SUCCESS);
+    }
+    if !args.repair {
+        return out.finish(ExitCode::from(Kind::Integrity.exit_code()));
+    }
+    let code = out.finish(ExitCode::SUCCESS)?;
+    output.force = true;
+    run_sync(&request, &output, ui)?;
+    Ok(code)
+}
+
+fn sync(args: &SyncArgs, global: &Global, env: Env, ui: &Ui) -> Result<()> {
+    let (request, output) = request(args, global, env)?;
+    run_sync(&request, &output, ui)
+}
+
+fn run_sync(request: &Request, output: &OutputOptions, ui: &Ui) -> Result<()> {
     let start = std::time::Instant::now();
-    let outcome = pipeline::sync(&request, &output, ui)?;
+    let outcome = pipeline::sync(request, output, ui)?;
     let venv =
         output.venv.strip_prefix(&request.common.project.dir).unwrap_or(&output.venv).display().to_string();
     ui.done(&match outcome {
@@ -141,8 +171,16 @@ fn sync(args: &SyncArgs, global: &Global, env: Env, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// `pipenv install requests` edits the Pipfile and the lock, which venvoy never does.
-fn refuse_packages(args: &InstallArgs) -> Result<()> {
+/// What pipenv's `install` can do and venvoy's cannot: installing into the system's Python, and adding
+/// packages. `pipenv install requests` edits the Pipfile and the lock, which venvoy never does.
+fn refuse(args: &InstallArgs) -> Result<()> {
+    if args.system {
+        return Err(Error::new(
+            Kind::Usage,
+            "--system: venvoy makes environments and leaves the system's Python alone",
+        )
+        .help("leave --system out, and in the image set ENV PATH=\"/.venv/bin:$PATH\" (or where .venv is)"));
+    }
     let Some(first) = args.packages.first() else { return Ok(()) };
     Err(Error::new(
         Kind::Usage,

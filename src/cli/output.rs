@@ -11,8 +11,7 @@ use serde::Serialize;
 
 use crate::{
     error::{Error, Kind, Result},
-    pipeline::{AuthRow, PlanRow, Summary},
-    write::Check,
+    pipeline::{AuthRow, Checked, Difference, PlanRow, Summary},
 };
 
 /// Standard output, collected and written at once, so that a failing command prints no half result.
@@ -136,6 +135,7 @@ pub struct CheckResult {
     missing: Vec<String>,
     changed: Vec<ChangedResult>,
     extra: Vec<String>,
+    lock: Vec<Difference>,
 }
 
 #[derive(Debug, Serialize)]
@@ -144,14 +144,15 @@ struct ChangedResult {
     change: String,
 }
 
-impl From<&Check> for CheckResult {
-    fn from(check: &Check) -> Self {
+impl From<&Checked> for CheckResult {
+    fn from(checked: &Checked) -> Self {
         let text = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
+        let files = &checked.files;
         CheckResult {
-            clean: check.is_clean(),
-            files: check.files,
-            missing: text(&check.missing),
-            changed: check
+            clean: checked.is_clean(),
+            files: files.files,
+            missing: text(&files.missing),
+            changed: files
                 .changed
                 .iter()
                 .map(|one| ChangedResult {
@@ -159,31 +160,45 @@ impl From<&Check> for CheckResult {
                     change: one.change.to_string(),
                 })
                 .collect(),
-            extra: text(&check.extra),
+            extra: text(&files.extra),
+            lock: checked.lock.clone(),
         }
     }
 }
 
 /// `venvoy check`.
-pub fn check_report(out: &mut Stdout, venv: &Path, check: &Check) {
-    for path in &check.missing {
+pub fn check_report(out: &mut Stdout, venv: &Path, checked: &Checked) {
+    let files = &checked.files;
+    for path in &files.missing {
         out.line(&format!("missing: {}", path.display()));
     }
-    for one in &check.changed {
+    for one in &files.changed {
         out.line(&format!("changed: {} {}", one.path.display(), one.change));
     }
-    for path in &check.extra {
+    for path in &files.extra {
         out.line(&format!("extra:   {}", path.display()));
     }
-    if check.is_clean() {
-        out.line(&format!("{} is as it was written ({} files)", venv.display(), check.files));
+    for Difference { name, installed, locked } in &checked.lock {
+        out.line(&match (installed, locked) {
+            (Some(installed), Some(locked)) => {
+                format!("version: {name} is {installed}, the lock says {locked}")
+            }
+            (None, Some(locked)) => format!("missing: {name} {locked} of the lock"),
+            (Some(installed), None) => format!("extra:   {name} {installed} is not in the lock"),
+            (None, None) => continue,
+        });
+    }
+    if checked.is_clean() {
+        out.line(&format!("{} is as it was written ({} files)", venv.display(), files.files));
     } else {
         out.line(&format!(
-            "{} is not as it was written: {} missing, {} changed, {} extra (remove it, and `venvoy sync` makes it anew)",
+            "{} is not what it should be: {} missing, {} changed, {} extra, {} unlike the lock \
+             (--repair makes it anew)",
             venv.display(),
-            check.missing.len(),
-            check.changed.len(),
-            check.extra.len()
+            files.missing.len(),
+            files.changed.len(),
+            files.extra.len(),
+            checked.lock.len()
         ));
     }
 }

@@ -84,6 +84,12 @@ impl Progress for Ui {
         self.line(3, &format!("asking {shown}"));
     }
 
+    fn packages(&self, done: usize, of: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("Fetching {done}/{of} packages"));
+        }
+    }
+
     fn stage(&self, name: &str, total_bytes: u64) {
         if let Some(bar) = &self.bar {
             bar.set_message(name.to_owned());

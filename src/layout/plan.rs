@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use rayon::slice::ParallelSliceMut as _;
+
 use super::{
     DistInput, EnvFiles, Origin, Plan, PlanFile, PlannedDist,
     placement::{Place, Scheme},
@@ -60,7 +62,7 @@ pub fn plan(
         put_dist(dist, input, target, &scheme, &style, &reserved, &mut files, &mut bad)?;
     }
     // Stable: among files of one path, the order they were put in remains.
-    files.sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
+    files.par_sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
 
     let mut plan = Plan {
         dists: dists

@@ -45,7 +45,14 @@ pub(super) fn json(text: &str, label: &str, error: &serde_json::Error) -> Error 
     } else {
         let all = error.to_string();
         let message = all.split(" at line ").next().unwrap_or(&all);
-        format!("{message} in line {}, column {}", error.line(), error.column())
+        if error.column() == 0 && message.starts_with("control character") {
+            // Only a line break takes the position to the start of a line: what is wrong is the line before.
+            let line = error.line().saturating_sub(1);
+            let length = text.split('\n').nth(line.saturating_sub(1)).map_or(0, |line| line.trim_end().len());
+            format!("a string is broken off in line {line}, after column {length}")
+        } else {
+            format!("{message} in line {}, column {}", error.line(), error.column())
+        }
     };
     let cut = if text.trim_end().ends_with('}') { "" } else { " (the file seems to be cut short)" };
     Error::new(Kind::Lock, format!("{label} is not JSON: {what}{cut}")).help(RESTORE)

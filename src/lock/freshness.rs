@@ -56,10 +56,11 @@ fn canonical(key: &str) -> String {
         match c {
             '-' | '_' | '.' if out.ends_with('-') => {}
             '-' | '_' | '.' => out.push('-'),
-            c => out.extend(c.to_lowercase()),
+            c => out.push(c),
         }
     }
-    out
+    // As a whole: the last sigma of a word has a form of its own.
+    out.to_lowercase()
 }
 
 /// `json.dumps(value, sort_keys=True, separators=(",", ":"))`.
@@ -67,7 +68,7 @@ fn write(value: &Value, out: &mut String) -> Option<()> {
     match value {
         Value::String(text) => quote(text, out),
         Value::Integer(number) => drop(write!(out, "{number}")),
-        Value::Float(number) => drop(write!(out, "{number:?}")),
+        Value::Float(number) => float(*number, out),
         Value::Boolean(flag) => out.push_str(if *flag { "true" } else { "false" }),
         Value::Datetime(_) => return None,
         Value::Array(items) => {
@@ -96,6 +97,19 @@ fn write(value: &Value, out: &mut String) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// `repr` of a float, which has an exponent from 1e16 on and below 1e-4, with a sign and two digits at
+/// least; and the words JSON does not have but Python writes.
+fn float(number: f64, out: &mut String) {
+    let text = format!("{number:e}");
+    let _ = match text.split_once('e').and_then(|(digits, power)| Some((digits, power.parse::<i32>().ok()?)))
+    {
+        None if number.is_nan() => write!(out, "NaN"),
+        None => write!(out, "{}Infinity", if number < 0.0 { "-" } else { "" }),
+        Some((_, -4..16)) => write!(out, "{number:?}"),
+        Some((digits, power)) => write!(out, "{digits}e{power:+03}"),
+    };
 }
 
 fn quote(text: &str, out: &mut String) {
@@ -152,6 +166,49 @@ mod tests {
             of("[[source]]\nurl='https://index.example/simple'\n[packages]\na='*'\n");
         assert_eq!(first, categories);
         assert_eq!(categories, normalised);
+    }
+
+    proptest::proptest! {
+        /// Whatever stands in a Pipfile, the text hashed is ASCII and means the same.
+        #[test]
+        fn the_text_that_is_hashed_is_json(key in "[\0-\u{10ffff}]*", text in "[\0-\u{10ffff}]*") {
+            let mut out = String::new();
+            write(&Value::Table(Table::from_iter([(key.clone(), Value::String(text.clone()))])), &mut out);
+            proptest::prop_assert!(out.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+            let read: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+            proptest::prop_assert_eq!(read, serde_json::json!({ key: text }));
+        }
+
+        #[test]
+        fn floats_keep_their_value(number in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL) {
+            let mut out = String::new();
+            float(number, &mut out);
+            proptest::prop_assert_eq!(out.parse::<f64>(), Ok(number));
+        }
+    }
+
+    #[test]
+    fn floats_are_written_as_python_writes_them() {
+        let written = |number| {
+            let mut out = String::new();
+            float(number, &mut out);
+            out
+        };
+        for (number, expected) in [
+            (3.10, "3.1"),
+            (1.0, "1.0"),
+            (-0.0, "-0.0"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e+16"),
+            (0.0001, "0.0001"),
+            (0.00005, "5e-05"),
+            (-1.25e-10, "-1.25e-10"),
+            (1.5e100, "1.5e+100"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ] {
+            assert_eq!(written(number), expected);
+        }
     }
 
     #[test]

@@ -132,6 +132,63 @@ mod tests {
         assert_eq!(pipfile.build_requires, ["setuptools"]);
     }
 
+    /// What pipenv and plette compute (made by `tests/expected/pipfile_hashes.py`).
+    #[test]
+    fn the_hashes_are_those_of_pipenv() {
+        type Case = (String, String, Option<String>, Option<String>);
+        let cases: Vec<Case> = serde_json::from_str(include_str!("expected_hashes.json")).expect("JSON");
+        assert!(cases.len() > 20);
+        for (text, first, categories, normalised) in cases {
+            let hashes = parse(&text).expect(&text).hashes.expect(&text);
+            assert_eq!(hashes[0], first, "without categories: {text}");
+            if let Some(categories) = categories {
+                assert_eq!(hashes[1], categories, "with categories: {text}");
+            }
+            if let Some(normalised) = normalised {
+                assert_eq!(hashes[2], normalised, "with normalised names: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lock_is_fresh_by_any_of_the_three_hashes_and_no_other() {
+        let fresh = |pipfile: &Pipfile, meta: &str| {
+            let text = format!(r#"{{"_meta": {meta}, "default": {{}}}}"#);
+            let (lock, _) = Lock::parse(text.as_bytes(), "Pipfile.lock", &Env::default()).expect(meta);
+            pipfile.is_fresh(&lock)
+        };
+        let pipfile = parse("[packages]\nA_B = '*'\n[docs]\nc = '*'\n").expect("a Pipfile");
+        let hashes = pipfile.hashes.clone().expect("hashes");
+        assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2]);
+        for hash in &hashes {
+            assert!(fresh(&pipfile, &format!(r#"{{"hash": {{"sha256": "{hash}"}}}}"#)), "{hash}");
+        }
+        let other = parse("[packages]\nA_B = '==1'\n").expect("a Pipfile");
+        for hash in &hashes {
+            assert!(!fresh(&other, &format!(r#"{{"hash": {{"sha256": "{hash}"}}}}"#)), "{hash}");
+        }
+        assert!(!fresh(&pipfile, "{}"));
+        // A date has no hash: pipenv cannot have locked this.
+        let dated = parse("[packages]\na = 2020-01-01\n").expect("a Pipfile");
+        assert!(!fresh(&dated, "{}") && dated.hash().is_none());
+    }
+
+    #[test]
+    fn an_old_single_source_is_read() {
+        let pipfile = parse("[source]\nurl = 'https://index.example/simple'\n").expect("a Pipfile");
+        assert_eq!(pipfile.sources.len(), 1);
+        assert_eq!(pipfile.sources[0].url().expect("a URL").to_string(), "https://index.example/simple");
+        assert!(pipfile.sources[0].verify_ssl && pipfile.sources[0].name.is_none());
+    }
+
+    #[test]
+    fn an_unset_variable_of_a_source_changes_no_hash() {
+        let text = "[[source]]\nname='a'\nurl='https://${NOT_SET}@index.example/simple'\nverify_ssl=true\n";
+        let set = Env::of([("NOT_SET", "canary")]);
+        let (with, _) = Pipfile::parse(text.as_bytes(), "Pipfile", &set).expect("a Pipfile");
+        assert_eq!(with.hashes, parse(text).expect("a Pipfile").hashes);
+    }
+
     #[test]
     fn a_broken_pipfile_names_the_line() {
         let report = parse("[packages]\na = '*'\nb = =\n").expect_err("broken").report();

@@ -2,11 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    Entry, Hashes, Origin, Pin, Vcs, VcsKind,
-    expand::{expand, expand_url},
-    parse::kind_of,
-};
+use super::{Entry, Hashes, Origin, Pin, Vcs, VcsKind, expand::expand_url, parse::kind_of};
 use crate::{
     error::{Error, Kind, Result},
     options::Env,
@@ -117,36 +113,44 @@ fn hashes(fields: &Fields<'_>) -> Result<Hashes> {
     let mut hashes = Hashes::default();
     // Early pipenvs wrote one `hash`.
     for text in fields.list("hashes")?.into_iter().chain(fields.list("hash")?) {
-        let text = text.trim();
-        match text.split_once(':') {
-            Some((algorithm, digest)) if algorithm.eq_ignore_ascii_case("sha256") => {
-                let digest: Sha256 = digest.to_ascii_lowercase().parse().map_err(|error: Error| {
-                    error.context(format!("hash {text:?} is not sha256 and 64 hexadecimal digits"))
-                })?;
-                if !hashes.sha256.contains(&digest) {
-                    hashes.sha256.push(digest);
-                }
-            }
-            Some((algorithm, digest)) if !algorithm.is_empty() && !digest.is_empty() => {
-                hashes.other.push(text.to_owned());
-            }
-            _ => {
-                return Err(wrong(format!("hash {text:?} does not name its algorithm; expected sha256:...")));
-            }
-        }
+        digest(text, &mut hashes)?;
     }
     Ok(hashes)
 }
 
-fn pin(text: &str) -> Result<Pin> {
+/// Adds a digest such as `sha256:...` to an entry's.
+pub(super) fn digest(text: &str, hashes: &mut Hashes) -> Result<()> {
+    let text = text.trim();
+    match text.split_once(':') {
+        Some((algorithm, digest)) if algorithm.eq_ignore_ascii_case("sha256") => {
+            let digest: Sha256 = digest.parse().map_err(|error: Error| {
+                error.context(format!("hash {text:?} is not sha256 and 64 hexadecimal digits"))
+            })?;
+            if !hashes.sha256.contains(&digest) {
+                hashes.sha256.push(digest);
+            }
+        }
+        Some((algorithm, digest)) if !algorithm.is_empty() && !digest.is_empty() => {
+            hashes.other.push(text.to_owned());
+        }
+        _ => return Err(wrong(format!("hash {text:?} does not name its algorithm; expected sha256:..."))),
+    }
+    Ok(())
+}
+
+/// What a version specifier pins.
+pub(super) fn pin(text: &str) -> Result<Pin> {
     if matches!(text, "" | "*") {
         return Ok(Pin::Any);
     }
-    if let Some(arbitrary) = text.strip_prefix("===") {
-        return Ok(Pin::Arbitrary(arbitrary.trim().to_owned()));
-    }
     let unusable =
         |expected: &str| wrong(format!("version {text:?} cannot be read; expected {expected} (PEP 440)"));
+    if let Some(arbitrary) = text.strip_prefix("===") {
+        return match arbitrary.trim() {
+            "" => Err(unusable("a version after ===")),
+            version => Ok(Pin::Arbitrary(version.to_owned())),
+        };
+    }
     if let Some(version) = text.strip_prefix("==")
         && !version.contains(['*', ','])
     {
@@ -164,7 +168,7 @@ fn pin(text: &str) -> Result<Pin> {
 /// Some locks hold all extras in one string.
 fn extras(fields: &Fields<'_>) -> Result<Vec<Extra>> {
     let words = fields.list("extras")?.into_iter().flat_map(|extras| extras.split(','));
-    words.map(|extra| extra.trim().parse()).collect()
+    words.map(str::trim).filter(|extra| !extra.is_empty()).map(str::parse).collect()
 }
 
 fn marker(fields: &Fields<'_>) -> Result<Option<Marker>> {
@@ -177,7 +181,7 @@ fn marker(fields: &Fields<'_>) -> Result<Option<Marker>> {
         });
         Ok(())
     };
-    for key in ["markers", "marker"] {
+    for key in ["markers", "marker", "os_markers"] {
         if let Some(text) = fields.text(key)?.filter(|text| !text.trim().is_empty()) {
             add(text)?;
         }
@@ -224,31 +228,69 @@ fn origin(fields: &Fields<'_>, env: &Env, hashes: &mut Hashes) -> Result<Origin>
 }
 
 fn file_or_path(text: &str, env: &Env, hashes: &mut Hashes) -> Result<Origin> {
-    if text.starts_with("http://") || text.starts_with("https://") {
-        let mut url: url::Url = url_of(&expand_url(text, env)?)?;
-        if let Some(digest) = url.fragment().and_then(|fragment| {
-            fragment.split('&').find_map(|part| part.strip_prefix("sha256=")).map(str::to_ascii_lowercase)
-        }) && hashes.sha256.is_empty()
-        {
-            hashes.sha256.push(digest.parse()?);
-        }
-        url.set_fragment(None);
-        return Ok(Origin::Url(url.into()));
-    }
-    if let Some(rest) = text.strip_prefix("file:") {
-        if rest.starts_with('/')
-            && let Ok(path) = url::Url::parse(text).map_err(|_| ()).and_then(|url| url.to_file_path())
-        {
-            let path = path.to_str().ok_or_else(|| wrong("the path of its file: URL is not UTF-8"))?;
-            return Ok(Origin::Path(path.to_owned()));
-        }
-        // `file:./lib` is no URL, but pip takes it.
-        return Ok(Origin::Path(rest.to_owned()));
-    }
     if text.is_empty() {
         return Err(wrong("its path is empty"));
     }
-    Ok(Origin::Path(expand(text, env)?))
+    // First, so that a variable may hold the scheme too.
+    let text = expand_url(text, env)?;
+    match scheme_of(&text).as_deref() {
+        Some("http" | "https") => {
+            let mut url = url_of(&text)?;
+            digest_of_fragment(url.fragment().unwrap_or_default(), hashes)?;
+            url.set_fragment(None);
+            Ok(Origin::Url(url.into()))
+        }
+        Some("file") => {
+            let (path, fragment) = text.split_once('#').unwrap_or((&text, ""));
+            digest_of_fragment(fragment, hashes)?;
+            path_of_file_url(path).map(Origin::Path)
+        }
+        Some(scheme) if text[scheme.len()..].starts_with("://") => {
+            Err(wrong(format!("its URL begins with {scheme}://; expected https://, file:/// or a path")))
+        }
+        _ => Ok(Origin::Path(text)),
+    }
+}
+
+/// What stands before the first colon, in lower case, if it could be a URL's scheme (RFC 3986, 3.1).
+fn scheme_of(text: &str) -> Option<String> {
+    let (scheme, _) = text.split_once(':')?;
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    (scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(inner))
+        .then(|| scheme.to_ascii_lowercase())
+}
+
+/// Takes `#sha256=...` for an entry that has no digest of its own.
+fn digest_of_fragment(fragment: &str, hashes: &mut Hashes) -> Result<()> {
+    let digest = fragment.split('&').find_map(|part| part.strip_prefix("sha256="));
+    if let Some(digest) = digest.filter(|_| hashes.sha256.is_empty()) {
+        let digest: Result<Sha256> = digest.parse();
+        hashes
+            .sha256
+            .push(digest.map_err(|error| error.context("the sha256 after the # of its URL is wrong"))?);
+    }
+    Ok(())
+}
+
+/// The path of a `file:` URL without fragment, percent-decoded. `file:./lib` is no URL, but pip takes it.
+pub(super) fn path_of_file_url(text: &str) -> Result<String> {
+    let rest = text.split_once(':').map_or(text, |(_, rest)| rest);
+    let rest = rest.split_once('?').map_or(rest, |(path, _)| path);
+    let path = match rest.strip_prefix("//") {
+        None => rest,
+        Some(rest) => {
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
+                return Err(wrong("its file: URL names a host, expected a file of this machine")
+                    .help("write file:///absolute/path, or a path relative to the project"));
+            }
+            path
+        }
+    };
+    match percent_encoding::percent_decode_str(path).decode_utf8() {
+        Ok(path) if !path.is_empty() && !path.contains('\0') => Ok(path.into_owned()),
+        _ => Err(wrong("its file: URL has no usable path; expected something like file:///srv/lib")),
+    }
 }
 
 fn url_of(text: &str) -> Result<url::Url> {
@@ -260,30 +302,65 @@ fn url_of(text: &str) -> Result<url::Url> {
 fn vcs(fields: &Fields<'_>, kind: VcsKind, text: &str, env: &Env) -> Result<Vcs> {
     let prefixes = ["git+", "hg+", "svn+", "bzr+"];
     let text = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
-    let text = expand_url(text, env)?;
-    let text = scp_to_ssh(&text).unwrap_or(text);
-    let mut url = url_of(&text)
-        .map_err(|error| error.help("expected something like https://host.example/group/project.git"))?;
-    let mut subdirectory = fields.text("subdirectory")?.map(str::to_owned);
-    for part in url.fragment().unwrap_or_default().split('&') {
-        if let (Some(inner), None) = (part.strip_prefix("subdirectory="), &subdirectory) {
-            subdirectory = Some(inner.to_owned());
-        }
+    let mut url = repository(&expand_url(text, env)?)?;
+    let mut inner = fields.text("subdirectory")?.map(str::to_owned);
+    if inner.is_none() {
+        let fragment = url.fragment().unwrap_or_default();
+        inner = fragment.split('&').find_map(|part| part.strip_prefix("subdirectory=")).map(decoded);
     }
     url.set_fragment(None);
     let mut reference = fields.text("ref")?.map(str::to_owned).filter(|text| !text.is_empty());
-    // `...project.git@v1.0`, as pip writes it.
-    if let Some((path, inline)) = url.path().rsplit_once('@').map(|(a, b)| (a.to_owned(), b.to_owned()))
-        && !inline.contains('/')
-    {
+    if let Some((path, inline)) = inline_reference(url.path()) {
+        if inline.is_empty() {
+            return Err(wrong("its URL ends in @ without a commit, branch or tag"));
+        }
+        reference = reference.or(Some(decoded(inline)));
+        let path = path.to_owned();
         url.set_path(&path);
-        reference = reference.or(Some(inline));
     }
-    let subdirectory = match subdirectory.as_deref().map(|inner| inner.trim_matches('/')) {
-        None | Some("" | ".") => None,
-        Some(inner) => Some(inner.parse::<RelPath>()?),
-    };
+    let subdirectory = inner.as_deref().map(subdirectory).transpose()?.flatten();
     Ok(Vcs { kind, url: url.into(), reference, subdirectory })
+}
+
+/// Splits `/group/project.git@feature/x`, as pip writes a reference. An `@` that begins a component
+/// (`/@scope/project`) or stands before the project (`/a@b/project.git`) is part of the path.
+fn inline_reference(path: &str) -> Option<(&str, &str)> {
+    let (before, inline) = path.rsplit_once('@')?;
+    let is_project = inline.contains('/') && inline.strip_suffix(".git").is_some();
+    let in_path = before.ends_with('/') || is_project;
+    (!in_path).then_some((before, inline))
+}
+
+fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// A directory inside a repository; `None` for its top.
+pub(super) fn subdirectory(text: &str) -> Result<Option<RelPath>> {
+    let parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let path = parts.join("/").parse::<RelPath>();
+    path.map(Some).map_err(|error| error.with_kind(Kind::Lock).context("its subdirectory is wrong"))
+}
+
+/// The URL of a repository, without a prefix such as `git+`: as a URL, as ssh's `user@host:path`, or as an
+/// absolute path.
+pub(super) fn repository(text: &str) -> Result<url::Url> {
+    const EXPECTED: &str = "expected something like https://host.example/group/project.git";
+    let text = match scp_to_ssh(text) {
+        Some(url) => url,
+        None if text.starts_with('/') => format!("file://{text}"),
+        None if text.contains("://") => text.to_owned(),
+        // Not joined with anything here: clones are cached by URL, and this one means another
+        // repository in each project.
+        None => {
+            return Err(wrong("its repository is neither a URL nor an absolute path")
+                .help(format!("{EXPECTED} or file:///srv/project.git")));
+        }
+    };
+    url_of(&text).map_err(|error| error.help(EXPECTED))
 }
 
 /// `git@host.example:group/project.git` as a URL.

@@ -28,7 +28,7 @@ impl Requires {
     /// [`Kind::Lock`] for what is neither a version nor a range.
     pub fn wanted(&self) -> Result<Option<Wanted>> {
         let Some(text) = self.describe() else { return Ok(None) };
-        let wanted = text.parse::<Wanted>().context(|| "[requires] of the project cannot be read");
+        let wanted = clauses(text).parse::<Wanted>().context(|| "[requires] of the project cannot be read");
         wanted.map(Some).map_err(|error: Error| error.with_kind(Kind::Lock))
     }
 
@@ -45,6 +45,11 @@ impl Requires {
             target.describe_shortly()
         ))
     }
+}
+
+/// The text without empty clauses (`>=3.6,`), which Python forgives.
+fn clauses(text: &str) -> String {
+    text.split(',').map(str::trim).filter(|clause| !clause.is_empty()).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -70,6 +75,19 @@ mod tests {
         for other in ["2", "3.1", "3.12", "3.11.4", "<3.11"] {
             assert!(check(Some(other), None).is_err(), "{other}");
         }
+    }
+
+    #[test]
+    fn stray_commas_are_forgiven_as_python_forgives_them() {
+        assert_eq!(check(Some(">=3.6,"), None), Ok(()));
+        assert_eq!(check(Some(" >= 3.6 , , < 4"), None), Ok(()));
+        assert!(check(Some("<3.11,"), None).is_err());
+    }
+
+    #[test]
+    fn an_empty_full_version_leaves_it_to_the_other_and_a_star_takes_anything() {
+        assert!(check(Some("3.12"), Some("")).is_err());
+        assert_eq!(check(Some("3.12"), Some("*")), Ok(()));
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub struct Skipped {
 /// Takes the entries of `categories` whose markers hold. One environment holds one version of a package:
 /// of several, that of the first category counts, with a warning.
 ///
+/// A marker on `extra` is false, whatever extras the entry has: pip, given the entry as a requirement of its
+/// own, asks for none.
+///
 /// `groups` decides `'...' in dependency_groups` of a `pylock.toml`. In a `Pipfile.lock`, pipenv writes such
 /// conditions beside the category that says the same, and takes them as true.
 ///
@@ -55,7 +58,7 @@ pub fn select(
                 let text = marker.to_string();
                 let named = if lock.dependency_groups.is_empty() { quoted(&text) } else { Vec::new() };
                 let groups: Vec<&str> = groups.iter().map(String::as_str).chain(named).collect();
-                if !marker.evaluate(markers, &entry.extras, &groups) {
+                if !marker.evaluate(markers, &[], &groups) {
                     let why = explain(marker, markers);
                     selection.skipped.push(Skipped { entry: entry.clone(), why });
                     continue;
@@ -91,11 +94,13 @@ fn explain(marker: &Marker, env: &MarkerEnv) -> String {
     let text = marker.to_string();
     let values = [
         ("implementation_name", &env.implementation_name),
+        ("implementation_version", &env.implementation_version),
         ("os_name", &env.os_name),
         ("platform_machine", &env.platform_machine),
         ("platform_python_implementation", &env.platform_python_implementation),
         ("platform_release", &env.platform_release),
         ("platform_system", &env.platform_system),
+        ("platform_version", &env.platform_version),
         ("python_full_version", &env.python_full_version),
         ("python_version", &env.python_version),
         ("sys_platform", &env.sys_platform),
@@ -173,6 +178,51 @@ mod tests {
         assert_eq!(
             selection.warnings.0,
             ["the lock has a twice: 1 (a in default) counts, not 2 (A in develop)"]
+        );
+    }
+
+    #[test]
+    fn the_order_of_the_categories_asked_for_decides() {
+        let lock =
+            r#"{"_meta":{},"default":{"a":{"version":"==1"}},"develop":{"a":{"version":"==2"}},"docs":{}}"#;
+        let first = |categories: &[&str]| names(&selected(lock, categories).expect("a selection"));
+        assert_eq!(first(&["develop", "default"]), ["2 (a in develop)"]);
+        assert_eq!(first(&["default", "develop", "docs", "default"]), ["1 (a in default)"]);
+        assert_eq!(first(&["docs"]), [""; 0]);
+    }
+
+    #[test]
+    fn entries_of_one_version_give_their_digests_and_extras_together() {
+        let [one, two] = ["1", "2"].map(|digit| digit.repeat(64));
+        let lock = format!(
+            r#"{{"_meta":{{}},"default":{{"a":{{"version":"==1.0","hashes":["sha256:{one}"],"extras":["x"]}}}},
+            "develop":{{"a":{{"version":"==1","hashes":["sha256:{two}","sha256:{one}"],"extras":["y","x"]}}}}}}"#
+        );
+        let selection = selected(&lock, &["default", "develop"]).expect("a selection");
+        let [entry] = selection.entries.as_slice() else { panic!("{:?}", selection.entries) };
+        let digests: Vec<String> = entry.hashes.sha256.iter().map(ToString::to_string).collect();
+        assert_eq!(digests, [one, two]);
+        assert_eq!(entry.extras.iter().map(PackageName::as_str).collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!((entry.category.as_str(), selection.warnings.0.len()), ("default", 0));
+    }
+
+    #[test]
+    fn an_entry_that_does_not_apply_stands_in_no_others_way() {
+        let lock = r#"{"_meta":{},"default":{"a":{"version":"==1","markers":"os_name == 'nt'"}},"develop":{"a":{"version":"==2"}}}"#;
+        let selection = selected(lock, &["default", "develop"]).expect("a selection");
+        assert_eq!(names(&selection), ["2 (a in develop)"]);
+        assert_eq!((selection.skipped.len(), selection.warnings.0.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_version_and_a_repository_of_one_package_are_told_apart() {
+        let lock = r#"{"_meta":{},"default":{"a":{"git":"https://u:canary@git.example/a.git","ref":"v1"}},"develop":{"a":{"version":"==1"}}}"#;
+        let selection = selected(lock, &["default", "develop"]).expect("a selection");
+        assert_eq!(
+            selection.warnings.0,
+            [
+                "the lock has a twice: https://git.example/a.git@v1 (a in default) counts, not 1 (a in develop)"
+            ]
         );
     }
 

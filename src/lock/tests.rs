@@ -69,6 +69,13 @@ fn marker_keys_beside_an_entry_are_joined() {
 }
 
 #[test]
+fn os_markers_and_empty_extras_are_read_as_pipenv_reads_them() {
+    let entry = entry(r#"{"version": "==1", "os_markers": "sys_platform == 'win32'", "extras": ["a,", ""]}"#);
+    assert_eq!(entry.marker.expect("a marker").to_string(), "sys_platform == \"win32\"");
+    assert_eq!(entry.extras.len(), 1);
+}
+
+#[test]
 fn versions_of_every_shape_are_read() {
     for (text, expected) in [
         ("\"==1.0\"", "Exact"),
@@ -84,6 +91,7 @@ fn versions_of_every_shape_are_read() {
         assert!(pin.starts_with(expected), "{text}: {pin}");
     }
     assert_eq!(entry("\"*\"").pin, Pin::Any);
+    assert!(report(r#"{"version": "=== "}"#).contains("expected a version after ==="));
 }
 
 #[test]
@@ -136,6 +144,91 @@ fn files_and_paths_are_read() {
     assert!(
         matches!(entry.origin, Origin::Url(url) if url.to_string() == "https://files.example/a-1-py3-none-any.whl")
     );
+}
+
+#[test]
+fn a_reference_may_stand_in_the_url() {
+    for (url, path, reference) in [
+        ("https://git.example/a.git@feature/x", "/a.git", Some("feature/x")),
+        ("https://git.example/a.git@v1%2B2", "/a.git", Some("v1+2")),
+        ("https://git.example/@scope/a.git", "/@scope/a.git", None),
+        ("https://git.example/@scope/a@v1", "/@scope/a", Some("v1")),
+        ("https://git.example/a@b/c.git", "/a@b/c.git", None),
+        ("git+git@git.example:a/b.git@v1", "/a/b.git", Some("v1")),
+    ] {
+        let found = vcs(&format!(r#"{{"git": "{url}"}}"#));
+        assert_eq!((found.url.url().path(), found.reference.as_deref()), (path, reference), "{url}");
+    }
+    assert!(report(r#"{"git": "https://git.example/a.git@"}"#).contains("without a commit, branch or tag"));
+}
+
+#[test]
+fn a_repository_on_disk_is_an_absolute_path() {
+    assert_eq!(vcs(r#"{"git": "/srv/a b.git@v1"}"#).url.to_string(), "file:///srv/a%20b.git");
+    for url in ["", "../repo", "./repo", "repo", "file:../repo", "C:/repo"] {
+        let report = report(&format!(r#"{{"git": "{url}"}}"#));
+        assert_eq!(
+            report,
+            "Pipfile.lock cannot be used\n  because: some-name [default] is wrong\n  \
+             because: its repository is neither a URL nor an absolute path\n  \
+             help: expected something like https://host.example/group/project.git or file:///srv/project.git",
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn a_subdirectory_stays_inside_its_repository() {
+    for (text, expected) in [("./client", "client"), ("/a//b/", "a/b")] {
+        let found = vcs(&format!(r#"{{"git": "https://git.example/a.git", "subdirectory": "{text}"}}"#));
+        assert_eq!(found.subdirectory.expect(text).as_str(), expected);
+    }
+    let found = vcs(r#"{"git": "https://git.example/a.git#egg=a&subdirectory=b%20c"}"#);
+    assert_eq!(found.subdirectory.expect("a directory").as_str(), "b c");
+    let error = parse(
+        r#"{"_meta": {}, "default": {"a": {"git": "https://git.example/a.git", "subdirectory": "x/../../y"}}}"#,
+    )
+    .expect_err("outside");
+    assert_eq!(error.kind(), Kind::Lock);
+    assert!(error.report().contains("its subdirectory is wrong"), "{}", error.report());
+}
+
+#[test]
+fn file_urls_are_expanded_and_lose_their_fragment() {
+    for (text, expected) in [
+        ("file:///srv/${GROUP}/a%20b.whl#egg=a", "/srv/team/a b.whl"),
+        ("file://localhost/srv/a", "/srv/a"),
+        ("FILE:///srv/a?x=1", "/srv/a"),
+        ("file:./a%20b#egg=a", "./a b"),
+        ("./${GROUP}/a", "./team/a"),
+    ] {
+        assert_eq!(
+            entry(&format!(r#"{{"file": "{text}"}}"#)).origin,
+            Origin::Path(expected.into()),
+            "{text}"
+        );
+    }
+    assert_eq!(entry(&format!(r#"{{"file": "file:///a.whl#sha256={DIGEST}"}}"#)).hashes.sha256.len(), 1);
+    assert!(report(r#"{"file": "file:///${NOT_SET}/a"}"#).contains("the variable NOT_SET is not set"));
+    let remote = report(r#"{"file": "file://u:canary@files.example/a.whl"}"#);
+    assert!(remote.contains("its file: URL names a host") && !remote.contains("canary"), "{remote}");
+    for text in ["file:", "file://", "file:///a%00b", "file:///%ff"] {
+        let report = report(&format!(r#"{{"file": "{text}"}}"#));
+        assert!(report.contains("its file: URL has no usable path"), "{text}: {report}");
+    }
+}
+
+#[test]
+fn the_scheme_of_a_file_decides() {
+    let env = Env::of([("WHEELS", "https://files.example/w")]);
+    for text in ["HTTPS://files.example/w/a.whl", "${WHEELS}/a.whl"] {
+        let lock = format!(r#"{{"_meta": {{}}, "default": {{"a": {{"file": "{text}"}}}}}}"#);
+        let (lock, _) = Lock::parse(lock.as_bytes(), "Pipfile.lock", &env).expect(text);
+        let Origin::Url(url) = &lock.categories[0].1[0].origin else { panic!("{text} is no URL") };
+        assert_eq!(url.to_string(), "https://files.example/w/a.whl");
+    }
+    let other = report(r#"{"file": "s3://bucket/a.whl"}"#);
+    assert!(other.contains("begins with s3://; expected https://, file:/// or a path"), "{other}");
 }
 
 #[test]
@@ -198,6 +291,16 @@ fn damage_is_told_apart() {
         format!("Pipfile.lock is not JSON: it ends too early (the file seems to be cut short){restore}")
     );
     assert!(report(b"{\"a\": \"\x01\"}").contains("control character"), "{}", report(b"{\"a\": \"\x01\"}"));
+    assert_eq!(
+        report(b"{\n  \"a\": \"b\r\nc\"}"),
+        format!(
+            "Pipfile.lock is not JSON: control character (\\u0000-\\u001F) found while parsing a string in line 2, column 10{restore}"
+        )
+    );
+    assert_eq!(
+        report(b"{\n  \"a\": \"b\nc\"}"),
+        format!("Pipfile.lock is not JSON: a string is broken off in line 2, after column 9{restore}")
+    );
     assert!(report(b"[]").starts_with("Pipfile.lock is not a lock: it holds a list, expected an object"));
     assert!(report(b"{\"_meta\": {}}").contains("neither \"default\" nor any other category"));
 }

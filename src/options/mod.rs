@@ -65,6 +65,8 @@ pub struct TargetOptions {
     pub python: Option<(String, &'static str)>,
     /// PIPENV_DEFAULT_PYTHON_VERSION: counts where the lock requires nothing.
     pub fallback: Option<String>,
+    /// `--python-version` and `--platform`: an interpreter that is described rather than run.
+    pub described: Option<(String, String)>,
     /// Where the base interpreter's directory will be at run time.
     pub home: Option<PathBuf>,
     /// The base interpreter's path at run time.
@@ -177,6 +179,8 @@ pub struct OutputOptions {
     pub strict: bool,
     /// Whether pip comes along.
     pub seed: bool,
+    /// Whether to write although the environment is current already.
+    pub force: bool,
     /// Threads for unpacking; 0 for one per core.
     pub threads: usize,
     /// The modification time of everything written: seconds since 1970.
@@ -303,6 +307,7 @@ impl TargetOptions {
         TargetOptions {
             python: typed.or_else(|| env.get("PIPENV_PYTHON").map(|text| (text.to_owned(), "PIPENV_PYTHON"))),
             fallback: env.get("PIPENV_DEFAULT_PYTHON_VERSION").map(str::to_owned),
+            described: args.python_version.clone().zip(args.platform.clone()),
             home: args.python_home.clone(),
             executable: args.python_exe.clone(),
         }
@@ -401,6 +406,7 @@ impl OutputOptions {
             link: args.link.into(),
             strict: args.strict,
             seed: args.seed,
+            force: false,
             threads: args.threads.into(),
             mtime,
         })

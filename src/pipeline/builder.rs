@@ -28,7 +28,6 @@ pub struct Builder<'a> {
     pub venv: PathBuf,
     anchor: PathBuf,
     scratch: Mutex<Option<TempDir>>,
-    store: DirStore,
     env: Vec<(OsString, OsString)>,
     free: Mutex<usize>,
     freed: Condvar,
@@ -50,7 +49,6 @@ impl<'a> Builder<'a> {
             venv,
             anchor,
             scratch: Mutex::new(None),
-            store: DirStore::new(request.common.cache_dir.join("v1/built")),
             env: variables(request),
             free: Mutex::new(std::thread::available_parallelism().map_or(1, usize::from)),
             freed: Condvar::new(),
@@ -75,9 +73,17 @@ impl<'a> Builder<'a> {
 
     /// Builds; waits while as many builds run as there are cores.
     pub fn run(&self, session: &Session<'_>, job: &Job) -> Result<Built> {
+        if self.request.target.described.is_some() {
+            return Err(Error::new(
+                Kind::Build,
+                format!("{} must be built, and no interpreter of the target is here to build it", job.subject()),
+            )
+            .help("run venvoy on that platform with that interpreter (--python), or lock a version that has a wheel for it"));
+        }
         let _permit = self.permit();
         interrupt::check()?;
         let scratch = self.scratch()?;
+        let store = DirStore::new(session.cache.built_dir());
         let sources: Vec<IndexSource> = if self.request.index.no_index {
             Vec::new()
         } else {
@@ -97,8 +103,8 @@ impl<'a> Builder<'a> {
             target: session.target,
             project_dir: &self.request.common.project.dir,
             scratch: &scratch,
-            log_dir: &self.request.common.cache_dir.join("v1/logs"),
-            store: &self.store,
+            log_dir: &session.cache.logs_dir(),
+            store: &store,
             sources: &sources,
             credentials: &credentials,
             env: &self.env,

@@ -30,8 +30,11 @@ impl Inputs {
         let label = label(file.path());
         let bytes = read(file.path(), "name the lock with --lock FILE, or make one with `pipenv lock`")?;
         let is_pylock = matches!(file, LockFile::Pylock(_));
-        let (lock, warnings) =
-            if is_pylock { parse_pylock(&bytes, &label)? } else { Lock::parse(&bytes, &label, &common.env)? };
+        let (lock, warnings) = if is_pylock {
+            parse_pylock(&bytes, &label, &common.env)?
+        } else {
+            Lock::parse(&bytes, &label, &common.env)?
+        };
         warnings.0.iter().for_each(|warning| progress.warn(warning));
         let pipfile = match &common.project.pipfile {
             None => None,
@@ -94,6 +97,11 @@ impl Inputs {
             }
             Ok(wanted) => wanted,
         };
+        if let Some((python_version, platform)) = &options.described {
+            let python_home = options.home.as_deref().unwrap_or(Path::new("/usr/local/bin"));
+            let target = target::Description { python_version, platform, python_home }.target()?;
+            return self.checked(target, deploy, progress);
+        }
         let typed = options.python.as_ref().filter(|(_, setting)| *setting == "--python");
         let from_env = options.python.as_ref().filter(|(_, setting)| *setting != "--python");
         let fallback = options.fallback.clone().filter(|_| wanted.is_none());
@@ -104,7 +112,11 @@ impl Inputs {
             search: search_paths(common),
             cache_dir: Some(common.cache_dir.clone()),
         };
-        let target = target::find(&request)?;
+        self.checked(target::find(&request)?, deploy, progress)
+    }
+
+    /// A target that was found or described, beside what the project requires.
+    fn checked(&self, target: Target, deploy: bool, progress: &dyn Progress) -> Result<Target> {
         if let Err(mismatch) = self.requires().check(&target) {
             if deploy {
                 return Err(Error::new(Kind::Target, mismatch).help(

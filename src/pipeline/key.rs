@@ -2,7 +2,7 @@
 
 use sha2::Digest as _;
 
-use super::{Request, resolve::pin_text, sources::Sources};
+use super::{Request, resolve::pin_text};
 use crate::{
     error::Result,
     layout::{DistInput, LAYOUT_VERSION},
@@ -45,10 +45,10 @@ impl Lines {
 
 /// The key of the environment that these entries give for this target with these options; `None` where
 /// the entries alone do not decide it (a branch moves, an index may serve anything for an entry without
-/// hashes). How files get there (threads, links, cache, network) is left out: it changes nothing.
+/// hashes). How files get there (index or mirror, threads, links, cache) is left out: their digests decide, and
+/// the key is part of what is written, which a mirror must not change.
 pub fn of(
     entries: &[Entry],
-    sources: &Sources<'_>,
     target: &Target,
     request: &Request,
     output: &OutputOptions,
@@ -59,7 +59,6 @@ pub fn of(
     let build = &request.build;
     lines.add("build", &format!("{:?} {:?} {}", build.no_binary, build.only_binary, build.no_editable));
     lines.add("build arguments", &format!("{:?}", build.extra_pip_args));
-    lines.add("find-links", &format!("{:?} {}", request.index.find_links, request.index.no_index));
     for entry in entries {
         if !is_decided(entry) {
             return Ok(None);
@@ -71,13 +70,7 @@ pub fn of(
         hashes.sort_unstable();
         lines.add("hashes", &format!("{hashes:?}"));
         match &entry.origin {
-            // Where the lock names files, no index is asked; their digests are among the hashes.
-            Origin::Index if request.index.no_index || !entry.files.is_empty() => {}
-            Origin::Index => {
-                for index in sources.of(entry)? {
-                    lines.add("index", &index.url.to_string());
-                }
-            }
+            Origin::Index => {}
             // `Debug` of these shows no secret: `SourceUrl` keeps userinfo in a type that prints as stars.
             origin => lines.add("origin", &format!("{origin:?}")),
         }

@@ -3,6 +3,7 @@
 mod auth;
 mod builder;
 mod cache;
+mod check;
 mod download;
 mod inputs;
 mod key;
@@ -18,6 +19,7 @@ mod work;
 pub use self::{
     auth::{AuthRow, auth},
     cache::cache,
+    check::{Checked, Difference, check},
     plan::{PlanRow, plan},
     sync::{Outcome, Summary, sync},
 };
@@ -47,6 +49,8 @@ pub trait Progress: Sync {
     fn detail(&self, message: &str);
     /// A server is about to be asked.
     fn request(&self, url: &url::Url);
+    /// So many of the stage's packages are there.
+    fn packages(&self, done: usize, of: usize);
     /// A new stage begins, with so many bytes to go through.
     fn stage(&self, name: &str, total_bytes: u64);
     /// The stage turns out to have more bytes to go through.

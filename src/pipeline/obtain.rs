@@ -84,12 +84,13 @@ fn try_obtain(
                 opened => (opened?, fetched),
             };
             session.progress.detail(&format!(
-                "{} {}: {} ({}), from {}",
+                "{} {}: {} ({}), from {}: {}",
                 entry.name,
                 name.version,
                 file.filename,
                 if fetched == 0 { "cached" } else { "downloaded" },
-                resolved.source.as_ref().map_or("find-links", |index| &index.name)
+                resolved.source.as_ref().map_or("find-links", |index| &index.name),
+                resolved.why
             ));
             let came = if fetched == 0 { Came::Cached } else { Came::Downloaded(fetched) };
             Ok(Obtained { input: DistInput::new(wheel), came, checkout: None })

@@ -36,6 +36,8 @@ pub struct Resolved {
     pub source: Option<Index>,
     /// Whether that was read from a record rather than from the index.
     pub remembered: bool,
+    /// Why this file and no other, for those who ask.
+    pub why: String,
 }
 
 impl Resolved {
@@ -69,7 +71,7 @@ pub enum Records {
 pub fn resolve(session: &Session<'_>, entry: &Entry, records: Records) -> Result<Resolved> {
     check_digests(session, entry)?;
     if entry.origin != Origin::Index {
-        return Ok(Resolved { what: What::Direct, source: None, remembered: false });
+        return Ok(Resolved { what: What::Direct, source: None, remembered: false, why: String::new() });
     }
     let build = &session.request.build;
     let request = index::Request {
@@ -122,9 +124,31 @@ pub fn resolve(session: &Session<'_>, entry: &Entry, records: Records) -> Result
         for listing in &listings {
             remember(session, entry, listing);
         }
+        let asked = session.request.common.verbosity > 1;
+        let why = if asked { why(&what, &files, entry, session) } else { String::new() };
         let from = listings.into_iter().find(|listing| listing.files.iter().any(|file| file.url == url));
         let (source, remembered) = from.map_or((None, false), |from| (from.source, from.remembered));
-        return Ok(Resolved { what, source, remembered });
+        return Ok(Resolved { what, source, remembered, why });
+    }
+}
+
+/// Why a file was chosen: how many the lock pins, how many of these fit, and by which tag this one does.
+fn why(what: &What, files: &[IndexFile], entry: &Entry, session: &Session<'_>) -> String {
+    let pinned: Vec<&IndexFile> = files
+        .iter()
+        .filter(|file| file.sha256.is_some_and(|digest| entry.hashes.sha256.contains(&digest)))
+        .collect();
+    let rank = |file: &IndexFile| session.target.tags.best(&file.filename.parse::<WheelName>().ok()?);
+    let fitting = pinned.iter().filter(|file| rank(file).is_some()).count();
+    match what {
+        What::Wheel(file, _) => {
+            let tag = rank(file).and_then(|rank| session.target.tags.iter().nth(rank));
+            let tag = tag
+                .map_or_else(String::new, |tag| format!(", by {}-{}-{}", tag.python, tag.abi, tag.platform));
+            format!("best of {fitting} wheels that fit among {} pinned files{tag}", pinned.len())
+        }
+        What::Sdist(..) => format!("none of {} pinned files is a wheel to use here", pinned.len()),
+        What::Direct => String::new(),
     }
 }
 

@@ -68,12 +68,11 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
     }
     let entries = selection.entries;
     let sources = Sources::new(&inputs.lock, inputs.pipfile.as_ref(), &request.index)?;
-    sources.check(&entries)?;
     let runtime = runtime_target(&target, request)?;
     let builder = Builder::new(request, output);
 
     let local = |entry: &Entry| local_digest(entry, request);
-    let key = key::of(&entries, &sources, &runtime, request, output, &local)?;
+    let key = key::of(&entries, &runtime, request, output, &local)?;
     let checkouts_there = entries
         .iter()
         .filter(|entry| {
@@ -82,19 +81,21 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
         .all(|entry| builder.checkout_dir(entry.name.as_str()).is_dir());
     if let Some(key) = key
         && checkouts_there
+        && !output.force
         && write::is_current(&output.venv, &PlanKey(key))
     {
         write::tidy(&output.venv);
         return Ok(Outcome::Current { packages: entries.len() });
     }
 
+    sources.check(&entries)?;
     let session = Session::open(request, &target, &sources, &entries, progress)?;
     let mut tries = 0;
     loop {
         progress.stage("Fetching", 0);
         let obtained = obtain_all(&session, &builder, &entries)?;
         let run = Run { session: &session, output, runtime: &runtime, key };
-        match run.write(obtained, !checkouts_there) {
+        match run.write(obtained, output.force || !checkouts_there) {
             // Bits that went bad in the cache: once they are gone from there, the same run can still succeed.
             Err((error, inputs)) if error.kind() == Kind::Integrity && tries == 0 => {
                 tries += 1;

@@ -52,6 +52,7 @@ struct State {
     resolving: usize,
     waiting: BinaryHeap<Waiting>,
     done: Vec<Option<Obtained>>,
+    finished: usize,
     failed: Vec<(usize, Error)>,
 }
 
@@ -138,7 +139,11 @@ impl Queue<'_> {
                         .and_then(|()| obtain(self.session, self.builder, entry, &resolved));
                     let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                     match obtained {
-                        Ok(obtained) => state.done[position] = Some(obtained),
+                        Ok(obtained) => {
+                            state.done[position] = Some(obtained);
+                            state.finished += 1;
+                            self.session.progress.packages(state.finished, self.entries.len());
+                        }
                         Err(error) => state.fail(position, entry, error),
                     }
                 }

@@ -131,9 +131,8 @@ fn config(target: &Target, prompt: Option<&str>) -> Result<String> {
         )
         .help("pyvenv.cfg cannot name such a directory: use another interpreter"));
     }
-    let (major, minor, micro) = target.version;
     let mut text =
-        format!("home = {home}\ninclude-system-site-packages = false\nversion = {major}.{minor}.{micro}\n");
+        format!("home = {home}\ninclude-system-site-packages = false\nversion = {}\n", target.version_text());
     if let Some(prompt) = prompt {
         text.push_str("prompt = ");
         text.push_str(prompt);

@@ -18,6 +18,8 @@
 
 use std::{borrow::Cow, collections::HashMap, fmt};
 
+use rayon::prelude::*;
+
 use crate::{
     layout::{Plan, Written},
     vocab::Sha256,
@@ -41,7 +43,7 @@ impl fmt::Display for PlanKey {
 /// The manifest of `plan` once its files (in the plan's order) came out as `written`.
 pub fn render(plan: &Plan, written: &[Written], key: &PlanKey, mtime: i64) -> Vec<u8> {
     use std::fmt::Write as _;
-    let mut dirs: Vec<(&str, Vec<Item<'_>>)> = std::iter::once(".")
+    let mut dirs: Vec<(&str, Vec<NewItem<'_>>)> = std::iter::once(".")
         .chain(plan.dirs.iter().map(crate::vocab::RelPath::as_str))
         .map(|dir| (dir, Vec::new()))
         .collect();
@@ -51,33 +53,56 @@ pub fn render(plan: &Plan, written: &[Written], key: &PlanKey, mtime: i64) -> Ve
         let (dir, name) = split(path);
         // A plan names every directory of its files.
         if let Some(&position) = positions.get(dir) {
-            dirs[position].1.push(Item { name: Cow::Borrowed(name), content });
+            dirs[position].1.push(NewItem { name, content });
         }
     };
     for (file, written) in plan.files.iter().zip(written) {
-        let digest = Cow::Owned(written.sha256.to_record());
-        let content = Content::File { size: written.size, digest, executable: file.executable };
-        add(file.path.as_str(), content);
+        add(file.path.as_str(), New::File(*written, file.executable));
     }
     for link in &plan.links {
-        add(link.path.as_str(), Content::Link(Cow::Borrowed(&link.target)));
+        add(link.path.as_str(), New::Link(&link.target));
     }
-    let mut out = String::with_capacity(plan.files.len() * 96 + plan.dirs.len() * 64);
-    let _ = write!(out, "{HEAD}key {key}\nmtime {mtime}\n");
-    for (dir, mut items) in dirs {
-        let _ = writeln!(out, "d {}", escape(dir));
-        items.sort_by(|a, b| a.name.cmp(&b.name));
-        for Item { name, content } in items {
-            let name = escape(&name);
-            let _ = match content {
-                Content::File { size, digest, executable } => {
-                    writeln!(out, "{} {size} {digest} {name}", if executable { 'x' } else { 'f' })
+    let parts: Vec<String> = dirs
+        .par_chunks_mut(64)
+        .map(|dirs| {
+            let mut out = String::new();
+            for (dir, items) in dirs {
+                let _ = writeln!(out, "d {}", escape(dir));
+                items.sort_by_key(|item| item.name);
+                for item in items.iter() {
+                    item.render(&mut out);
                 }
-                Content::Link(target) => writeln!(out, "l {name}\t{}", escape(&target)),
-            };
-        }
+            }
+            out
+        })
+        .collect();
+    format!("{HEAD}key {key}\nmtime {mtime}\n{}", parts.concat()).into_bytes()
+}
+
+/// A line to be written.
+struct NewItem<'p> {
+    name: &'p str,
+    content: New<'p>,
+}
+
+enum New<'p> {
+    /// Whether it is executable comes second.
+    File(Written, bool),
+    Link(&'p str),
+}
+
+impl NewItem<'_> {
+    fn render(&self, out: &mut String) {
+        use std::fmt::Write as _;
+        let name = escape(self.name);
+        let _ = match &self.content {
+            New::File(Written { sha256, size }, executable) => {
+                let kind = if *executable { 'x' } else { 'f' };
+                writeln!(out, "{kind} {size} {} {name}", sha256.to_record())
+            }
+            New::Link(target) => writeln!(out, "l {name}\t{}", escape(target)),
+        };
     }
-    out.into_bytes()
 }
 
 fn split(path: &str) -> (&str, &str) {

@@ -54,7 +54,7 @@ impl Place {
 
     /// A plan of every kind of content, with a wheel of the usual files.
     fn plan(&self) -> Plan {
-        // Above what one of eight threads may hold: it is streamed.
+        // Above what one of 32 threads may hold: it is streamed.
         let big = (0..1_400_000_u32).flat_map(|i| (i / 7).to_le_bytes()).collect::<Vec<u8>>();
         let wheel = demo()
             .file("demo/__init__.py", "")
@@ -206,8 +206,8 @@ fn the_tree_is_the_same_whatever_way_it_was_made() {
     assert_eq!(fs::metadata(place.at("copied").join(SITE).join("demo/code.py")).expect("file").nlink(), 1);
     let one = WriteOptions { threads: NonZeroUsize::new(1), ..options() };
     place.write(&plan, "one-thread", &one);
-    let eight = WriteOptions { threads: NonZeroUsize::new(8), ..options() };
-    place.write(&plan, "eight-threads", &eight);
+    let many = WriteOptions { threads: NonZeroUsize::new(32), ..options() };
+    place.write(&plan, "many-threads", &many);
     // What is made below a set-group-ID directory gets that bit too, as an odd umask takes bits away.
     fs::create_dir(place.at("group")).expect("directory");
     fs::set_permissions(place.at("group"), fs::Permissions::from_mode(0o2755)).expect("mode");
@@ -215,7 +215,7 @@ fn the_tree_is_the_same_whatever_way_it_was_made() {
     fs::create_dir(place.at("inside")).expect("directory");
     write_once(&plan, &place.at("inside"), &options(), true).expect("written");
     for name in
-        ["inside", "fills-the-store", "from-the-store", "copied", "one-thread", "eight-threads", "group/env"]
+        ["inside", "fills-the-store", "from-the-store", "copied", "one-thread", "many-threads", "group/env"]
     {
         assert_eq!(digest(name), expected, "{name}");
     }
@@ -482,12 +482,12 @@ fn a_damaged_entry_is_refused_by_name_whether_held_or_streamed() {
     let place = Place::new();
     let big = vec![7_u8; 5_000_000];
     let sound = place.wheel(&demo().file("demo/small.py", "small").file("demo/big.bin", big));
-    let eight = WriteOptions { threads: NonZeroUsize::new(8), ..options() };
+    let many = WriteOptions { threads: NonZeroUsize::new(32), ..options() };
     for name in ["demo/small.py", "demo/big.bin"] {
         let mut wheel = Wheel::clone(&sound);
         let entry = wheel.entries.iter_mut().find(|entry| entry.path.as_str() == name).expect("entry");
         entry.crc32 ^= 1;
-        let error = write(&plan_of(wheel), &place.at("env"), &eight).expect_err("damaged");
+        let error = write(&plan_of(wheel), &place.at("env"), &many).expect_err("damaged");
         let report = error.report();
         assert_eq!(error.kind(), Kind::Integrity);
         assert!(report.contains("cannot unpack wheel demo-1.0-py3-none-any.whl"), "{report}");

@@ -38,7 +38,8 @@ const LARGE: u64 = 256 << 10;
 const RUN: usize = 32;
 
 /// What all threads' inflate buffers may take together, in bytes; larger entries are streamed, which is as
-/// fast: a small buffer stays in the processor's cache.
+/// fast: a small buffer stays in the processor's cache. (Three times as much was tried: twice the memory, no
+/// less time.)
 const BUFFERS: u64 = 32 << 20;
 
 /// The mode of every regular file.

@@ -52,7 +52,8 @@ class Environment:
 
 def without_first_line(data: bytes) -> bytes:
     if match := THROUGH_SHELL.match(data):
-        return match.group(1) + data[match.end() :]
+        # The script's own docstring is assigned, since another string stands before it now.
+        return match.group(1) + data[match.end() :].replace(b"\n__doc__ = ", b"\n", 1)
     return data.partition(b"\n")[2] if data.startswith(b"#!") else data
 
 
