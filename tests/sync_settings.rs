@@ -304,3 +304,71 @@ fn an_unhashed_pylock_file_is_refused_unless_allowed() {
     project.run(&["sync", "--allow-unhashed"]).succeeds();
     assert_eq!(project.script("demo"), "demo 1.0");
 }
+
+#[test]
+fn index_url_replaces_a_source_of_the_lock() {
+    let demo = demo();
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::new();
+    project.lock(&Lock::new().package(&demo));
+    let mirror = format!("example={}", server.url("/simple"));
+    project.run(&["sync", "--index-url", &mirror]).succeeds();
+    assert_eq!(project.script("demo"), "demo 1.0");
+    project.run(&["sync", "--index-url", "other=https://index.example/simple"]).ends(
+        2,
+        &[
+            "error: --index-url other=...: the lock has no source of that name",
+            "  help: sources of the lock: example",
+        ],
+    );
+}
+
+#[test]
+fn all_sources_are_searched_only_where_the_pipfile_says_so() {
+    let demo = demo();
+    let (first, second) = (index(&[]), index(std::slice::from_ref(&demo)));
+    let project = Project::new();
+    let sources = serde_json::json!([
+        {"name": "first", "url": first.url("/simple"), "verify_ssl": true},
+        {"name": "second", "url": second.url("/simple"), "verify_ssl": true},
+    ]);
+    project.lock(&Lock::new().meta("sources", sources).package(&demo));
+    project.write("project/Pipfile", "[packages]\n");
+    assert_eq!(project.run(&["sync"]).code, Some(5));
+    assert_eq!(second.log().len(), 0);
+    project.write("project/Pipfile", "[packages]\n[pipenv]\ninstall_search_all_sources = true\n");
+    project.run(&["sync"]).succeeds();
+    assert_eq!(project.script("demo"), "demo 1.0");
+}
+
+#[test]
+fn a_wheel_whose_record_does_not_hold_warns_and_strict_refuses() {
+    let wheel = project::greeter("demo", "1.0").file("unlisted.py", "").record(
+        "demo.py,sha256=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA,1\ndemo-1.0.dist-info/RECORD,,\n",
+    );
+    let project = Project::with_wheels(&[Package::new(&wheel)]);
+    assert_eq!(project.sync_with(&["--strict"]).code, Some(8));
+    assert!(!project.venv().exists());
+    let run = project.sync();
+    run.succeeds();
+    assert!(run.stderr.contains("warning: ") && run.stderr.contains("unlisted.py"), "{}", run.stderr);
+    assert_eq!(project.script("demo"), "demo 1.0");
+}
+
+#[test]
+fn pipenvs_variables_are_its_flags() {
+    let project = Project::with_wheels(&[demo()]);
+    let tool = Package::simple("tool", "1.0");
+    project.wheels(std::slice::from_ref(&tool));
+    project.lock(&Lock::new().package(&demo()).entry("develop", "tool", tool.entry()));
+    let with = |name: &str, value: &str| {
+        let mut command = project.command(&["sync", "--find-links", "../wheels"]);
+        project.finish(command.env(name, value)).succeeds();
+        project.installed()
+    };
+    assert_eq!(with("PIPENV_DEV", "1"), ["demo 1.0", "tool 1.0"]);
+    assert_eq!(with("PIPENV_DEV", "0"), ["demo 1.0"]);
+    assert_eq!(with("PIPENV_CATEGORIES", "dev-packages"), ["tool 1.0"]);
+    assert_eq!(with("PIPENV_DONT_LOAD_ENV", "1"), ["demo 1.0"]);
+    assert_eq!(with("VENVOY_OFFLINE", "1"), ["demo 1.0"]);
+}

@@ -68,7 +68,6 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
     }
     let entries = selection.entries;
     let sources = Sources::new(&inputs.lock, inputs.pipfile.as_ref(), &request.index)?;
-    sources.check(&entries)?;
     let runtime = runtime_target(&target, request)?;
     let builder = Builder::new(request, output);
 
@@ -89,6 +88,7 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
         return Ok(Outcome::Current { packages: entries.len() });
     }
 
+    sources.check(&entries)?;
     let session = Session::open(request, &target, &sources, &entries, progress)?;
     let mut tries = 0;
     loop {

@@ -284,7 +284,7 @@ impl Project {
         let root = self.root.path().to_str().expect("a path in UTF-8");
         let text = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes).replace(root, "{root}");
-            self.port.map_or(text.clone(), |port| text.replace(&port.to_string(), "{port}"))
+            self.port.map_or(text.clone(), |port| text.replace(&format!(":{port}"), ":{port}"))
         };
         Run {
             code: output.status.code(),

@@ -1,0 +1,174 @@
+//! Entries that name their own source, through the whole command: URLs, directories, sdists, repositories.
+
+#[path = "support/project.rs"]
+mod project;
+#[path = "support/server.rs"]
+mod server;
+#[path = "support/wheel.rs"]
+mod wheel;
+
+use std::{path::Path, process::Command};
+
+use project::{Lock, Package, Project, index};
+use serde_json::json;
+
+const PYPROJECT: &str = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n\
+                         [project]\nname = \"lib\"\nversion = \"1.0\"\n";
+
+/// A build backend of its own, so that nothing has to be fetched. Editable: a .pth file.
+const BACKEND: &str = r#"
+import os, zipfile
+
+def _wheel(directory, files):
+    info = "lib-1.0.dist-info/"
+    files = dict(files)
+    files[info + "METADATA"] = "Metadata-Version: 2.1\nName: lib\nVersion: 1.0\n"
+    files[info + "WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[info + "entry_points.txt"] = "[console_scripts]\nlib = lib:main\n"
+    files[info + "RECORD"] = "".join(name + ",,\n" for name in [*files, info + "RECORD"])
+    name = "lib-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(directory, name), "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+    return name
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    with open("lib.py") as file:
+        return _wheel(directory, {"lib.py": file.read()})
+
+def build_editable(directory, config_settings=None, metadata_directory=None):
+    return _wheel(directory, {"_lib.pth": os.getcwd() + "\n"})
+"#;
+
+/// Writes the project `lib`, whose script prints this.
+fn lib(project: &Project, at: &str, prints: &str) {
+    project.write(&format!("{at}/pyproject.toml"), PYPROJECT);
+    project.write(&format!("{at}/backend.py"), BACKEND);
+    project.write(&format!("{at}/lib.py"), format!("def main():\n    print('{prints}')\n"));
+}
+
+fn locked(entry: serde_json::Value) -> Project {
+    let project = Project::new();
+    project.lock(&Lock::new().entry("default", "lib", entry));
+    project
+}
+
+#[test]
+fn a_wheel_at_a_url() {
+    let package = Package::simple("lib", "1.0");
+    let server = index(std::slice::from_ref(&package));
+    let hashes = json!([format!("sha256:{}", package.sha256)]);
+    let project = locked(json!({"file": server.url(&package.path()), "hashes": hashes}));
+    project.sync().succeeds();
+    assert_eq!(project.script("lib"), "lib 1.0");
+    project.sync().says(&[".venv is up to date (1 package)"]);
+    let asked: Vec<String> = server.log().into_iter().map(|request| request.path).collect();
+    assert_eq!(asked, [package.path()]);
+}
+
+#[test]
+fn a_directory_is_built_and_built_again_when_it_changed() {
+    let project = locked(json!({"path": "./lib"}));
+    lib(&project, "project/lib", "first");
+    project.sync().says(&[".venv: 1 package, {size} in {time} s: 1 built"]);
+    assert_eq!(project.script("lib"), "first");
+    project.sync().says(&[".venv is up to date (1 package)"]);
+    lib(&project, "project/lib", "second");
+    project.sync().succeeds();
+    assert_eq!(project.script("lib"), "second");
+}
+
+#[test]
+fn an_editable_directory_is_used_in_its_place_and_moves_with_the_project() {
+    let project = locked(json!({"path": "./lib", "editable": true}));
+    lib(&project, "project/lib", "first");
+    project.sync().succeeds();
+    assert_eq!(project.script("lib"), "first");
+    lib(&project, "project/lib", "second");
+    assert_eq!(project.script("lib"), "second");
+    std::fs::rename(project.dir(), project.path("moved")).expect("moved");
+    assert_eq!(project::script(&project.path("moved/.venv/bin/lib")), "second");
+}
+
+#[test]
+fn no_editable_installs_a_copy() {
+    let project = locked(json!({"path": "./lib", "editable": true}));
+    lib(&project, "project/lib", "first");
+    project.sync_with(&["--no-editable"]).succeeds();
+    std::fs::remove_dir_all(project.path("project/lib")).expect("removed");
+    assert_eq!(project.script("lib"), "first");
+}
+
+#[test]
+fn an_sdist_of_the_index_is_built_once() {
+    let made = Project::new();
+    lib(&made, "lib-1.0", "from an sdist");
+    made.write("lib-1.0/PKG-INFO", "Metadata-Version: 2.1\nName: lib\nVersion: 1.0\n");
+    let file = made.path("lib-1.0.tar.gz");
+    run(Command::new("tar").args(["-czf"]).arg(&file).arg("-C").arg(made.path(".")).arg("lib-1.0"));
+    let sdist = Package::of("lib-1.0.tar.gz", std::fs::read(&file).expect("a file"));
+    let package = Package { version: "1.0".into(), ..sdist };
+    let server = index(std::slice::from_ref(&package));
+    let project = Project::at(&server, &[package]);
+    project.sync().says(&[".venv: 1 package, {size} in {time} s: 1 built"]);
+    assert_eq!(project.script("lib"), "from an sdist");
+    std::fs::remove_dir_all(project.venv()).expect("removed");
+    project.sync_with(&["--offline"]).says(&[".venv: 1 package, {size} in {time} s: 1 cached"]);
+    assert_eq!(project.script("lib"), "from an sdist");
+    std::fs::remove_dir_all(project.venv()).expect("removed");
+    project
+        .sync_with(&["--only-binary", ":all:"])
+        .fails(5, &["  - lib-1.0.tar.gz: an sdist, and only wheels may be used"]);
+}
+
+#[test]
+fn a_repository_at_a_commit() {
+    let project = Project::new();
+    lib(&project, "repository", "from git");
+    let repository = project.path("repository");
+    let git = |args: &[&str]| {
+        let mut command = Command::new("git");
+        command.current_dir(&repository).args(["-c", "user.name=a", "-c", "user.email=a@index.example"]);
+        run(command.env("HOME", project.path("home")).args(args))
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "one"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+    let url = format!("file://{}", repository.display());
+    project.lock(&Lock::new().entry("default", "lib", json!({"git": url, "ref": commit.trim()})));
+    project.sync().succeeds();
+    assert_eq!(project.script("lib"), "from git");
+    project.sync().says(&[".venv is up to date (1 package)"]);
+}
+
+#[test]
+fn a_directory_that_is_missing_is_named() {
+    locked(json!({"path": "./nowhere"})).sync().ends(
+        9,
+        &[
+            "error: cannot install lib [default]",
+            "  because: cannot build lib from {root}/project/nowhere",
+            "  because: {root}/project/nowhere does not exist",
+            "  help: check the path in the lock, and that the project was copied to where venvoy runs",
+        ],
+    );
+}
+
+#[test]
+fn a_build_that_fails_shows_its_output() {
+    let project = locked(json!({"path": "./lib"}));
+    lib(&project, "project/lib", "first");
+    project.write("project/lib/backend.py", "raise SystemExit('no compiler today')\n");
+    let run = project.sync();
+    assert_eq!(run.code, Some(9), "{}", run.stderr);
+    assert!(run.stderr.contains("no compiler today"), "{}", run.stderr);
+    assert!(!Path::new(&project.venv()).exists());
+}
+
+/// What a program prints; it must succeed.
+fn run(command: &mut Command) -> String {
+    let output = command.output().expect("the program is there");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
