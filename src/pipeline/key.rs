@@ -74,7 +74,7 @@ pub fn of(
             Origin::Index if request.index.no_index => {}
             Origin::Index => {
                 for index in sources.of(entry)? {
-                    lines.add("index", &index.url.to_string());
+                    lines.add("index", index.url.url().as_str());
                 }
             }
             // `Debug` of these shows no secret: `SourceUrl` keeps userinfo in a type that prints as stars.
