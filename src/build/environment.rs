@@ -296,6 +296,26 @@ mod tests {
     }
 
     #[test]
+    fn what_must_not_be_shown_is_found_by_name_and_in_urls() {
+        let user = user(&[
+            ("CI_JOB_TOKEN", "canary-by-name"),
+            ("USE_AUTH", "true"),
+            ("https_proxy", "http://user:canary%2Fof+proxy@proxy.example:3128"),
+            ("PATH", "/usr/bin"),
+        ]);
+        let found = secrets(&user);
+        let found: Vec<&str> = found.iter().map(Secret::expose).collect();
+        assert_eq!(found, ["canary-by-name", "canary/of+proxy", "canary%2Fof+proxy"]);
+    }
+
+    #[test]
+    fn git_gets_no_passwords_of_indexes() {
+        let user = user(&[("VENVOY_INDEX_MAIN_PASSWORD", "canary"), ("GIT_ASKPASS", "/askpass")]);
+        let environment = Environment::for_git(&user);
+        assert!(!environment.has("VENVOY_INDEX_MAIN_PASSWORD") && environment.has("GIT_ASKPASS"));
+    }
+
+    #[test]
     fn the_environment_adds_no_index_but_says_where_wheels_lie() {
         let user = user(&[("PIP_EXTRA_INDEX_URL", "https://evil.example"), ("PIP_FIND_LINKS", "/wheels")]);
         let environment = Environment::for_pip(&user, &[]);
