@@ -116,7 +116,7 @@ impl Store {
     fn own(&self, url: &SourceUrl, variables: Option<&str>) -> Own {
         if let Some(credentials) = url.credentials() {
             let found = Found { credentials: credentials.clone(), origin: Origin::Url };
-            if credentials.username.is_empty() && self.options.keyring.is_some() {
+            if credentials.is_lone() && self.options.keyring.is_some() {
                 // With a keyring a lone user is a user, as in pip, and not a token.
                 let user = credentials.password.expose().to_owned();
                 return Own::User { user, lone: Some(found) };
@@ -128,10 +128,7 @@ impl Store {
         let user = self.options.variable(&format!("{prefix}_USERNAME"));
         match (user, self.options.variable(&password_name)) {
             (user, Some(password)) => Own::Known(Found {
-                credentials: Credentials {
-                    username: user.unwrap_or(TOKEN_USER).to_owned(),
-                    password: Secret::new(password),
-                },
+                credentials: Credentials::new(user.unwrap_or(TOKEN_USER), Secret::new(password)),
                 origin: Origin::Variable(password_name),
             }),
             (Some(user), None) => Own::User { user: user.to_owned(), lone: None },
@@ -240,10 +237,7 @@ impl Store {
             return Some(None);
         }
         Some(Some(Found {
-            credentials: Credentials {
-                username: login.map_or(TOKEN_USER, String::as_str).to_owned(),
-                password: entry.password.clone(),
-            },
+            credentials: Credentials::new(login.map_or(TOKEN_USER, String::as_str), entry.password.clone()),
             origin: Origin::Netrc { path: file.path().to_owned(), line: entry.line },
         }))
     }
@@ -262,7 +256,7 @@ impl Store {
             return None;
         }
         let found = |user: &str, password: &str, origin| Found {
-            credentials: Credentials { username: user.to_owned(), password: Secret::new(password) },
+            credentials: Credentials::new(user, Secret::new(password)),
             origin,
         };
         match (variable("CI_DEPLOY_USER"), variable("CI_DEPLOY_PASSWORD"), variable("CI_JOB_TOKEN")) {
@@ -288,7 +282,7 @@ impl Store {
                 answers.insert(key.clone(), keyring.get(&service, user, &hide)?);
             }
             if let Some(Some(password)) = answers.get(&key) {
-                let credentials = Credentials { username: user.to_owned(), password: password.clone() };
+                let credentials = Credentials::new(user, password.clone());
                 return Ok(Some(Found { credentials, origin: Origin::Keyring }));
             }
         }

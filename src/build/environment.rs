@@ -164,7 +164,11 @@ impl Environment {
             "GIT_PREFIX",
             "GIT_CEILING_DIRECTORIES",
         ];
-        let kept = user.iter().filter(|(name, _)| !OTHER_REPOSITORY.iter().any(|other| name == other));
+        // Passwords of indexes are no business of git's; others may be what a credential helper reads.
+        let ours = |name: &OsString| name.as_bytes().starts_with(b"VENVOY_");
+        let kept = user
+            .iter()
+            .filter(|(name, _)| !ours(name) && !OTHER_REPOSITORY.iter().any(|other| name == other));
         let mut environment = Environment(kept.cloned().collect());
         environment.set("GIT_TERMINAL_PROMPT", "0");
         environment.set("GIT_OPTIONAL_LOCKS", "0");
@@ -206,6 +210,27 @@ impl Environment {
         }
         out
     }
+}
+
+/// What of the user's environment must not be shown, should a child come across it all the same: values of
+/// variables named like secrets, and passwords in URLs. A proxy's is among them, which children do get.
+pub fn secrets(user: &[(OsString, OsString)]) -> Vec<Secret> {
+    let mut secrets = Vec::new();
+    for (name, value) in user {
+        let Some(value) = value.to_str() else { continue };
+        // A switch such as `USE_AUTH=true` is no secret.
+        if value.len() >= 8 && is_secret_name(&name.to_string_lossy().to_ascii_uppercase()) {
+            secrets.push(Secret::new(value));
+        }
+        for url in value.split_whitespace().filter_map(|word| url::Url::parse(word).ok()) {
+            let Some(password) = url.password() else { continue };
+            let decoded = percent_encoding::percent_decode_str(password).decode_utf8_lossy();
+            secrets.push(Secret::new(decoded));
+            // As it is written there, which need not be how we would encode it.
+            secrets.push(Secret::new(password));
+        }
+    }
+    secrets
 }
 
 fn is_secret_name(upper: &str) -> bool {
@@ -268,6 +293,26 @@ mod tests {
             }
             assert_eq!(environment.get("PYTHONHASHSEED"), Some(OsStr::new("0")));
         }
+    }
+
+    #[test]
+    fn what_must_not_be_shown_is_found_by_name_and_in_urls() {
+        let user = user(&[
+            ("CI_JOB_TOKEN", "canary-by-name"),
+            ("USE_AUTH", "true"),
+            ("https_proxy", "http://user:canary%2Fof+proxy@proxy.example:3128"),
+            ("PATH", "/usr/bin"),
+        ]);
+        let found = secrets(&user);
+        let found: Vec<&str> = found.iter().map(Secret::expose).collect();
+        assert_eq!(found, ["canary-by-name", "canary/of+proxy", "canary%2Fof+proxy"]);
+    }
+
+    #[test]
+    fn git_gets_no_passwords_of_indexes() {
+        let user = user(&[("VENVOY_INDEX_MAIN_PASSWORD", "canary"), ("GIT_ASKPASS", "/askpass")]);
+        let environment = Environment::for_git(&user);
+        assert!(!environment.has("VENVOY_INDEX_MAIN_PASSWORD") && environment.has("GIT_ASKPASS"));
     }
 
     #[test]

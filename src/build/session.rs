@@ -15,7 +15,7 @@ use super::{
     Built, Context, EditableInfo, Job, Limits, Source,
     backend::Backend,
     direct_url,
-    environment::Environment,
+    environment::{self, Environment},
     hints,
     isolated::Isolated,
     normalise::{Move, normalise},
@@ -136,15 +136,16 @@ fn secrets(job: &Job, context: &Context) -> Vec<Secret> {
         }
         found.extend((context.credentials)(url.url()));
     }
+    let passwords = found.into_iter().map(|credentials| credentials.password);
     let mut secrets = Vec::new();
-    for credentials in found {
-        let secret = credentials.password.expose();
+    for password in passwords.chain(environment::secrets(context.env)) {
+        let secret = password.expose();
         let encoded =
             percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
         if encoded != secret {
             secrets.push(Secret::new(encoded));
         }
-        secrets.push(credentials.password);
+        secrets.push(password);
     }
     secrets
 }

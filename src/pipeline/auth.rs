@@ -73,6 +73,11 @@ fn row(index: &Index, client: &Client, check: Option<(&Sources<'_>, &[&Entry])>)
         answer: None,
         ok: true,
     };
+    if !matches!(url.scheme(), "http" | "https" | "file") {
+        row.ok = false;
+        row.origin = format!("{}: indexes cannot be asked; expected https, http or file", url.scheme());
+        return row;
+    }
     match client.store().lookup(url, Some(&index.url)) {
         Ok(Some(found)) => {
             row.user = Some(found.credentials.username.clone());

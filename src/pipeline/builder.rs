@@ -197,7 +197,7 @@ fn fetch_pip(session: &Session<'_>, scratch: &Path) -> Result<PathBuf> {
     };
     let expected: Vec<_> = file.sha256.into_iter().collect();
     let via = source.as_ref().map(|index| &index.url);
-    let (verified, _) = session.verified(&file.url, via, &file.filename, &expected)?;
+    let (verified, _) = session.verified(&file.url, via, &file.filename, file.size, &expected)?;
     // pip is run from the file, whose name must be a wheel's.
     let place = scratch.join(&file.filename);
     std::fs::copy(verified.path(), &place).map_err(|e| Error::io("cannot write", &place, e))?;

@@ -13,8 +13,13 @@ use crate::{
     vocab::{Sha256, SourceUrl},
 };
 
-/// A file on its way into the cache that stops coming when the user interrupts.
-struct Arriving<'a>(&'a mut Pending);
+/// A file on its way into the cache that stops coming when the user interrupts, or when there is more of it
+/// than the index said.
+struct Arriving<'a> {
+    pending: &'a mut Pending,
+    size: Option<u64>,
+    too_long: bool,
+}
 
 impl io::Write for Arriving<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -22,27 +27,39 @@ impl io::Write for Arriving<'_> {
             // Not `ErrorKind::Interrupted`, which means "try again" to everyone who writes.
             return Err(io::Error::other("interrupted"));
         }
-        self.0.write(bytes)
+        let after = self.pending.len().saturating_add(bytes.len() as u64);
+        if self.size.is_some_and(|size| after > size) {
+            self.too_long = true;
+            return Err(io::Error::other("longer than it should be"));
+        }
+        self.pending.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.pending.flush()
     }
 }
 
 impl Sink for Arriving<'_> {
     fn received(&self) -> u64 {
-        self.0.len()
+        self.pending.len()
     }
 
     fn reset(&mut self) -> Result<()> {
-        self.0.reset()
+        self.pending.reset()
     }
 }
 
 impl Session<'_> {
-    /// Fetches a file that is not in the cache, without judging it.
-    pub fn fetch(&self, url: &Url, via: Option<&SourceUrl>, pending: &mut Pending) -> Result<()> {
+    /// Fetches a file that is not in the cache, without judging it. `size` is what the index said: where
+    /// more comes than that, nobody waits for the end.
+    pub fn fetch(
+        &self,
+        url: &Url,
+        via: Option<&SourceUrl>,
+        size: Option<u64>,
+        pending: &mut Pending,
+    ) -> Result<()> {
         interrupt::check()?;
         if self.request.index.offline && url.scheme() != "file" {
             let file = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
@@ -57,9 +74,20 @@ impl Session<'_> {
         let progress = |received: u64| {
             self.progress.advance(received.saturating_sub(so_far.replace(received)));
         };
-        let fetched = self.client.download(url, via, &mut Arriving(pending), &progress);
+        let mut arriving = Arriving { pending, size, too_long: false };
+        let fetched = self.client.download(url, via, &mut arriving, &progress);
         interrupt::check()?;
-        fetched
+        match size {
+            Some(size) if arriving.too_long => {
+                let file = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
+                Err(Error::new(
+                    Kind::Integrity,
+                    format!("{file} is longer than the {size} bytes that the index gives for it"),
+                )
+                .help("whoever serves the file serves another one than the index lists: publish it again, or ask who runs the server"))
+            }
+            _ => fetched,
+        }
     }
 
     /// The file with one of these digests, from the cache or else from `url`. The second value is how many
@@ -69,6 +97,7 @@ impl Session<'_> {
         url: &Url,
         via: Option<&SourceUrl>,
         file_name: &str,
+        size: Option<u64>,
         expected: &[Sha256],
     ) -> Result<(VerifiedFile, u64)> {
         if let Some(file) = expected.iter().find_map(|digest| self.cache.file(digest)) {
@@ -77,14 +106,14 @@ impl Session<'_> {
         if let [digest] = expected {
             let mut fetched = 0;
             let file = self.cache.file_or(digest, file_name, |pending| {
-                self.fetch(url, via, pending)?;
+                self.fetch(url, via, size, pending)?;
                 fetched = pending.len();
                 Ok(())
             })?;
             return Ok((file, fetched));
         }
         let mut pending = self.cache.begin(file_name)?;
-        self.fetch(url, via, &mut pending)?;
+        self.fetch(url, via, size, &mut pending)?;
         let fetched = pending.len();
         // Without digests the user said that whatever comes is welcome (`--allow-unhashed`).
         let file = if expected.is_empty() { pending.commit_unpinned() } else { pending.commit(expected) }?;

@@ -73,12 +73,14 @@ fn try_obtain(
     match &resolved.what {
         What::Wheel(file, name) => {
             let expected: Vec<_> = file.sha256.into_iter().collect();
-            let (verified, fetched) = session.verified(&file.url, via, &file.filename, &expected)?;
+            let (verified, fetched) =
+                session.verified(&file.url, via, &file.filename, file.size, &expected)?;
             let (wheel, fetched) = match open(session, builder, verified.clone(), (**name).clone()) {
                 // A disk that lost bits must not be a dead end: a cached file that is no longer what it was
                 // is fetched anew.
                 Err(error) if error.kind() == Kind::Integrity && forget_if_damaged(session, &verified)? => {
-                    let (verified, fetched) = session.verified(&file.url, via, &file.filename, &expected)?;
+                    let (verified, fetched) =
+                        session.verified(&file.url, via, &file.filename, file.size, &expected)?;
                     (open(session, builder, verified, (**name).clone())?, fetched)
                 }
                 opened => (opened?, fetched),
@@ -97,7 +99,7 @@ fn try_obtain(
         }
         What::Sdist(file, _) => {
             let expected: Vec<_> = file.sha256.into_iter().collect();
-            let (verified, _) = session.verified(&file.url, via, &file.filename, &expected)?;
+            let (verified, _) = session.verified(&file.url, via, &file.filename, file.size, &expected)?;
             let source = Source::Sdist { file: verified, file_name: file.filename.clone() };
             build(session, builder, entry, source)
         }
@@ -140,7 +142,7 @@ fn direct(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry) -> Result
         }
         Origin::Url(url) => {
             let file_name = last_component(url)?;
-            let (file, _) = session.verified(url.url(), Some(url), &file_name, &entry.hashes.sha256)?;
+            let (file, _) = session.verified(url.url(), Some(url), &file_name, None, &entry.hashes.sha256)?;
             Source::Url { file, url: url.clone(), file_name }
         }
         Origin::Path(path) => {

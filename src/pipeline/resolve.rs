@@ -305,7 +305,7 @@ fn digest(
         let Some(listing) = listing else { continue };
         let via = listing.source.as_ref().map(|index| &index.url);
         let mut pending = session.cache.begin(&file.filename)?;
-        session.fetch(&file.url, via, &mut pending)?;
+        session.fetch(&file.url, via, file.size, &mut pending)?;
         let digest = pending.sha256();
         for known in listing.files.iter_mut().filter(|known| known.url == file.url) {
             known.sha256 = Some(digest);

@@ -36,20 +36,32 @@ impl fmt::Display for Secret {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The user name, which may be shown. Where a token stands in its place (`https://TOKEN@host`)
-    /// the token is the password and this is empty.
+    /// the token is the password and this is empty. It is empty, too, for `https://:TOKEN@host`.
     pub username: String,
     /// The password or token.
     pub password: Secret,
+    lone: bool,
 }
 
 impl Credentials {
+    /// A user, who may be nameless, and a password.
+    pub fn new(username: impl Into<String>, password: Secret) -> Self {
+        Credentials { username: username.into(), password, lone: false }
+    }
+
+    /// A token that stands where users do.
+    pub fn lone(token: Secret) -> Self {
+        Credentials { username: String::new(), password: token, lone: true }
+    }
+
+    /// Whether this is a token that stands where users do.
+    pub fn is_lone(&self) -> bool {
+        self.lone
+    }
+
     /// User and password as they are sent: a lone token goes in the user's place, as URLs write it.
     pub fn basic(&self) -> (&str, &str) {
-        if self.username.is_empty() {
-            (self.password.expose(), "")
-        } else {
-            (&self.username, self.password.expose())
-        }
+        if self.lone { (self.password.expose(), "") } else { (&self.username, self.password.expose()) }
     }
 }
 
@@ -89,7 +101,7 @@ mod tests {
     fn a_secret_prints_as_stars() {
         let secret = Secret::new("canary");
         assert_eq!(format!("{secret} {secret:?}"), "**** ****");
-        let credentials = Credentials { username: "ci".into(), password: secret };
+        let credentials = Credentials::new("ci", secret);
         assert!(!format!("{credentials:?}").contains("canary"));
     }
 

@@ -34,12 +34,8 @@ impl From<Url> for SourceUrl {
         let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
         let credentials = match (url.username(), url.password()) {
             ("", None) => None,
-            (user, Some(password)) => {
-                Some(Credentials { username: decode(user), password: Secret::new(decode(password)) })
-            }
-            (user, None) => {
-                Some(Credentials { username: String::new(), password: Secret::new(decode(user)) })
-            }
+            (user, Some(password)) => Some(Credentials::new(decode(user), Secret::new(decode(password)))),
+            (user, None) => Some(Credentials::lone(Secret::new(decode(user)))),
         };
         if credentials.is_some() {
             // Only fails for URLs that cannot have userinfo, which then had none.
@@ -66,7 +62,9 @@ impl FromStr for SourceUrl {
 
 impl fmt::Display for SourceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.url.fmt(f)
+        // A query may be a signature or hold a token.
+        let url = self.url.as_str();
+        f.write_str(url.split_once('?').map_or(url, |(before, _)| before))
     }
 }
 
@@ -81,6 +79,25 @@ mod tests {
         assert!(!format!("{source:?}").contains("p@ss"));
         let credentials = source.credentials().expect("credentials");
         assert_eq!((credentials.username.as_str(), credentials.password.expose()), ("ci", "p@ss"));
+    }
+
+    #[test]
+    fn an_empty_user_is_no_lone_token() {
+        let basic = |text: &str| {
+            let source: SourceUrl = text.parse().expect("a URL");
+            let (user, password) = source.credentials().expect("credentials").basic();
+            (user.to_owned(), password.to_owned())
+        };
+        assert_eq!(basic("https://:token@index.example/"), (String::new(), "token".to_owned()));
+        assert_eq!(basic("https://token@index.example/"), ("token".to_owned(), String::new()));
+        assert_eq!(basic("https://token:@index.example/"), ("token".to_owned(), String::new()));
+    }
+
+    #[test]
+    fn a_query_is_not_shown() {
+        let source: SourceUrl = "https://index.example/f.whl?token=canary".parse().expect("a URL");
+        assert_eq!(source.to_string(), "https://index.example/f.whl");
+        assert_eq!(source.url().query(), Some("token=canary"));
     }
 
     #[test]

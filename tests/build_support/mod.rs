@@ -223,7 +223,7 @@ pub fn directory(path: &Path, editable: bool) -> Job {
 }
 
 pub fn credentials(user: &str, password: &str) -> Credentials {
-    Credentials { username: user.into(), password: Secret::new(password) }
+    Credentials::new(user, Secret::new(password))
 }
 
 /// A gzipped tar with every file below `top`.

@@ -1,0 +1,469 @@
+//! A secret in every place that may hold one, every command, a failure at every stage: the secret is in
+//! nothing that was printed or written, and in no child's arguments.
+
+mod support;
+
+#[path = "support/private.rs"]
+mod private;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use private::{Lock, Package, Project, answer, base64, files, public};
+use serde_json::json;
+use support::{
+    ca::{Ca, run},
+    process::{Running, free_port},
+    server::{Request, Server, reply},
+};
+
+/// The middle of every secret: it is the same in raw, percent-encoded and JSON text.
+const CORE: &str = "CanaryCoreOfSecrets";
+
+/// A secret with characters that encodings change on both sides of [`CORE`].
+fn secret(place: &str) -> String {
+    format!("{place}%/@+{CORE}:~ =?{place}")
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// What to look for: the core as it is, every byte percent-encoded, and in base64 at any position.
+fn needles() -> Vec<Vec<u8>> {
+    let mut needles =
+        vec![CORE.as_bytes().to_vec(), encoded(CORE).into_bytes(), encoded(CORE).to_lowercase().into_bytes()];
+    for before in 0..3 {
+        let text = base64(&[&vec![b'x'; before][..], CORE.as_bytes()].concat());
+        // The first and last digits hold bits of the neighbours.
+        let text = text.trim_end_matches('=');
+        needles.push(text.as_bytes()[if before == 0 { 0 } else { before + 1 }..text.len() - 1].to_vec());
+    }
+    needles
+}
+
+fn holds(bytes: &[u8]) -> bool {
+    needles().iter().any(|needle| memchr::memmem::find(bytes, needle).is_some())
+}
+
+#[test]
+fn the_search_finds_every_form_and_nothing_else() {
+    let text = secret("here");
+    for form in [text.clone(), encoded(&text), base64(text.as_bytes())] {
+        assert!(holds(form.as_bytes()), "{form}");
+    }
+    for user in ["c", "ci", "bot"] {
+        assert!(holds(base64(format!("{user}:{text}").as_bytes()).as_bytes()), "{user}");
+    }
+    assert!(!holds(b"canary"));
+}
+
+/// Looks at the arguments of all processes below this test's while it lives, and at the environment of those
+/// that build.
+struct Watch {
+    stop: Arc<AtomicBool>,
+    seen: Arc<Mutex<BTreeSet<String>>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Watch {
+    fn begin() -> Self {
+        let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(BTreeSet::new())));
+        let (until, found) = (stop.clone(), seen.clone());
+        let thread = thread::spawn(move || {
+            while !until.load(Ordering::Relaxed) {
+                for process in below(std::process::id()) {
+                    let arguments = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+                    if holds(&arguments) {
+                        found
+                            .lock()
+                            .expect("a set")
+                            .insert(String::from_utf8_lossy(&arguments).replace('\0', " "));
+                    }
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Watch { stop, seen, thread: Some(thread) }
+    }
+
+    fn end(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().expect("a thread").join().expect("the watch lasted");
+        let seen = self.seen.lock().expect("a set");
+        assert!(seen.is_empty(), "in arguments: {seen:?}");
+    }
+}
+
+/// All processes that descend from one.
+fn below(ancestor: u32) -> Vec<u32> {
+    let mut parents = Vec::new();
+    for item in fs::read_dir("/proc").expect("/proc").flatten() {
+        let Some(process) = item.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let Ok(stat) = fs::read_to_string(item.path().join("stat")) else { continue };
+        // The name, in parentheses, may hold anything.
+        let parent =
+            stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
+        parents.extend(parent.map(|parent| (process, parent)));
+    }
+    let mut found = vec![ancestor];
+    let mut at = 0;
+    while at < found.len() {
+        let children = parents.iter().filter(|(_, parent)| *parent == found[at]).map(|(child, _)| *child);
+        let children: Vec<u32> = children.collect();
+        found.extend(children);
+        at += 1;
+    }
+    found.remove(0);
+    found
+}
+
+/// Runs every command as loudly as it can, and looks at all that came of it.
+#[track_caller]
+fn nothing_leaks(stage: &str, project: &Project, expected: Option<i32>) {
+    let watch = Watch::begin();
+    let mut printed = Vec::new();
+    for args in [
+        &["sync", "-vv"][..],
+        &["install", "--deploy", "--ignore-pipfile", "-vv"],
+        &["plan", "--json", "-vv"],
+        &["plan", "-vv"],
+        &["auth", "--json", "--check", "-vv"],
+        &["auth", "--check", "-vv"],
+        &["check", "-vv"],
+        &["digest"],
+        &["cache", "size"],
+    ] {
+        let mut command = project.command(args);
+        let output = command.env("RUST_BACKTRACE", "full").output().expect("venvoy runs");
+        if args[0] == "sync" {
+            let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), expected.or(Some(0)), "{stage}: {shown}");
+        }
+        for bytes in [&output.stdout, &output.stderr] {
+            assert!(!holds(bytes), "{stage}: {args:?} printed {}", String::from_utf8_lossy(bytes));
+            assert!(!String::from_utf8_lossy(bytes).contains("panicked"), "{stage}: {args:?} panicked");
+            printed.extend_from_slice(bytes);
+        }
+    }
+    assert!(!printed.is_empty(), "{stage}");
+    watch.end();
+    for place in ["cache", "project/.venv", "tmp"] {
+        for (path, bytes) in files(&project.path(place)) {
+            assert!(!holds(&bytes), "{stage}: {} holds it", path.display());
+            assert!(!holds(path.as_os_str().as_encoded_bytes()), "{stage}: {}", path.display());
+        }
+    }
+}
+
+/// The Authorization headers of the secrets' owners: user and place.
+fn knows(request: &Request, user: &str, place: &str) -> bool {
+    request.header("authorization") == Some(&private::basic(&format!("{user}:{}", secret(place))))
+}
+
+/// Everything an index does, with `fail` before it.
+fn index(
+    package: &Package,
+    user: &'static str,
+    place: &'static str,
+    fail: fn(&Request) -> Option<Vec<u8>>,
+) -> Server {
+    let package = package.clone();
+    Server::start(move |request| {
+        if let Some(answer) = fail(request) {
+            return answer;
+        }
+        if !knows(request, user, place) {
+            return reply("401 Unauthorized", &["WWW-Authenticate: Basic realm=x"], b"");
+        }
+        answer(&[&package], request)
+    })
+}
+
+/// A source distribution with a backend of its own that prints all it knows; with `fails` it then fails.
+fn talkative(name: &str, fails: bool) -> Package {
+    let backend = format!(
+        "import os, sys\n\
+         def build_wheel(directory, settings=None, metadata=None):\n\
+         \x20   print('environment:', dict(os.environ))\n\
+         \x20   print('arguments:', sys.argv, open('/proc/self/cmdline').read())\n\
+         \x20   print('parent:', open(f'/proc/{{os.getppid()}}/cmdline').read(), flush=True)\n\
+         \x20   if {}: sys.exit(3)\n\
+         \x20   import zipfile\n\
+         \x20   file = '{name}-1.0-py3-none-any.whl'\n\
+         \x20   with zipfile.ZipFile(os.path.join(directory, file), 'w') as wheel:\n\
+         \x20       wheel.writestr('{name}.py', 'built = True\\n')\n\
+         \x20       wheel.writestr('{name}-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: {name}\\nVersion: 1.0\\n')\n\
+         \x20       wheel.writestr('{name}-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n\
+         \x20       wheel.writestr('{name}-1.0.dist-info/RECORD', '')\n\
+         \x20   return file\n",
+        if fails { "True" } else { "False" }
+    );
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let root = directory.path().join(format!("{name}-1.0"));
+    fs::create_dir(&root).expect("a directory");
+    let project = "[build-system]\nrequires = []\nbuild-backend = 'talk'\nbackend-path = ['.']\n";
+    fs::write(root.join("pyproject.toml"), project).expect("written");
+    fs::write(root.join("talk.py"), backend).expect("written");
+    fs::write(root.join("PKG-INFO"), format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"))
+        .expect("written");
+    let file = format!("{name}-1.0.tar.gz");
+    run(
+        Command::new("tar").args(["-czf", &file, &format!("{name}-1.0")]).current_dir(directory.path()),
+        "tar",
+    );
+    let bytes = fs::read(directory.path().join(&file)).expect("an archive");
+    Package::of(name, &file, bytes)
+}
+
+fn tinyproxy(user: &str, password: &str) -> (u16, tempfile::TempDir, Running) {
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let port = free_port();
+    let config = directory.path().join("tinyproxy.conf");
+    let log = directory.path().join("log").display().to_string();
+    let text = format!("Port {port}\nListen 127.0.0.1\nLogFile \"{log}\"\nBasicAuth {user} {password}\n");
+    fs::write(&config, text).expect("written");
+    let mut command = Command::new("tinyproxy");
+    command.arg("-d").arg("-c").arg(config);
+    let running = Running::start(&mut command, port, "the Debian package tinyproxy");
+    (port, directory, running)
+}
+
+/// Four private packages, each with a secret from another place, and a local repository for git.
+struct World {
+    url: Server,
+    variable: Server,
+    netrc: Server,
+    sdist: Server,
+    packages: [Package; 4],
+    /// The failure is in the first index alone, so that it is the only error.
+    proxy: (u16, tempfile::TempDir, Running),
+}
+
+/// tinyproxy cannot be told a password with all those characters.
+fn proxy_password() -> String {
+    format!("{CORE}-proxy")
+}
+
+impl World {
+    fn new(fail: fn(&Request) -> Option<Vec<u8>>, build_fails: bool) -> Self {
+        let packages = [
+            Package::new("one", "us"),
+            Package::new("two", "us"),
+            Package::new("three", "us"),
+            talkative("four", build_fails),
+        ];
+        World {
+            url: index(&packages[0], "ci", "url", fail),
+            variable: index(&packages[1], "bot", "variable", |_| None),
+            netrc: index(&packages[2], "me", "netrc", |_| None),
+            sdist: index(&packages[3], "", "token", |_| None),
+            packages,
+            proxy: tinyproxy("px", &proxy_password()),
+        }
+    }
+
+    fn lock(&self) -> Lock {
+        let userinfo =
+            |server: &Server, user: &str| server.url("/simple").replace("//", &format!("//{user}@"));
+        Lock::new()
+            .source("by-url", &userinfo(&self.url, "ci:${URL_SECRET}"))
+            .source("by-variable", &self.variable.url("/simple"))
+            .source("by-netrc", &self.netrc.url("/simple"))
+            .source("by-token", &userinfo(&self.sdist, &format!(":{}", encoded(&secret("token")))))
+            .package(&self.packages[0], Some("by-url"))
+            .package(&self.packages[1], Some("by-variable"))
+            .package(&self.packages[2], Some("by-netrc"))
+            .package(&self.packages[3], Some("by-token"))
+    }
+
+    fn project(&self, lock: &Lock) -> Project {
+        let quoted = secret("netrc").replace('"', "\\\"");
+        Project::new(lock)
+            .variable("URL_SECRET", secret("url"))
+            .variable("VENVOY_INDEX_BY_VARIABLE_USERNAME", "bot")
+            .variable("VENVOY_INDEX_BY_VARIABLE_PASSWORD", secret("variable"))
+            .variable("http_proxy", format!("http://px:{}@127.0.0.1:{}", proxy_password(), self.proxy.0))
+            .variable("CI_SERVER_HOST", "gitlab.example")
+            .variable("CI_JOB_TOKEN", secret("job"))
+            .variable("PIP_INDEX_URL", format!("https://u:{}@index.example/simple", encoded(&secret("pip"))))
+            .file("project/.env", &format!("DOTENV_TOKEN='{}'\n", secret("dotenv")))
+            .file(
+                "home/.netrc",
+                &format!("machine 127.0.0.1:{} login me password \"{quoted}\"\nmachine other.example login x password \"{quoted}\"\n", self.netrc.port),
+            )
+    }
+}
+
+#[test]
+fn a_run_that_works_leaves_no_secret_anywhere() {
+    let world = World::new(|_| None, false);
+    let project = world.project(&world.lock());
+    nothing_leaks("all goes well", &project, None);
+    assert!(knows(&world.url.log()[0], "ci", "url"));
+    assert!(knows(&world.variable.log()[0], "bot", "variable"));
+    assert!(knows(&world.netrc.log()[0], "me", "netrc"));
+    assert_eq!(project.installed("four.py"), "built = True\n");
+}
+
+#[test]
+fn an_index_that_refuses_makes_no_secret_known() {
+    for (stage, code, fail) in [
+        ("401", 6, (|_| Some(reply("401 Unauthorized", &[], b""))) as fn(&Request) -> Option<Vec<u8>>),
+        ("403", 6, |_| Some(reply("403 Forbidden", &[], b""))),
+        ("404", 5, |_| Some(reply("404 Not Found", &[], b""))),
+        ("418", 7, |_| Some(reply("418 I'm a teapot", &[], b""))),
+        ("a page that is none", 7, |_| Some(reply("200 OK", &["Content-Type: text/html"], b"<html></html>"))),
+        ("other bytes", 8, |request| {
+            request.path.contains("/files/").then(|| reply("200 OK", &[], b"other"))
+        }),
+        ("a missing file", 5, |request| {
+            request.path.contains("/files/").then(|| reply("404 Not Found", &[], b""))
+        }),
+        ("a redirect into nowhere", 7, |request| {
+            let location =
+                format!("Location: ftp://u:{CORE}@h.example{}?X-Amz-Signature={CORE}", request.path);
+            Some(reply("302 Found", &[&location], b""))
+        }),
+        ("forwarding with a signature", 5, |_| {
+            Some(reply("302 Found", &[&format!("Location: http://u:{CORE}@localhost:9/x?sig={CORE}")], b""))
+        }),
+        ("links with userinfo and signatures", 5, |request| {
+            let link = format!(
+                "<a href=\"http://u:{CORE}@127.0.0.1:9/one-1.0-py3-none-any.whl?sig={CORE}#sha256={}\">one</a>",
+                "0".repeat(64)
+            );
+            request
+                .path
+                .ends_with("/one/")
+                .then(|| reply("200 OK", &["Content-Type: text/html"], link.as_bytes()))
+        }),
+    ] {
+        let world = World::new(fail, false);
+        nothing_leaks(stage, &world.project(&world.lock()), Some(code));
+    }
+}
+
+#[test]
+fn tls_that_cannot_be_trusted_makes_no_secret_known() {
+    let ca = Ca::new();
+    let directory = ca.path("").display().to_string();
+    let nginx = support::nginx::Setup::new().start(&format!(
+        "ssl_certificate {directory}/server.pem; ssl_certificate_key {directory}/server.key;
+         server {{ listen {{port}} ssl; }}"
+    ));
+    let world = World::new(|_| None, false);
+    let url = format!("https://ci:${{URL_SECRET}}@localhost:{}/simple", nginx.port);
+    let lock = world.lock().source("by-tls", &url).package(&Package::new("five", "us"), Some("by-tls"));
+    nothing_leaks("TLS", &world.project(&lock), Some(7));
+}
+
+#[test]
+fn a_proxy_that_refuses_makes_no_secret_known() {
+    let world = World::new(|_| None, false);
+    let wrong = format!("http://px:{CORE}-wrong@127.0.0.1:{}", world.proxy.0);
+    let project = world.project(&world.lock()).variable("http_proxy", wrong);
+    nothing_leaks("a proxy's refusal", &project, Some(6));
+    let project = world.project(&world.lock()).variable("http_proxy", format!("http://px:{CORE}@[bad"));
+    nothing_leaks("a proxy's URL", &project, Some(2));
+}
+
+#[test]
+fn a_build_that_prints_its_environment_and_fails_makes_no_secret_known() {
+    let world = World::new(|_| None, true);
+    let project = world.project(&world.lock());
+    nothing_leaks("a build", &project, Some(9));
+    // What it printed was kept, struck out.
+    let logs: Vec<(PathBuf, Vec<u8>)> = files(&project.path("cache/v1/logs"));
+    let log = String::from_utf8_lossy(&logs.first().expect("a log").1).into_owned();
+    assert!(log.contains("environment:") && log.contains("****"), "{log}");
+}
+
+#[test]
+fn pip_is_told_the_indexes_without_arguments_or_variables() {
+    // A build requirement that no index has: pip asks all of them, and fails.
+    let world = World::new(|_| None, false);
+    let place = tempfile::TempDir::new().expect("a directory");
+    fs::write(
+        place.path().join("pyproject.toml"),
+        "[build-system]\nrequires = ['nowhere-to-be-found']\nbuild-backend = 'nowhere'\n",
+    )
+    .expect("written");
+    let lock = world.lock().entry("five", json!({ "path": place.path().display().to_string() }));
+    nothing_leaks("a build requirement", &world.project(&lock), Some(9));
+    let asked = |server: &Server, user, place| {
+        server.log().iter().any(|r| r.path.contains("nowhere-to-be-found") && knows(r, user, place))
+    };
+    assert!(asked(&world.url, "ci", "url") && asked(&world.variable, "bot", "variable"));
+}
+
+#[test]
+fn git_that_is_refused_makes_no_secret_known() {
+    let refusing = Server::start(|_| reply("401 Unauthorized", &["WWW-Authenticate: Basic realm=x"], b""));
+    let git = which("git");
+    for (stage, url) in [
+        ("git, by URL", refusing.url("/five.git").replace("//", "//ci:${URL_SECRET}@")),
+        ("git, a lone token", refusing.url("/five.git").replace("//", "//${URL_SECRET}@")),
+    ] {
+        let world = World::new(|_| None, false);
+        let lock = world.lock().entry("five", json!({ "git": url, "ref": "0".repeat(40) }));
+        let project = world.project(&lock).variable("no_proxy", "127.0.0.1").program(
+            "git",
+            &format!("echo \"$@\" >> \"$HOME/git-arguments\"\nenv | grep ^VENVOY_INDEX >> \"$HOME/git-environment\"\nexec {} \"$@\"", git.display()),
+        );
+        nothing_leaks(stage, &project, Some(6));
+        let arguments = project.read("home/git-arguments");
+        assert!(arguments.contains("fetch") && !holds(arguments.as_bytes()), "{stage}: {arguments}");
+        assert_eq!(project.read("home/git-environment"), "", "{stage}");
+        assert!(refusing.log().iter().any(|request| request.header("authorization").is_some()));
+    }
+}
+
+fn which(program: &str) -> PathBuf {
+    private::PATH
+        .split(':')
+        .map(|place| Path::new(place).join(program))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("install {program}"))
+}
+
+#[test]
+fn a_url_with_a_token_in_its_query_is_recorded_without_it() {
+    let package = Package::new("one", "us");
+    let server = public(&[&package]);
+    let url = server.url(&format!("/simple/files/{}?private_token={CORE}", package.file));
+    let served = package.clone();
+    let index = Server::start(move |_| reply("200 OK", &[], &served.bytes));
+    let url = url.replace(&server.port.to_string(), &index.port.to_string());
+    let mut entry = package.entry(None);
+    entry["file"] = json!(url);
+    let lock = Lock::new().source("main", &index.url("/simple")).entry("one", entry);
+    nothing_leaks("a query", &Project::new(&lock), None);
+}
+
+#[test]
+fn variables_that_make_no_url_are_not_shown() {
+    let package = Package::new("one", "us");
+    for url in
+        ["https://ci:${T}@[bad/simple", "https://ci:pw@${T}/simple", "${T}", "ftp://ci:${T}@h.example/"]
+    {
+        let lock = Lock::new().source("main", url).package(&package, None);
+        let project = Project::new(&lock).variable("T", format!("/[{}", secret("url")));
+        let ran = project.run(&["sync", "-vv"]);
+        assert!(ran.code != 0 && !holds(ran.stderr.as_bytes()), "{url}: {}", ran.stderr);
+        let ran = project.run(&["auth", "--json"]);
+        assert!(ran.code != 0 && !holds(ran.stdout.as_bytes()), "{url}: {}", ran.stdout);
+    }
+}
