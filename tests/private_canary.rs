@@ -36,7 +36,8 @@ fn secret(place: &str) -> String {
 }
 
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    let parts: Vec<String> = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    parts.concat()
 }
 
 /// What to look for: the core as it is, every byte percent-encoded, and in base64 at any position.
