@@ -1,11 +1,15 @@
 """The index of `fixtures/deps-stage`: its lock's files, downloaded once through pip, behind basic auth."""
 
+from __future__ import annotations
+
 import base64
 import functools
 import hashlib
 import html
 import json
+import os
 import re
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,7 +20,6 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 FIXTURE = REPOSITORY / "fixtures" / "deps-stage"
 WORK = REPOSITORY / "target" / "deps-stage"
-PLACEHOLDER = "https://index.example/simple"
 USER, PASSWORD = "deploy", "canary-s3cret"
 # What builds a project that has nothing but a setup.py.
 BUILD_REQUIRES = ["setuptools<81", "wheel"]
@@ -110,22 +113,18 @@ def serve(files: Path) -> Iterator[str]:
         server.server_close()
 
 
-def write_project(destination: Path, index: str) -> None:
-    """A copy of the fixture with the index in place of the placeholder.
+def write_project(destination: Path) -> None:
+    """A copy of the fixture, and a netrc.
 
-    The lock's hash covers the Pipfile's sources, so both stay as they are, and `--index-url` names the index.
+    The lock's hash covers the Pipfile's sources, so both stay as they are: `--index-url` names the index.
     """
     subprocess.run(["cp", "-R", str(FIXTURE), str(destination)], check=True)
     (destination / ".netrc").write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
     (destination / ".netrc").chmod(0o600)
-    (destination / ".env").write_text("")
 
 
 def find_python39() -> str | None:
     """A Python 3.9 on PATH or under pyenv."""
-    import os
-    import shutil
-
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     found = sorted(root.glob("versions/3.9.*/bin/python3.9"))
     return str(found[-1]) if found else shutil.which("python3.9")
