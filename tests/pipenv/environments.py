@@ -1,5 +1,6 @@
 """What an environment holds, and in what two of them differ."""
 
+import ast
 import configparser
 import csv
 import hashlib
@@ -33,8 +34,8 @@ OWN = [
     "bin/python[23]*",
     "lib/python*/site-packages/_virtualenv.*",
 ]
-# An installer's own records.
-RECORDS = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
+# An installer's own records; and one that pbr writes only where pip did not ask for the metadata first.
+RECORDS = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "pbr.json"}
 LAUNCHER = "the launcher of an entry point"
 COMPILED = "compiled here"
 # What venvoy has in place of a first line: a part for the shell that is a string to Python, with an
@@ -52,9 +53,27 @@ class Environment:
 
 def without_first_line(data: bytes) -> bytes:
     if match := THROUGH_SHELL.match(data):
-        # The script's own docstring is assigned, since another string stands before it now.
-        return match.group(1) + data[match.end() :].replace(b"\n__doc__ = ", b"\n", 1)
+        return match.group(1) + data[match.end() :]
     return data.partition(b"\n")[2] if data.startswith(b"#!") else data
+
+
+def meaning(script: bytes) -> bytes:
+    """A Python script without its docstring, or the bytes of what is no Python.
+
+    A script that finds its interpreter through the shell has another string before its docstring, which is
+    assigned to `__doc__` therefore, after the imports that must come first. Nothing else may differ.
+    """
+    try:
+        tree = ast.parse(script)
+    except (SyntaxError, ValueError):
+        return script
+    kept = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        and not (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__doc__")
+    ]
+    return "\n".join(ast.dump(node) for node in kept).encode()
 
 
 def entry_points(dist_info: Path) -> set[str]:
@@ -93,7 +112,7 @@ def content(path: Path, relative: str, launchers: set[str], compiled: set[str]) 
         return COMPILED
     data = path.read_bytes()
     if relative.startswith("bin/"):
-        data = without_first_line(data)
+        data = meaning(without_first_line(data))
     return f"sha256 {hashlib.sha256(data).hexdigest()[:16]}"
 
 
