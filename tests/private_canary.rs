@@ -468,3 +468,72 @@ fn variables_that_make_no_url_are_not_shown() {
         assert!(ran.code != 0 && !holds(ran.stdout.as_bytes()), "{url}: {}", ran.stdout);
     }
 }
+
+/// Some registries have the token in the path of their URL, and it is in the URL of every file as well.
+fn token_in_path(package: &Package, fail: fn(&Request) -> Option<Vec<u8>>) -> (Server, Lock) {
+    let place = format!("/{CORE}-path");
+    let served = package.clone();
+    let server = Server::start(move |request| {
+        let Some(path) = request.path.strip_prefix(&place) else { return reply("404 Not Found", &[], b"") };
+        let inner = Request { path: path.to_owned(), ..request.clone() };
+        fail(&inner).unwrap_or_else(|| answer(&[&served], &inner))
+    });
+    let lock =
+        Lock::new().source("by-path", &server.url("/${PATH_KEY}/simple")).package(package, Some("by-path"));
+    (server, lock)
+}
+
+#[test]
+fn a_token_in_the_path_of_a_url_is_nowhere_either() {
+    for (stage, code, fail) in [
+        ("a path", 0, (|_| None) as fn(&Request) -> Option<Vec<u8>>),
+        ("a path, 403", 6, |_| Some(reply("403 Forbidden", &[], b""))),
+        ("a path, 404", 5, |_| Some(reply("404 Not Found", &[], b""))),
+        ("a path, 500", 7, |_| Some(reply("500 Internal Server Error", &[], b""))),
+        ("a path, no page", 7, |_| Some(reply("200 OK", &["Content-Type: text/html"], b"<html></html>"))),
+        ("a path, other bytes", 8, |request| {
+            request.path.contains("/files/").then(|| reply("200 OK", &[], b"other"))
+        }),
+    ] {
+        let (_server, lock) = token_in_path(&talkative("one", false), fail);
+        let project = Project::new(&lock).variable("PATH_KEY", format!("{CORE}-path"));
+        nothing_leaks(stage, &project, Some(code));
+    }
+}
+
+#[test]
+fn a_token_in_the_path_of_a_files_url_is_not_written_into_the_environment() {
+    let package = Package::new("one", "us");
+    let (server, _) = token_in_path(&package, |_| None);
+    let url = server.url(&format!("/${{PATH_KEY}}/simple/files/{}", package.file));
+    let entry = json!({ "file": url, "hashes": [format!("sha256:{}", package.sha256())] });
+    let project = Project::new(&Lock::new().entry("one", entry)).variable("PATH_KEY", format!("{CORE}-path"));
+    nothing_leaks("a file's URL", &project, Some(0));
+    assert!(project.installed("one-1.0.dist-info/direct_url.json").contains("/${PATH_KEY}/simple/files/"));
+}
+
+#[test]
+fn an_answer_recorded_for_a_token_in_the_path_serves_the_next_token_too() {
+    let package = Package::new("one", "us");
+    let (server, lock) = token_in_path(&package, |_| None);
+    let project = Project::new(&lock).variable("PATH_KEY", format!("{CORE}-path"));
+    project.run(&["sync"]).ends_with(0);
+    let asked = server.log().len();
+    fs::remove_dir_all(project.path("cache/v1/files")).expect("removed");
+    fs::remove_dir_all(project.path("project/.venv")).expect("removed");
+    project.run(&["sync"]).ends_with(0);
+    let paths: Vec<String> = server.log()[asked..].iter().map(|request| request.path.clone()).collect();
+    assert_eq!(paths, [format!("/{CORE}-path/simple/files/{}", package.file)]);
+}
+
+#[test]
+fn pip_that_names_its_indexes_is_kept_without_a_token_in_their_path() {
+    let place = tempfile::TempDir::new().expect("a directory");
+    let wanted = "[build-system]\nrequires = ['nowhere-to-be-found']\nbuild-backend = 'nowhere'\n";
+    fs::write(place.path().join("pyproject.toml"), wanted).expect("written");
+    let (server, lock) = token_in_path(&Package::new("one", "us"), |_| None);
+    let lock = lock.entry("five", json!({ "path": place.path().display().to_string() }));
+    let project = Project::new(&lock).variable("PATH_KEY", format!("{CORE}-path"));
+    nothing_leaks("pip's indexes", &project, Some(9));
+    assert!(server.log().iter().any(|request| request.path.contains("nowhere-to-be-found")));
+}

@@ -16,7 +16,7 @@ use crate::{
     error::{Result, Warnings},
     lock::{Hashes, Pin, Vcs},
     target::Target,
-    vocab::{Credentials, PackageName, SourceUrl, Version, WheelName},
+    vocab::{Concealed, Credentials, PackageName, SourceUrl, Version, WheelName},
 };
 
 /// An index that build requirements may come from.
@@ -56,6 +56,8 @@ pub struct Context<'a> {
     pub source_date_epoch: Option<u64>,
     /// Fetches a pip wheel from the index, for interpreters that have none.
     pub pip_wheel: Option<&'a (dyn Fn() -> Result<PathBuf> + Sync)>,
+    /// What must not be shown, written or handed to builds besides passwords: tokens in the paths of URLs.
+    pub concealed: &'a Concealed,
     /// Set when the user interrupts.
     pub interrupted: Option<&'a AtomicBool>,
 }

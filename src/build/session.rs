@@ -138,7 +138,8 @@ fn secrets(job: &Job, context: &Context) -> Vec<Secret> {
     }
     let passwords = found.into_iter().map(|credentials| credentials.password);
     let mut secrets = Vec::new();
-    for password in passwords.chain(environment::secrets(context.env)) {
+    let others = environment::secrets(context.env).into_iter().chain(context.concealed.secrets());
+    for password in passwords.chain(others) {
         let secret = password.expose();
         let encoded =
             percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
@@ -157,8 +158,14 @@ impl Session<'_> {
         } else {
             self.archive(file.path(), file_name, file.sha256(), Strict::All)?
         };
-        built.direct_url = Some(direct_url::archive(url, file.sha256()));
+        built.direct_url = Some(self.without_secrets(&direct_url::archive(url, file.sha256())));
         Ok(built)
+    }
+
+    /// A record for the environment, in which a token in a URL's path has its variable's name (PEP 610 leaves
+    /// secrets out).
+    fn without_secrets(&self, record: &[u8]) -> Vec<u8> {
+        self.context.concealed.hide(&String::from_utf8_lossy(record)).into_bytes()
     }
 
     fn local_file(&mut self, path: &Path, hashes: &Hashes) -> Result<Built> {
@@ -367,7 +374,7 @@ impl Session<'_> {
             (built, commit, remote.recorded())
         };
         built.warnings.extend(warnings);
-        built.direct_url = Some(direct_url::vcs(vcs, &url, &commit));
+        built.direct_url = Some(self.without_secrets(&direct_url::vcs(vcs, &url, &commit)));
         built.commit = Some(commit);
         Ok(built)
     }

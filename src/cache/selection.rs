@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     index::{IndexFile, explains},
     lock::Hashes,
-    vocab::{PackageName, Sha256, SourceUrl},
+    vocab::{Concealed, PackageName, Sha256, SourceUrl},
 };
 
 /// What a record is kept for.
@@ -16,6 +16,8 @@ use crate::{
 pub struct SelectionKey<'a> {
     /// The index that was asked; credentials in it have no part in the key.
     pub source: &'a SourceUrl,
+    /// What may stand in its path and in the files' URLs, but neither in the key nor in the record.
+    pub concealed: &'a Concealed,
     /// The package.
     pub name: &'a PackageName,
     /// The pin as text.
@@ -48,7 +50,8 @@ struct Record {
 
 impl SelectionKey<'_> {
     fn digest(&self) -> Sha256 {
-        let mut text = format!("{}\n{}\n{}\n", self.source.url(), self.name, self.pin);
+        let mut text =
+            format!("{}\n{}\n{}\n", self.concealed.hide(self.source.url().as_str()), self.name, self.pin);
         let mut hashes = self.hashes.sha256.clone();
         hashes.sort_unstable();
         hashes.dedup();
@@ -65,7 +68,8 @@ impl Cache {
     pub fn selection(&self, key: &SelectionKey) -> Option<Selection> {
         let bytes = self.keyed("selections", &key.digest()).read()?;
         let records: Vec<Record> = serde_json::from_slice(&bytes).ok()?;
-        let files: Option<Vec<IndexFile>> = records.into_iter().map(Record::read).collect();
+        let files: Option<Vec<IndexFile>> =
+            records.into_iter().map(|record| record.read(key.concealed)).collect();
         let files = files?;
         Some(Selection { complete: explains(&files, key.hashes), files })
     }
@@ -74,7 +78,7 @@ impl Cache {
     /// left out. So are files whose URL has a query: it may be a signature or a token, and those are
     /// not kept. The index is then asked again next time.
     pub fn store_selection(&self, key: &SelectionKey, files: &[IndexFile]) -> Result<()> {
-        let mut records: Vec<Record> = files.iter().filter_map(|file| Record::of(file, key.hashes)).collect();
+        let mut records: Vec<Record> = files.iter().filter_map(|file| Record::of(file, key)).collect();
         records.sort_by(|a, b| (&a.filename, &a.url).cmp(&(&b.filename, &b.url)));
         if records.is_empty() {
             return Ok(());
@@ -90,13 +94,13 @@ impl Cache {
 }
 
 impl Record {
-    fn of(file: &IndexFile, hashes: &Hashes) -> Option<Self> {
-        let digest = file.sha256.filter(|digest| hashes.sha256.contains(digest))?;
+    fn of(file: &IndexFile, key: &SelectionKey) -> Option<Self> {
+        let digest = file.sha256.filter(|digest| key.hashes.sha256.contains(digest))?;
         let clean =
             file.url.query().is_none() && file.url.username().is_empty() && file.url.password().is_none();
         clean.then(|| Record {
             filename: file.filename.clone(),
-            url: file.url.to_string(),
+            url: key.concealed.hide(file.url.as_str()),
             sha256: digest.to_string(),
             requires_python: file.requires_python.clone(),
             yanked: file.yanked.clone(),
@@ -104,10 +108,10 @@ impl Record {
         })
     }
 
-    fn read(self) -> Option<IndexFile> {
+    fn read(self, concealed: &Concealed) -> Option<IndexFile> {
         Some(IndexFile {
             filename: self.filename,
-            url: Url::parse(&self.url).ok()?,
+            url: Url::parse(&concealed.reveal(&self.url)).ok()?,
             sha256: Some(self.sha256.parse().ok()?),
             requires_python: self.requires_python,
             yanked: self.yanked,

@@ -19,7 +19,7 @@ use crate::{
     error::Kind,
     index::IndexFile,
     lock::Hashes,
-    vocab::{PackageName, SourceUrl},
+    vocab::{Concealed, PackageName, SourceUrl},
 };
 
 const NAME: &str = "demo-1.0-py3-none-any.whl";
@@ -379,6 +379,7 @@ fn size_clear_and_prune_know_what_is_there() {
 
 struct Locked {
     source: SourceUrl,
+    concealed: Concealed,
     name: PackageName,
     hashes: Hashes,
 }
@@ -388,13 +389,20 @@ impl Locked {
         let sha256 = contents.iter().map(|text| Sha256::of(text.as_bytes())).collect();
         Locked {
             source: source.parse().expect("a URL"),
+            concealed: Concealed::default(),
             name: "demo".parse().expect("a name"),
             hashes: Hashes { sha256, other: Vec::new() },
         }
     }
 
     fn key(&self) -> SelectionKey<'_> {
-        SelectionKey { source: &self.source, name: &self.name, pin: "==1.0", hashes: &self.hashes }
+        SelectionKey {
+            source: &self.source,
+            concealed: &self.concealed,
+            name: &self.name,
+            pin: "==1.0",
+            hashes: &self.hashes,
+        }
     }
 }
 

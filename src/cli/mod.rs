@@ -59,7 +59,7 @@ fn raise_file_limit() {
 
 fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
     let Cli { command, global } = cli;
-    let mut out = Stdout::default();
+    let mut out = Stdout::new(env.concealed());
     match command {
         Command::Sync(args) => sync(&args, &global, env, ui)?,
         Command::Install(args) => {

@@ -12,17 +12,25 @@ use serde::Serialize;
 use crate::{
     error::{Error, Kind, Result},
     pipeline::{AuthRow, Checked, Difference, PlanRow, Summary},
+    vocab::Concealed,
 };
 
 /// Standard output, collected and written at once, so that a failing command prints no half result.
-#[derive(Default)]
-pub struct Stdout(String);
+pub struct Stdout {
+    text: String,
+    concealed: Concealed,
+}
 
 impl Stdout {
+    /// Nothing yet; what is concealed when it is written will not be shown.
+    pub fn new(concealed: &Concealed) -> Self {
+        Stdout { text: String::new(), concealed: concealed.clone() }
+    }
+
     /// Adds a line.
     pub fn line(&mut self, line: &str) {
-        self.0.push_str(line);
-        self.0.push('\n');
+        self.text.push_str(line);
+        self.text.push('\n');
     }
 
     /// Adds a value as indented JSON.
@@ -35,7 +43,7 @@ impl Stdout {
 
     /// Writes everything. A reader that left early (`| head`) is no error.
     pub fn finish(self, code: ExitCode) -> Result<ExitCode> {
-        match std::io::stdout().write_all(self.0.as_bytes()) {
+        match std::io::stdout().write_all(self.concealed.hide(&self.text).as_bytes()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 Err(Error::new(Kind::Io, "cannot write to standard output").because(error))
             }

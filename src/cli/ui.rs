@@ -7,7 +7,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{error::Warnings, options::Env, pipeline::Progress};
+use crate::{error::Warnings, options::Env, pipeline::Progress, vocab::Concealed};
 
 /// Messages by importance, and one progress bar where a person is watching.
 pub struct Ui {
@@ -15,6 +15,7 @@ pub struct Ui {
     colour: bool,
     bar: Option<ProgressBar>,
     warned: Mutex<Warnings>,
+    concealed: Concealed,
 }
 
 impl Ui {
@@ -29,7 +30,7 @@ impl Ui {
             bar
         });
         let colour = terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb");
-        Ui { verbosity, colour, bar, warned: Mutex::default() }
+        Ui { verbosity, colour, bar, warned: Mutex::default(), concealed: env.concealed().clone() }
     }
 
     /// Says what was done.
@@ -53,6 +54,7 @@ impl Ui {
         if self.verbosity < from {
             return;
         }
+        let message = self.concealed.hide(message);
         // A closed standard error is no reason to fail.
         let print = || drop(writeln!(std::io::stderr(), "{message}"));
         match &self.bar {

@@ -11,7 +11,8 @@ use crate::{
 const USERINFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Expands the variables of a URL. Userinfo is percent-encoded after expansion, so that a password may
-/// hold any character; one variable may hold `user:password`.
+/// hold any character; one variable may hold `user:password`. Values in what follows the host are noted as
+/// [`Env::concealed`].
 ///
 /// # Errors
 /// [`Kind::Lock`] naming the first variable that is not set: sent literally it would be a wrong password,
@@ -27,7 +28,7 @@ pub(super) fn expand_url(text: &str, env: &Env) -> Result<String> {
     // A default may hold a slash, so the authority's end is looked for outside of braces.
     let end = outside_braces(rest, |c| matches!(c, '/' | '?' | '#')).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    let path = expand(path, env)?;
+    let path = expand_each(path, env, |name, value| env.concealed().add(name, value))?;
     let Some((userinfo, host)) = authority.rsplit_once('@') else {
         return Ok(format!("{scheme}://{}{path}", expand(authority, env)?));
     };
@@ -62,6 +63,11 @@ fn outside_braces(text: &str, wanted: impl Fn(char) -> bool) -> Option<usize> {
 
 /// Expands every variable of a text; one in single quotes loses the quotes (an old idiom of Pipfiles).
 pub(super) fn expand(text: &str, env: &Env) -> Result<String> {
+    expand_each(text, env, |_, _| ())
+}
+
+/// The same; `each` hears of every variable that is set, and of its value.
+fn expand_each(text: &str, env: &Env, each: impl Fn(&str, &str)) -> Result<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -80,7 +86,11 @@ pub(super) fn expand(text: &str, env: &Env) -> Result<String> {
             None => env.get_raw(name),
             Some(default) => Some(env.get(name).unwrap_or(default)),
         };
-        out.push_str(value.ok_or_else(|| unset(name))?);
+        let value = value.ok_or_else(|| unset(name))?;
+        if default != Some(value) {
+            each(name, value);
+        }
+        out.push_str(value);
         rest = if quoted { &after[1..] } else { after };
     }
     out.push_str(rest);
@@ -134,6 +144,14 @@ mod tests {
         assert_eq!(expanded("https://${BOTH}@h.example/simple"), "https://ci:a%23b@h.example/simple");
         assert_eq!(expanded("https://'${USER}':'${PASS}'@h.example"), "https://ci:p%40s%2Fs%3A1@h.example");
         assert_eq!(expanded("https://a%40b:c@h.example/simple"), "https://a%40b:c@h.example/simple");
+    }
+
+    #[test]
+    fn values_after_the_host_are_concealed_and_others_are_not() {
+        let env = Env::of([("LOGIN", "ci-deployer"), ("HOST", "host.example"), ("KEY", "canary-key")]);
+        let url = expand_url("https://${LOGIN}@$HOST/${KEY}/${KIND:-packages}/simple", &env).expect("a URL");
+        assert_eq!(url, "https://ci-deployer@host.example/canary-key/packages/simple");
+        assert_eq!(env.concealed().hide(&url), "https://ci-deployer@host.example/${KEY}/packages/simple");
     }
 
     #[test]

@@ -2,38 +2,45 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use crate::vocab::Concealed;
+
 /// Environment variables. Names and values that are not Unicode are kept out: no setting of ours is one.
 #[derive(Clone, Default)]
-pub struct Env(BTreeMap<String, String>);
+pub struct Env {
+    variables: BTreeMap<String, String>,
+    concealed: Concealed,
+}
 
 impl std::fmt::Debug for Env {
     // Values may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 
 impl Env {
     /// The environment of this process.
     pub fn of_process() -> Self {
-        Env(std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect())
+        let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Env { variables: std::env::vars_os().filter_map(unicode).collect(), ..Env::default() }
     }
 
     /// An environment of the given variables.
     pub fn of<const N: usize>(variables: [(&str, &str); N]) -> Self {
-        Env(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Env { variables: variables.into_iter().map(owned).collect(), ..Env::default() }
     }
 
     /// A variable's value, if it is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// A variable's value if it is set, even when it is empty (`${VAR}` expands to nothing then).
     pub fn get_raw(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.variables.get(name).map(String::as_str)
     }
 
     /// A variable that holds a path; `~/` stands for the home directory, as pipenv expands it.
@@ -52,12 +59,17 @@ impl Env {
 
     /// The environment's variables by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The values that came into a URL's visible part from here; clones share them.
+    pub fn concealed(&self) -> &Concealed {
+        &self.concealed
     }
 
     /// Sets a variable, as a `.env` file does.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.insert(name.into(), value.into());
+        self.variables.insert(name.into(), value.into());
     }
 }
 

@@ -113,6 +113,7 @@ impl<'a> Builder<'a> {
             timeout: self.request.build.timeout,
             source_date_epoch: u64::try_from(self.mtime).ok(),
             pip_wheel: Some(&pip_wheel),
+            concealed: self.request.common.env.concealed(),
             interrupted: Some(stop),
         };
         session.progress.detail(&format!("building {}", job.subject()));

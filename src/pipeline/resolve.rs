@@ -249,7 +249,7 @@ fn ask(
     records: Records,
 ) -> Result<Result<Listing, Error>> {
     let pin = pin_text(&entry.pin);
-    let key = SelectionKey { source: &index.url, name: &entry.name, pin: &pin, hashes: &entry.hashes };
+    let key = selection_key(session, entry, &index.url, &pin);
     let known = session.cache.selection(&key);
     let offline = session.request.index.offline && index.url.url().scheme() != "file";
     if let Some(known) = &known
@@ -281,12 +281,22 @@ fn ask(
     })
 }
 
+fn selection_key<'a>(
+    session: &'a Session<'_>,
+    entry: &'a Entry,
+    source: &'a SourceUrl,
+    pin: &'a str,
+) -> SelectionKey<'a> {
+    let concealed = session.request.common.env.concealed();
+    SelectionKey { source, concealed, name: &entry.name, pin, hashes: &entry.hashes }
+}
+
 /// Keeps an index's answer. It saves work and nothing else: a disk that is full is no reason to stop here.
 fn remember(session: &Session<'_>, entry: &Entry, listing: &Listing) {
     let asked = !listing.remembered && entry.files.is_empty();
     let Some(index) = listing.source.as_ref().filter(|_| asked) else { return };
     let pin = pin_text(&entry.pin);
-    let key = SelectionKey { source: &index.url, name: &entry.name, pin: &pin, hashes: &entry.hashes };
+    let key = selection_key(session, entry, &index.url, &pin);
     if session.cache.store_selection(&key, &listing.files).is_err() {
         let warning = "the cache cannot keep the index's answers: a run with --offline may miss them";
         session.progress.warn(warning);

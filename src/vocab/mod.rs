@@ -1,5 +1,6 @@
 //! The words of the field as types: text is parsed here once, and rooms pass these on.
 
+mod concealed;
 mod credentials;
 mod digest;
 mod marker;
@@ -9,6 +10,7 @@ mod rel_path;
 mod source_url;
 mod wheel_name;
 
+pub use concealed::Concealed;
 pub use credentials::{Credentials, Realm, Secret};
 pub use digest::Sha256;
 pub use marker::Marker;

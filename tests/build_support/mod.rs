@@ -19,7 +19,7 @@ use venvoy::{
     error::{Error, Result},
     lock::{Hashes, Pin},
     target::{self, Target},
-    vocab::{Credentials, Secret},
+    vocab::{Concealed, Credentials, Secret},
 };
 
 pub mod server;
@@ -172,6 +172,7 @@ impl Run {
                 timeout: self.timeout,
                 source_date_epoch: None,
                 pip_wheel: None,
+                concealed: &Concealed::default(),
                 interrupted: Some(&self.interrupted),
             },
         )
