@@ -242,8 +242,8 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let mut out = Stdout::default();
+        let mut out = Stdout::new(&Concealed::default());
         table(&mut out, &["a", "b"], &[vec!["long".into(), "x".into()], vec!["s".into(), String::new()]]);
-        assert_eq!(out.0, "a     b\nlong  x\ns\n");
+        assert_eq!(out.text, "a     b\nlong  x\ns\n");
     }
 }
