@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::{
         ffi::{OsStrExt as _, OsStringExt as _},
-        fs::{PermissionsExt as _, symlink},
+        fs::symlink,
     },
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -68,8 +68,12 @@ impl Env {
 
     fn put(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.at.join("bin").join(name);
-        fs::write(&path, bytes).expect("writable");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("ours");
+        let text = self.base().join("text");
+        fs::write(&text, bytes).expect("writable");
+        // Another process writes the script: a handle of this one may live on in what another test's thread
+        // has just forked, and then the kernel refuses to run the file (ETXTBSY).
+        let copied = Command::new("install").args(["-m", "755", "--"]).args([&text, &path]).status();
+        assert!(copied.expect("install is needed").success());
         path
     }
 
