@@ -1,5 +1,8 @@
 //! Scripts really run: by the kernel, dash, bash and BusyBox, from paths that need care, through links.
 
+#[path = "support/executable.rs"]
+mod executable;
+
 use std::{
     ffi::OsStr,
     fs,
@@ -11,6 +14,7 @@ use std::{
     process::{Command, Output},
 };
 
+use executable::write_executable;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use venvoy::{
@@ -68,12 +72,7 @@ impl Env {
 
     fn put(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.at.join("bin").join(name);
-        let text = self.base().join("text");
-        fs::write(&text, bytes).expect("writable");
-        // Another process writes the script: a handle of this one may live on in what another test's thread
-        // has just forked, and then the kernel refuses to run the file (ETXTBSY).
-        let copied = Command::new("install").args(["-m", "755", "--"]).args([&text, &path]).status();
-        assert!(copied.expect("install is needed").success());
+        write_executable(&path, bytes);
         path
     }
 

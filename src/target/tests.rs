@@ -1,11 +1,15 @@
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
+#[path = "../../tests/support/executable.rs"]
+mod executable;
+
+use self::executable::write_executable;
 use super::{find::find_within, probe::musl_version, *};
 use crate::{error::Kind, vocab::WheelName};
 
@@ -54,9 +58,7 @@ fn at(path: &Path) -> Result<Target, crate::error::Error> {
 }
 
 fn program(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
-    fs::write(path, text).expect("a file");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a mode");
+    write_executable(path, text.as_bytes());
 }
 
 fn report(result: Result<Target, crate::error::Error>) -> String {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod ca;
+pub mod executable;
 pub mod nginx;
 pub mod process;
 pub mod python;

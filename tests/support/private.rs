@@ -19,7 +19,10 @@ use sha2::Digest as _;
 use tempfile::TempDir;
 
 use self::wheel::WheelBuilder;
-use crate::support::server::{Request, Server, reply};
+use crate::support::{
+    executable::write_executable,
+    server::{Request, Server, reply},
+};
 
 /// Where the tests' interpreter and programs are.
 pub const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -175,9 +178,7 @@ impl Project {
 
     /// A shell script that comes first on PATH.
     pub fn program(self, name: &str, script: &str) -> Self {
-        let path = self.path("bin").join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("permissions");
+        write_executable(&self.path("bin").join(name), format!("#!/bin/sh\n{script}\n").as_bytes());
         self
     }
 
