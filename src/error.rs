@@ -135,6 +135,17 @@ impl Error {
         out
     }
 
+    /// The chain in one line, for a warning or the cell of a table: messages from the outside in.
+    pub fn in_one_line(&self) -> String {
+        let mut out = self.0.message.replace('\n', " ");
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let _ = write!(out, ": {}", cause.to_string().replace('\n', " "));
+            source = cause.source();
+        }
+        out
+    }
+
     fn write_chain<'a>(&'a self, out: &mut String, indent: &str, helps: &mut Vec<&'a str>) {
         let nested = format!("\n{indent}  ");
         out.push_str(&self.0.message.replace('\n', &nested));
@@ -221,6 +232,12 @@ mod tests {
             "cannot install demo 1.0\n  because: cannot verify demo-1.0-py3-none-any.whl\n  \
              because: got sha256:aa, expected sha256:bb\n  help: lock again"
         );
+    }
+
+    #[test]
+    fn a_chain_fits_in_one_line() {
+        let error = Error::io("cannot list", std::path::Path::new("x"), std::io::Error::other("no\nway"));
+        assert_eq!(error.context("it is ignored").in_one_line(), "it is ignored: cannot list x: no way");
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn offline_makes_a_new_environment_from_the_cache() {
     fs::remove_dir_all(project.dir().join("wheels")).expect("removed");
     let run = project.run(&["sync", "--offline", "--venv", "fresh", "--find-links", "wheels"]);
     run.says(&[
-        "warning: --find-links wheels is ignored: cannot list {root}/project/wheels",
+        "warning: --find-links wheels is ignored: cannot list {root}/project/wheels: No such file or directory (os error 2)",
         "fresh: 2 packages, {size} in {time} s: 2 cached",
     ]);
     assert_eq!(script(&project.dir().join("fresh/bin/hello")), "hello from venvoy");

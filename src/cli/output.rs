@@ -109,7 +109,8 @@ pub fn plan_table(out: &mut Stdout, rows: &[PlanRow]) {
 
 /// The file and what else there is to know.
 fn file_cell(row: &PlanRow) -> String {
-    let unhashed = row.unhashed.then_some("no hashes");
+    let said = row.note.as_deref().is_some_and(|note| note.contains("no hashes"));
+    let unhashed = (row.unhashed && !said).then_some("no hashes");
     let notes: Vec<&str> = row.note.as_deref().into_iter().chain(unhashed).collect();
     if notes.is_empty() {
         row.file.clone()

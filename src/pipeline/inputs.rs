@@ -92,7 +92,7 @@ impl Inputs {
         let wanted = match self.requires().wanted() {
             Err(error) if deploy => return Err(error),
             Err(error) => {
-                progress.warn(&format!("what the project requires is passed over: {error}"));
+                progress.warn(&format!("what the project requires is passed over: {}", error.in_one_line()));
                 None
             }
             Ok(wanted) => wanted,

@@ -1,5 +1,7 @@
 //! `plan`: what would be installed, changing nothing but the cache.
 
+use std::path::Path;
+
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -103,7 +105,7 @@ fn row(session: &Session<'_>, entry: &Entry) -> Result<PlanRow> {
         // The table is where one looks for what is wrong with a lock; `sync` refuses.
         return Ok(PlanRow {
             note: Some(format!("refused without --allow-unhashed: {error}")),
-            ..bare(entry)
+            ..direct(session, entry)
         });
     }
     let resolved = match resolve(session, entry, Records::Trust) {
@@ -165,9 +167,16 @@ fn direct(session: &Session<'_>, entry: &Entry) -> PlanRow {
         Origin::Path(path) => {
             let place = local_path(session.request, path);
             let note = if place.exists() { editable } else { Some("missing".to_owned()) };
-            let kind = if place.is_file() { "file" } else { "directory" };
+            let is_file = if place.exists() { place.is_file() } else { names_an_archive(&place) };
+            let kind = if is_file { "file" } else { "directory" };
             PlanRow { kind, file: path.clone(), note, ..bare }
         }
         Origin::Index => bare,
     }
+}
+
+/// Whether a path that is not there was one of a file: of a wheel or a source distribution.
+fn names_an_archive(path: &Path) -> bool {
+    let end = path.extension().and_then(|end| end.to_str()).map(str::to_ascii_lowercase);
+    matches!(end.as_deref(), Some("whl" | "zip" | "gz" | "tgz" | "bz2" | "tbz" | "xz" | "tar"))
 }

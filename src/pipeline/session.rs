@@ -72,7 +72,10 @@ impl<'a> Session<'a> {
                 Place::Directory(dir) => match list(&dir) {
                     Ok(found) => files.extend(found),
                     // As in pip: a build that shares one PIP_FIND_LINKS need not have the directory everywhere.
-                    Err(error) => self.progress.warn(&format!("--find-links {place} is ignored: {error}")),
+                    Err(error) => {
+                        let why = error.in_one_line();
+                        self.progress.warn(&format!("--find-links {place} is ignored: {why}"));
+                    }
                 },
                 Place::Page(url) => files.extend(self.links_page(&url)?),
             }
