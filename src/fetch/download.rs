@@ -35,6 +35,9 @@ pub trait Sink: io::Write {
 
     /// Forgets everything written, to start anew.
     fn reset(&mut self) -> Result<()>;
+
+    /// The server says that the whole file has so many bytes.
+    fn announced(&mut self, _bytes: u64) {}
 }
 
 /// What earlier tries taught about the file.
@@ -102,6 +105,9 @@ impl Client {
                 }
                 let headers = reply.response.headers();
                 known.size = reply.response.content_length();
+                if let Some(size) = known.size {
+                    sink.announced(size);
+                }
                 // A weak validator does not promise the same bytes (RFC 9110, 8.8.1).
                 let strong = headers.get(ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"));
                 known.validator = strong.or_else(|| headers.get(LAST_MODIFIED)).cloned();

@@ -4,7 +4,7 @@ use std::{cell::Cell, io};
 
 use url::Url;
 
-use super::session::Session;
+use super::{Progress, session::Session};
 use crate::{
     cache::{Pending, VerifiedFile},
     error::{Error, Kind, Result},
@@ -19,6 +19,8 @@ struct Arriving<'a> {
     pending: &'a mut Pending,
     size: Option<u64>,
     too_long: bool,
+    progress: &'a dyn Progress,
+    announced: bool,
 }
 
 impl io::Write for Arriving<'_> {
@@ -48,6 +50,14 @@ impl Sink for Arriving<'_> {
     fn reset(&mut self) -> Result<()> {
         self.pending.reset()
     }
+
+    fn announced(&mut self, bytes: u64) {
+        // What the index said was counted when the file was chosen.
+        if self.size.is_none() && !self.announced {
+            self.announced = true;
+            self.progress.expect(bytes);
+        }
+    }
 }
 
 impl Session<'_> {
@@ -70,11 +80,16 @@ impl Session<'_> {
             .help("run once without --offline, with the same cache, or add --find-links"));
         }
         self.progress.request(url);
-        let so_far = Cell::new(0);
+        let furthest = Cell::new(0);
         let progress = |received: u64| {
-            self.progress.advance(received.saturating_sub(so_far.replace(received)));
+            // What is fetched a second time is no progress.
+            if let Some(more @ 1..) = received.checked_sub(furthest.get()) {
+                furthest.set(received);
+                self.progress.advance(more);
+            }
         };
-        let mut arriving = Arriving { pending, size, too_long: false };
+        let mut arriving =
+            Arriving { pending, size, too_long: false, progress: self.progress, announced: false };
         let fetched = self.client.download(url, via, &mut arriving, &progress);
         interrupt::check()?;
         match size {
