@@ -70,6 +70,39 @@ fn variables_of_the_index_come_from_dotenv() {
 }
 
 #[test]
+fn pipenv_dotenv_location_names_another_env_file() {
+    let project = Project::with_wheels(&[demo()]);
+    project.write("project/.env", "PIPENV_DEFAULT_PYTHON_VERSION=3.98\n");
+    project.write("ci.env", "PIPENV_DEFAULT_PYTHON_VERSION=3.99\n");
+    let with = |location: &str| {
+        let mut command = project.command(&["sync", "--find-links", "../wheels"]);
+        project.finish(command.env("PIPENV_DOTENV_LOCATION", location))
+    };
+    let run = with("../ci.env");
+    assert!(run.stderr.starts_with("error: Python 3.99 was not found"), "{}", run.stderr);
+    // As with pipenv, where there is none no other is loaded.
+    for none in ["nowhere.env", "../wheels"] {
+        let run = with(none);
+        run.succeeds();
+        let warning = format!("warning: PIPENV_DOTENV_LOCATION is passed over: {none} is not a file");
+        assert_eq!(run.stderr.lines().next(), Some(warning.as_str()), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn pipenv_max_depth_says_how_far_up_a_project_is_looked_for() {
+    let project = Project::with_wheels(&[demo()]);
+    project.write("project/Pipfile", "[packages]\ndemo = \"*\"\n");
+    project.write("project/a/b/c/d/file", "");
+    let from_below = |depth: &str| {
+        let mut command = project.command(&["plan", "--json", "--find-links"]);
+        command.arg(project.path("wheels")).current_dir(project.dir().join("a/b/c/d"));
+        project.finish(command.env("PIPENV_MAX_DEPTH", depth)).code
+    };
+    assert_eq!((from_below("3"), from_below("5")), (Some(3), Some(0)));
+}
+
+#[test]
 fn a_variable_of_the_index_that_is_not_set_is_named() {
     let project = Project::new();
     project.lock(&Lock::of("http://ci:${INDEX_PASS}@127.0.0.1:1/simple", &[demo()]));
@@ -370,5 +403,67 @@ fn pipenvs_variables_are_its_flags() {
     assert_eq!(with("PIPENV_DEV", "0"), ["demo 1.0"]);
     assert_eq!(with("PIPENV_CATEGORIES", "dev-packages"), ["tool 1.0"]);
     assert_eq!(with("PIPENV_DONT_LOAD_ENV", "1"), ["demo 1.0"]);
+    assert_eq!(with("PIPENV_DEFAULT_CATEGORIES", "default dev-packages"), ["demo 1.0", "tool 1.0"]);
     assert_eq!(with("VENVOY_OFFLINE", "1"), ["demo 1.0"]);
+    // An image takes a variable back by setting it to nothing.
+    for name in ["PIPENV_DEV", "PIPENV_CATEGORIES", "PIPENV_PYTHON", "PIPENV_EXTRA_PIP_ARGS", "VENVOY_LINK"] {
+        assert_eq!(with(name, ""), ["demo 1.0"]);
+    }
+}
+
+#[test]
+fn pipenv_deploy_and_ignore_pipfile_are_its_flags() {
+    let project = Project::with_wheels(&[demo()]);
+    project.write("project/Pipfile", "[packages]\ndemo = \"*\"\nother = \"*\"\n");
+    let with = |variables: &[(&str, &str)]| {
+        let mut command = project.command(&["install", "--find-links", "../wheels"]);
+        project.finish(command.envs(variables.iter().copied()))
+    };
+    assert_eq!(with(&[("PIPENV_DEPLOY", "1")]).code, Some(3));
+    assert!(!project.venv().exists());
+    let run = with(&[("PIPENV_DEPLOY", "1"), ("PIPENV_IGNORE_PIPFILE", "yes")]);
+    run.says(&[".venv: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)"]);
+}
+
+#[test]
+fn pipenv_system_is_passed_over_with_a_warning() {
+    let project = Project::with_wheels(&[demo()]);
+    let mut command = project.command(&["install", "--find-links", "../wheels"]);
+    project.finish(command.env("PIPENV_SYSTEM", "1")).says(&[
+        "warning: PIPENV_SYSTEM is passed over: venvoy leaves the system's Python alone and makes {root}/project/.venv",
+        ".venv: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)",
+    ]);
+}
+
+#[test]
+fn a_link_mode_that_is_none_is_named_with_those_there_are() {
+    let project = Project::with_wheels(&[demo()]);
+    let mut command = project.command(&["sync", "--find-links", "../wheels"]);
+    project
+        .finish(command.env("VENVOY_LINK", "sym"))
+        .ends(2, &["error: VENVOY_LINK is \"sym\": expected one of auto, reflink, hardlink, copy, unpack"]);
+    let mut command = project.command(&["sync", "--find-links", "../wheels"]);
+    project.finish(command.env("VENVOY_LINK", "Unpack")).succeeds();
+}
+
+/// As with pipenv: `venvoy install $OPTIONS --dev` must not fail because OPTIONS has it already.
+#[test]
+fn of_an_option_given_twice_the_last_counts() {
+    let project = Project::with_wheels(&[demo()]);
+    let tool = Package::simple("tool", "1.0");
+    project.wheels(std::slice::from_ref(&tool));
+    project.lock(&Lock::new().package(&demo()).entry("develop", "tool", tool.entry()));
+    project.sync_with(&["--dev", "-d", "--python", "3.99", "--python", "python3"]).succeeds();
+    assert_eq!(project.installed(), ["demo 1.0", "tool 1.0"]);
+    project.sync_with(&["--categories", "default", "--categories", "develop"]).succeeds();
+    assert_eq!(project.installed(), ["tool 1.0"]);
+    // What may be repeated adds up.
+    let run = project.run(&["sync", "-f", "../nowhere", "-f", "../wheels", "-v", "-v"]);
+    run.succeeds();
+    assert!(
+        run.stderr.contains("../nowhere is ignored") && run.stderr.contains("best of 1"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(project.installed(), ["demo 1.0"]);
 }

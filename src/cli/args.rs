@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Compiles a Pipfile.lock into a virtual environment that can be moved.
 #[derive(Debug, Parser)]
 #[command(name = "venvoy", version, about, max_term_width = 100, disable_help_subcommand = true)]
+// As with pipenv's options, the last one counts where one is given twice.
+#[command(args_override_self = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -299,9 +301,9 @@ pub struct OutputArgs {
     /// Where the environment will live: scripts get plain absolute shebangs for that place.
     #[arg(long, value_name = "PATH")]
     pub at: Option<PathBuf>,
-    /// How files get from the cache into the environment.
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = Link::Auto, env = "VENVOY_LINK")]
-    pub link: Link,
+    /// How files get from the cache into the environment [default: VENVOY_LINK, auto].
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub link: Option<Link>,
     /// Refuse wheels whose files are not what their RECORD says, instead of warning.
     #[arg(long)]
     pub strict: bool,

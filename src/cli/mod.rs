@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Kind, Result},
     interrupt,
     options::{self, BuildOptions, Common, Env, IndexOptions, LockOptions, OutputOptions, TargetOptions},
-    pipeline::{self, Outcome, Request},
+    pipeline::{self, Outcome, Progress as _, Request},
 };
 
 /// Runs the command line and gives the exit code (README, "Exit codes").
@@ -33,8 +33,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     raise_file_limit();
     let env = Env::of_process();
-    let verbosity = if cli.global.quiet { 0 } else { 1 + cli.global.verbose };
-    let ui = Ui::new(verbosity, &env);
+    let ui = Ui::new(options::verbosity(&cli.global, &env), &env);
     if let Err(error) = interrupt::listen() {
         ui.error(&format!("cannot listen for signals\n  because: {error}"));
         return ExitCode::from(Kind::Io.exit_code());
@@ -154,6 +153,12 @@ fn check(args: &CheckArgs, global: &Global, env: Env, ui: &Ui, mut out: Stdout) 
 
 fn sync(args: &SyncArgs, global: &Global, env: Env, ui: &Ui) -> Result<()> {
     let (request, output) = request(args, global, env)?;
+    if request.common.env.flag("PIPENV_SYSTEM") {
+        let venv = output.venv.display();
+        ui.warn(&format!(
+            "PIPENV_SYSTEM is passed over: venvoy leaves the system's Python alone and makes {venv}"
+        ));
+    }
     run_sync(&request, &output, ui)
 }
 

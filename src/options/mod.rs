@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::ValueEnum as _;
 pub use env::Env;
 pub use project::{LockFile, Project};
 
@@ -208,10 +209,15 @@ impl Common {
         let project = Project::find(&start, global.project.is_some(), lock.as_deref(), &env)?;
         let warnings = load_dotenv(&project.dir, &mut env)?;
         let cache_dir = cache_dir(global, &env)?;
-        let quiet = global.quiet || env.flag("PIPENV_QUIET");
-        let verbosity = if quiet { 0 } else { 1 + global.verbose };
+        let verbosity = verbosity(global, &env);
         Ok(Common { project, env, cache_dir, verbosity, warnings })
     }
+}
+
+/// How much to print: 0 errors only, 1 normal, 2 and more details. PIPENV_QUIET counts where nothing was typed.
+pub fn verbosity(global: &Global, env: &Env) -> u8 {
+    let quiet = global.quiet || (global.verbose == 0 && env.flag("PIPENV_QUIET"));
+    if quiet { 0 } else { 1 + global.verbose }
 }
 
 /// Where the cache is, for commands that need no project.
@@ -239,12 +245,18 @@ fn load_dotenv(dir: &Path, env: &mut Env) -> Result<Warnings> {
     }
     let named = env.path("PIPENV_DOTENV_LOCATION");
     let file = named.clone().unwrap_or_else(|| dir.join(".env"));
+    let mut warnings = Warnings::default();
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
-            return Ok(Warnings::default());
+        Err(error)
+            if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::IsADirectory) =>
+        {
+            if named.is_some() {
+                let file = file.display();
+                warnings.push(format!("PIPENV_DOTENV_LOCATION is passed over: {file} is not a file"));
+            }
+            return Ok(warnings);
         }
-        Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => return Ok(Warnings::default()),
         Err(error) => {
             return Err(Error::io("cannot read", &file, error)
                 .help("correct it, or set PIPENV_DONT_LOAD_ENV=1 to leave it unread"));
@@ -254,7 +266,6 @@ fn load_dotenv(dir: &Path, env: &mut Env) -> Result<Warnings> {
     for (name, value) in found.variables {
         env.set(name, value);
     }
-    let mut warnings = Warnings::default();
     for line in found.unreadable {
         warnings.push(format!("{}: line {line} cannot be read and is passed over", file.display()));
     }
@@ -403,7 +414,7 @@ impl OutputOptions {
         Ok(OutputOptions {
             venv: venv_path(args.venv.as_deref(), project)?,
             at,
-            link: args.link.into(),
+            link: link(args.link, env)?.into(),
             strict: args.strict,
             seed: args.seed,
             force: false,
@@ -411,6 +422,21 @@ impl OutputOptions {
             mtime,
         })
     }
+}
+
+/// `--link`, else VENVOY_LINK. An empty variable is none, as an image sets it to take one back.
+fn link(typed: Option<Link>, env: &Env) -> Result<Link> {
+    if let Some(link) = typed {
+        return Ok(link);
+    }
+    let Some(text) = env.get("VENVOY_LINK") else { return Ok(Link::Auto) };
+    Link::from_str(text, true).map_err(|_| {
+        let words: Vec<String> = Link::value_variants()
+            .iter()
+            .filter_map(|link| link.to_possible_value().map(|value| value.get_name().to_owned()))
+            .collect();
+        Error::new(Kind::Usage, format!("VENVOY_LINK is {text:?}: expected one of {}", words.join(", ")))
+    })
 }
 
 /// The environment a command is about: the one named, else `.venv` of the project.
