@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 pub use plan::plan;
 pub use record::render_record;
+pub use reserved::MANIFEST;
 
 use crate::{
     script::LauncherStyle,

@@ -6,6 +6,12 @@ use std::collections::HashSet;
 use super::EnvFiles;
 use crate::{target::Target, vocab::RelPath};
 
+/// The manifest's name at the top of an environment: `write` lists there what it wrote.
+pub const MANIFEST: &str = "venvoy.manifest";
+
+/// What the directory begins with in which `write` makes an environment in its place.
+const STAGING: &str = ".venvoy-";
+
 /// The paths that are the environment's own, compared without regard to letter case: it may be copied
 /// to a file system that knows none.
 pub(super) struct Reserved {
@@ -43,7 +49,7 @@ impl Reserved {
 /// What every environment has, or another tool may put there. Only whole names: packages do bring
 /// `bin/activate-global-python-argcomplete` and the like.
 fn is_always_reserved(path: &str) -> bool {
-    if path == "pyvenv.cfg" {
+    if path == "pyvenv.cfg" || path == MANIFEST || path.starts_with(STAGING) {
         return true;
     }
     let Some(name) = path.strip_prefix("bin/").or_else(|| path.strip_prefix("scripts/")) else {

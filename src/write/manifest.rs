@@ -20,13 +20,11 @@ use std::{borrow::Cow, collections::HashMap, fmt};
 
 use rayon::prelude::*;
 
+pub use crate::layout::MANIFEST;
 use crate::{
     layout::{Plan, Written},
     vocab::Sha256,
 };
-
-/// The manifest's name at the top of an environment.
-pub const MANIFEST: &str = "venvoy.manifest";
 
 const HEAD: &str = "venvoy manifest 1\n";
 
