@@ -102,12 +102,15 @@ impl Inputs {
             let target = target::Description { python_version, platform, python_home }.target()?;
             return self.checked(target, deploy, progress);
         }
-        let typed = options.python.as_ref().filter(|(_, setting)| *setting == "--python");
-        let from_env = options.python.as_ref().filter(|(_, setting)| *setting != "--python");
+        let (typed, from_env) = match options.python.clone() {
+            Some((python, "--python")) => (Some(python), None),
+            from_env => (None, from_env),
+        };
         let fallback = options.fallback.clone().filter(|_| wanted.is_none());
+        let fallback = fallback.map(|version| (version, "PIPENV_DEFAULT_PYTHON_VERSION"));
         let request = target::Request {
-            python: typed.map(|(python, _)| python.clone()),
-            env_python: from_env.map(|(python, _)| python.clone()).or(fallback),
+            python: typed,
+            env_python: from_env.or(fallback),
             wanted,
             search: search_paths(common),
             cache_dir: Some(common.cache_dir.clone()),

@@ -15,8 +15,8 @@ use crate::error::{Error, Kind, Result};
 pub struct Request {
     /// `--python`: a path (interpreter, environment or prefix), a version, a range or a command's name.
     pub python: Option<String>,
-    /// PIPENV_PYTHON or PIPENV_DEFAULT_PYTHON_VERSION: the same forms.
-    pub env_python: Option<String>,
+    /// The same forms from a variable, with its name: PIPENV_PYTHON or PIPENV_DEFAULT_PYTHON_VERSION.
+    pub env_python: Option<(String, &'static str)>,
     /// What the lock requires.
     pub wanted: Option<Wanted>,
     /// Where to look.
@@ -50,7 +50,7 @@ pub(super) fn find_within(request: &Request, limit: Duration) -> Result<Target> 
     let search = Search { request, limit, seen: HashSet::new(), looked_at: Vec::new() };
     let (asked, source) = match (&request.python, &request.env_python) {
         (Some(text), _) => (text.trim(), "--python"),
-        (None, Some(text)) => (text.trim(), "PIPENV_PYTHON"),
+        (None, Some((text, variable))) => (text.trim(), *variable),
         (None, None) => ("", ""),
     };
     if asked.is_empty() {
@@ -198,10 +198,13 @@ impl Search<'_> {
 
     fn nothing(self, what: &str, why: &str) -> Error {
         let search = &self.request.search;
-        let mut places: Vec<String> =
-            self.directories().iter().map(|dir| dir.display().to_string()).collect();
-        if let Some(root) = &search.pyenv_root {
-            places.push(root.join("versions").display().to_string());
+        let pyenv = search.pyenv_root.iter().map(|root| root.join("versions"));
+        let mut places: Vec<String> = Vec::new();
+        for dir in self.directories().into_iter().chain(pyenv) {
+            let place = dir.display().to_string();
+            if !places.contains(&place) {
+                places.push(place);
+            }
         }
         let found = if self.looked_at.is_empty() { "; there is no Python in any of them" } else { "" };
         let message = format!("{what} was not found ({why}); looked in {}{found}", places.join(", "));

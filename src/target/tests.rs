@@ -48,7 +48,11 @@ fn any_python() -> PathBuf {
 
 /// What a script prints under an interpreter.
 fn output(python: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(python).args(arguments).output().expect("an interpreter");
+    output_of(Command::new(python).args(arguments))
+}
+
+fn output_of(command: &mut Command) -> String {
+    let output = command.output().expect("an interpreter");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }
@@ -122,14 +126,25 @@ fn tags_of_other_interpreters_are_those_of_packaging() {
 #[test]
 fn tags_and_markers_of_interpreters_here_are_those_of_packaging() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/expected/tags.py");
-    let mut compared = 0;
+    let lent = packaging();
+    let mut compared = Vec::new();
     for python in interpreters() {
         let has = "try:\n import packaging\nexcept ImportError:\n import pip._vendor.packaging";
-        if !Command::new(&python).args(["-c", has]).output().is_ok_and(|output| output.status.success()) {
+        let own =
+            Command::new(&python).args(["-c", has]).output().is_ok_and(|output| output.status.success());
+        // Debian's interpreters have no pip.
+        let ask = |arguments: &[&str]| {
+            let mut command = Command::new(&python);
+            if let (false, Some(lent)) = (own, &lent) {
+                command.env("PYTHONPATH", lent.path());
+            }
+            output_of(command.args(arguments))
+        };
+        let target = at(&python).expect("a target");
+        if !own && (lent.is_none() || target.version < (3, 8, 0)) {
             continue;
         }
-        let target = at(&python).expect("a target");
-        let theirs: Vec<String> = serde_json::from_str(&output(&python, &[script])).expect("tags");
+        let theirs: Vec<String> = serde_json::from_str(&ask(&[script])).expect("tags");
         let ours: Vec<String> = target.tags.iter().map(ToString::to_string).collect();
         let known_to_old =
             |tag: &&String| !(tag.contains("-abi3t-") || tag.starts_with("cp") && tag.ends_with("-none-any"));
@@ -147,12 +162,23 @@ fn tags_and_markers_of_interpreters_here_are_those_of_packaging() {
 
         let markers = "import json\ntry:\n from packaging import markers\nexcept ImportError:\n \
                        from pip._vendor.packaging import markers\nprint(json.dumps(markers.default_environment()))";
-        let theirs: crate::vocab::MarkerEnv =
-            serde_json::from_str(&output(&python, &["-c", markers])).expect("markers");
+        let theirs: crate::vocab::MarkerEnv = serde_json::from_str(&ask(&["-c", markers])).expect("markers");
         assert_eq!(target.markers, theirs);
-        compared += 1;
+        compared.push(target.implementation);
     }
-    assert!(compared > 0, "no interpreter here has pip or packaging");
+    assert!(!compared.is_empty(), "no interpreter here has pip or packaging");
+    if lent.is_some() {
+        assert!(compared.iter().any(|name| name == "pypy"), "pypy3 must be installed: {compared:?}");
+    }
+}
+
+/// A directory with the `packaging` of the tools that tests/run installs.
+fn packaging() -> Option<tempfile::TempDir> {
+    let tools = PathBuf::from(std::env::var_os("VENVOY_TEST_TOOLS")?);
+    let place = output(&tools.join("python"), &["-c", "import packaging; print(packaging.__path__[0])"]);
+    let dir = tempfile::tempdir().expect("a directory");
+    symlink(place.trim_end(), dir.path().join("packaging")).expect("a link");
+    Some(dir)
 }
 
 /// Directories, links and `pyvenv.cfg` are where `venv` puts them.
@@ -548,9 +574,9 @@ fn what_is_asked_for_wins_in_order_and_search_follows_path_then_pyenv_then_the_r
 
     let mut asked = with(&[&bin], None, &[]);
     asked.wanted = Some("2.6".parse().expect("a version"));
-    asked.env_python = Some(minor_text.clone());
+    asked.env_python = Some((minor_text.clone(), "PIPENV_PYTHON"));
     assert_eq!(find(&asked).expect("by the variable"), target);
-    asked.env_python = Some("2.6".into());
+    asked.env_python = Some(("2.6".into(), "PIPENV_PYTHON"));
     asked.python = Some("python3".into());
     assert_eq!(find(&asked).expect("by the command's name"), target);
     asked.python = Some(">=3.7".into());
