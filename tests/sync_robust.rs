@@ -387,9 +387,11 @@ fn a_full_disk_while_writing_leaves_the_old_environment_whole() {
     project.sync().succeeds();
     let before = project.snapshot();
     project.lock(&Lock::new().package(&new));
+    let python = project::script_of_python("import sys; print('python%d.%d' % sys.version_info[:2])");
+    let file = format!("  because: cannot write {{root}}/project/.venv/lib/{python}/site-packages/demo.bin");
     for link in ["auto", "unpack", "copy"] {
         // One thread: with more, another file may be the first for which there is no space.
-        project.sync_with(&["--link", link, "--threads", "1"]).ends(10, &["error: cannot make {root}/project/.venv", "  because: cannot write {root}/project/.venv/lib/python3.11/site-packages/demo.bin", "  because: No space left on device (os error 28)", "  help: free some space on that file system and run the same command again; nothing was lost"]);
+        project.sync_with(&["--link", link, "--threads", "1"]).ends(10, &["error: cannot make {root}/project/.venv", &file, "  because: No space left on device (os error 28)", "  help: free some space on that file system and run the same command again; nothing was lost"]);
         is_untouched(&project, &before);
         is_tidy(&project);
     }

@@ -18,6 +18,7 @@ impl Mount {
         match done {
             Ok(output) if output.status.success() => Some(Mount(at.to_owned())),
             other => {
+                assert!(std::env::var_os("CI").is_none(), "no file system can be mounted here: {other:?}");
                 eprintln!("skipped: no file system can be mounted here: {other:?}");
                 None
             }
