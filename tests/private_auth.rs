@@ -151,8 +151,8 @@ fn the_keyring_program_is_asked_for_known_users_only_when_wanted() {
     let (project, _) = project(&server.url("/simple"));
     let script = format!(
         "echo \"$@\" >> \"$HOME/asked\"; env >> \"$HOME/environment\"\n\
-         test \"$1 $2 $3\" = 'get {} ci' && echo {SECRET}",
-        server.url("/simple")
+         test \"$*\" = '--mode=creds --output=json get {} ci' && echo '{{\"username\": \"ci\", \"password\": \"{SECRET}\"}}'",
+        server.url("/simple/")
     );
     let project = project
         .program("keyring", &script)
@@ -166,13 +166,43 @@ fn the_keyring_program_is_asked_for_known_users_only_when_wanted() {
     lets_in(&project, &["--keyring", "subprocess"]);
     // Once for each run.
     assert_eq!(project.read("home/asked").lines().count(), 3, "{}", project.read("home/asked"));
-    assert!(!project.read("home/environment").contains("other-secret"));
+    let environment = project.read("home/environment");
+    assert!(environment.contains("PATH=") && !environment.contains("other-secret"), "{environment}");
 
     let project = project.variable("PIP_KEYRING_PROVIDER", "subprocess");
     assert_eq!(row(&project, &[])["origin"], "the keyring");
     assert_eq!(project.run(&["auth", "--keyring", "disabled"]).code, 6);
     std::fs::remove_file(project.path("bin/keyring")).expect("removed");
     project.run(&["auth"]).ends_with(6).says(&["cannot run keyring", "install the keyring command"]);
+}
+
+#[test]
+fn the_keyring_program_does_not_see_what_other_sources_urls_hold() {
+    let package = Package::new("ours", "us");
+    let server = login(&package, "ci");
+    let lock = Lock::new()
+        // Without a user, which the keyring knows.
+        .source("ours", &server.url("/simple"))
+        .source("other", "https://u:${OTHER}@index.example/simple")
+        .package(&package, Some("ours"));
+    let project = Project::new(&lock)
+        .program("keyring", &format!("env >> \"$HOME/environment\"; echo '{{\"username\": \"ci\", \"password\": \"{SECRET}\"}}'"))
+        .variable("OTHER", "other-secret");
+    lets_in(&project, &["--keyring", "subprocess"]);
+    let environment = project.read("home/environment");
+    assert!(environment.contains("PATH=") && !environment.contains("other-secret"), "{environment}");
+}
+
+#[test]
+fn the_user_in_a_url_gets_its_password_from_netrc() {
+    let package = Package::new("ours", "us");
+    let server = login(&package, "ci");
+    let (project, _) = project(&server.url("/simple").replace("//", "//ci@"));
+    let project = project.file("home/.netrc", &format!("machine 127.0.0.1 login ci password {SECRET}"));
+    let found = row(&project, &[]);
+    assert_eq!(found["user"], "ci");
+    assert!(found["origin"].as_str().expect("text").ends_with("/.netrc, line 1"), "{found}");
+    lets_in(&project, &[]);
 }
 
 #[test]
