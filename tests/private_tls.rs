@@ -32,6 +32,7 @@ fn https(ca: &Ca, packages: &[&Package]) -> Nginx {
         server {
             listen {port} ssl http2; listen [::1]:{port} ssl http2;
             location /moved/files/ { rewrite ^/moved/files/(.*)$ https://127.0.0.1:{storage}/simple/files/$1 redirect; }
+            location /gitlab/ { auth_basic x; auth_basic_user_file {dir}/gitlab; alias {dir}/root/simple/; index index.html; }
             location /moved/ { auth_basic x; auth_basic_user_file {dir}/users; alias {dir}/root/simple/; index index.html; }
         }
         server { listen {other} ssl; ssl_client_certificate CA/ca.pem; ssl_verify_client on; }
@@ -40,7 +41,7 @@ fn https(ca: &Ca, packages: &[&Package]) -> Nginx {
     let servers = servers
         .replace("CA/", &format!("{}/", directory.display()).replace("//", "/"))
         .replace("{storage}", &free_port().to_string());
-    let setup = Setup::new().user("users", "ci", SECRET);
+    let setup = Setup::new().user("users", "ci", SECRET).user("gitlab", "gitlab-ci-token", SECRET);
     site(packages).iter().fold(setup, |setup, (name, bytes)| setup.file(name, bytes)).start(&servers)
 }
 
@@ -152,6 +153,24 @@ fn an_index_at_an_ipv6_address_gets_its_netrc_entry_over_http2() {
     let log = nginx.log(1);
     let login = basic(&format!("ci:{SECRET}"));
     assert!(log.contains("200 HTTP/2.0") && log.contains(&format!("auth=[{login}]")), "{log}");
+}
+
+#[test]
+fn gitlabs_job_token_opens_its_index_without_any_setup() {
+    let ca = Ca::new();
+    let ours = Package::new("ours", "us");
+    let nginx = https(&ca, &[&ours]);
+    let url = format!("https://localhost:{}/gitlab", nginx.port);
+    let project = Project::new(&Lock::new().source("gitlab", &url).package(&ours, None))
+        .variable("SSL_CERT_FILE", text(&ca.bundle()))
+        .variable("CI_SERVER_HOST", "localhost")
+        .variable("CI_SERVER_PORT", nginx.port.to_string())
+        .variable("CI_JOB_TOKEN", SECRET);
+    project.run(&["sync", "-vv"]).ends_with(0).never_says(SECRET);
+    let login = basic(&format!("gitlab-ci-token:{SECRET}"));
+    assert_eq!(nginx.log(2).matches(&format!("auth=[{login}]")).count(), 2);
+    let ran = project.forget().run(&["sync", "--no-ci-credentials"]);
+    ran.ends_with(6).says(&["no credentials for localhost", "not CI_JOB_TOKEN"]);
 }
 
 #[test]
