@@ -85,9 +85,9 @@ impl Watch {
             while !until.load(Ordering::Relaxed) {
                 for process in below(std::process::id()) {
                     let arguments = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-                    let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
-                    // Read last: until then it may have been a copy of venvoy about to start another program.
+                    // Read first: before it was started it was a copy of venvoy, with its environment.
                     let program = fs::read_link(format!("/proc/{process}/exe")).unwrap_or_default();
+                    let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
                     let is_python =
                         program.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"python"));
                     let leaks = is_python
