@@ -11,6 +11,9 @@ pub mod build;
 pub mod cache;
 pub mod cli;
 pub mod error;
+#[cfg(test)]
+#[path = "../tests/support/executable.rs"]
+mod executable;
 pub mod fetch;
 pub mod index;
 pub mod interrupt;

@@ -186,6 +186,26 @@ fn a_netrc_default_does_not_follow_a_redirect() {
 }
 
 #[test]
+fn a_host_of_netrc_does_not_follow_a_redirect_to_another_port() {
+    let nginx = private();
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let netrc = directory.path().join("netrc");
+    let machine = |name: &str| format!("machine {name} login ci password right-canary\n");
+    let source = source(&at(&nginx, "/private/simple"));
+    let ask = |text: &str| {
+        fs::write(&netrc, text).expect("written");
+        let auth = AuthOptions { netrc_path: Some(netrc.clone()), ..no_credentials() };
+        get(&client(quick(), auth, &[&source]), &at(&nginx, "/port/x")).expect("a file");
+    };
+    ask(&machine("127.0.0.1"));
+    assert!(seen(&nginx, nginx.port, 2)[0].contains("auth=[Basic "), "{}", nginx.log(2));
+    assert_eq!(seen(&nginx, nginx.other, 2), ["/storage/demo.whl 200 HTTP/1.1 auth=[-]"]);
+    // Unless the file names the port too.
+    ask(&(machine("127.0.0.1") + &machine(&format!("127.0.0.1:{}", nginx.other))));
+    assert!(seen(&nginx, nginx.other, 4)[1].contains("auth=[Basic "), "{}", nginx.log(4));
+}
+
+#[test]
 fn a_signed_url_gets_no_second_credential() {
     let nginx = private();
     let source = with_user(&nginx, "ci:right-canary");

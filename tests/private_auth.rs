@@ -5,6 +5,9 @@ mod support;
 #[path = "support/private.rs"]
 mod private;
 
+#[path = "support/mount.rs"]
+mod mount;
+
 use private::{Lock, Package, Project, basic, private as private_index, public};
 use support::server::{Server, reply};
 
@@ -111,6 +114,25 @@ fn a_netrc_file_is_named_by_the_option_by_netrc_or_found_at_home() {
 }
 
 #[test]
+fn a_build_secret_is_read_where_buildkit_mounts_it() {
+    let package = Package::new("ours", "us");
+    let server = login(&package, "ci");
+    let (project, _) = project(&server.url("/simple"));
+    let line = |password: &str| format!("machine 127.0.0.1 login ci password {password}\n");
+    // It comes before the home directory's.
+    let project = project.file("secret", &line(SECRET)).file("home/.netrc", &line("at-home"));
+    let script = "mount -t tmpfs tmpfs /run && mkdir /run/secrets && cp -p \"$0\" /run/secrets/netrc";
+    for args in [&["auth", "--check"][..], &["sync"]] {
+        let command = mount::with_mounts(script, &project.path("secret"), &project.command(args));
+        let Some(mut command) = command else { return };
+        let output = command.output().expect("unshare runs");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success() && !said.contains(SECRET), "{said}");
+        assert!(args[0] == "sync" || said.contains("user ci, from /run/secrets/netrc, line 1"), "{said}");
+    }
+}
+
+#[test]
 fn a_damaged_missing_or_public_netrc_is_told_without_its_content() {
     let (project, _) = project("http://127.0.0.1:9/simple");
     let project = project.file("bad", &format!("machine a login b password {SECRET}\n{SECRET}\n"));
@@ -151,8 +173,8 @@ fn the_keyring_program_is_asked_for_known_users_only_when_wanted() {
     let (project, _) = project(&server.url("/simple"));
     let script = format!(
         "echo \"$@\" >> \"$HOME/asked\"; env >> \"$HOME/environment\"\n\
-         test \"$1 $2 $3\" = 'get {} ci' && echo {SECRET}",
-        server.url("/simple")
+         test \"$*\" = '--mode=creds --output=json get {} ci' && echo '{{\"username\": \"ci\", \"password\": \"{SECRET}\"}}'",
+        server.url("/simple/")
     );
     let project = project
         .program("keyring", &script)
@@ -166,13 +188,48 @@ fn the_keyring_program_is_asked_for_known_users_only_when_wanted() {
     lets_in(&project, &["--keyring", "subprocess"]);
     // Once for each run.
     assert_eq!(project.read("home/asked").lines().count(), 3, "{}", project.read("home/asked"));
-    assert!(!project.read("home/environment").contains("other-secret"));
+    let environment = project.read("home/environment");
+    assert!(environment.contains("PATH=") && !environment.contains("other-secret"), "{environment}");
 
     let project = project.variable("PIP_KEYRING_PROVIDER", "subprocess");
     assert_eq!(row(&project, &[])["origin"], "the keyring");
     assert_eq!(project.run(&["auth", "--keyring", "disabled"]).code, 6);
     std::fs::remove_file(project.path("bin/keyring")).expect("removed");
     project.run(&["auth"]).ends_with(6).says(&["cannot run keyring", "install the keyring command"]);
+}
+
+#[test]
+fn the_keyring_program_does_not_see_what_other_sources_urls_hold() {
+    let package = Package::new("ours", "us");
+    let server = login(&package, "ci");
+    let lock = Lock::new()
+        // Without a user, which the keyring knows.
+        .source("ours", &server.url("/simple"))
+        .source("other", "https://u:${OTHER}@index.example/simple")
+        .package(&package, Some("ours"));
+    let project = Project::new(&lock)
+        .program(
+            "keyring",
+            &format!(
+                "env >> \"$HOME/environment\"; echo '{{\"username\": \"ci\", \"password\": \"{SECRET}\"}}'"
+            ),
+        )
+        .variable("OTHER", "other-secret");
+    lets_in(&project, &["--keyring", "subprocess"]);
+    let environment = project.read("home/environment");
+    assert!(environment.contains("PATH=") && !environment.contains("other-secret"), "{environment}");
+}
+
+#[test]
+fn the_user_in_a_url_gets_its_password_from_netrc() {
+    let package = Package::new("ours", "us");
+    let server = login(&package, "ci");
+    let (project, _) = project(&server.url("/simple").replace("//", "//ci@"));
+    let project = project.file("home/.netrc", &format!("machine 127.0.0.1 login ci password {SECRET}"));
+    let found = row(&project, &[]);
+    assert_eq!(found["user"], "ci");
+    assert!(found["origin"].as_str().expect("text").ends_with("/.netrc, line 1"), "{found}");
+    lets_in(&project, &[]);
 }
 
 #[test]

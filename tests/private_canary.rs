@@ -69,8 +69,8 @@ fn the_search_finds_every_form_and_nothing_else() {
     assert!(!holds(b"canary"));
 }
 
-/// Looks at the arguments of all processes below this test's while it lives, and at the environment of those
-/// that build.
+/// Looks at the arguments of all processes below this test's while it lives, and at the environment of
+/// interpreters: those that are asked, those that run pip, those that build. A proxy's password is theirs.
 struct Watch {
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<BTreeSet<String>>>,
@@ -85,11 +85,22 @@ impl Watch {
             while !until.load(Ordering::Relaxed) {
                 for process in below(std::process::id()) {
                     let arguments = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-                    if holds(&arguments) {
-                        found
-                            .lock()
-                            .expect("a set")
-                            .insert(String::from_utf8_lossy(&arguments).replace('\0', " "));
+                    // Read first: before it was started it was a copy of venvoy, with its environment.
+                    let program = fs::read_link(format!("/proc/{process}/exe")).unwrap_or_default();
+                    let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+                    let is_python =
+                        program.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"python"));
+                    let leaks = is_python
+                        && environment
+                            .split(|byte| *byte == 0)
+                            .any(|v| !v.starts_with(b"http_proxy=") && holds(v));
+                    if leaks || holds(&arguments) {
+                        let shown = String::from_utf8_lossy(&arguments).replace('\0', " ");
+                        found.lock().expect("a set").insert(if leaks {
+                            format!("{shown} (environment)")
+                        } else {
+                            shown
+                        });
                     }
                 }
                 thread::sleep(Duration::from_millis(5));
@@ -102,7 +113,7 @@ impl Watch {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().expect("a thread").join().expect("the watch lasted");
         let seen = self.seen.lock().expect("a set");
-        assert!(seen.is_empty(), "in arguments: {seen:?}");
+        assert!(seen.is_empty(), "in arguments or environments: {seen:?}");
     }
 }
 
@@ -197,7 +208,9 @@ fn index(
 fn talkative(name: &str, fails: bool) -> Package {
     let backend = format!(
         "import os, sys\n\
+         secret = 'Canary' + 'CoreOf' + 'Secrets'\n\
          def build_wheel(directory, settings=None, metadata=None):\n\
+         \x20   known = sorted(name for name in os.environ if secret in os.environ[name])\n\
          \x20   print('environment:', dict(os.environ))\n\
          \x20   print('arguments:', sys.argv, open('/proc/self/cmdline').read())\n\
          \x20   print('parent:', open(f'/proc/{{os.getppid()}}/cmdline').read(), flush=True)\n\
@@ -205,7 +218,7 @@ fn talkative(name: &str, fails: bool) -> Package {
          \x20   import zipfile\n\
          \x20   file = '{name}-1.0-py3-none-any.whl'\n\
          \x20   with zipfile.ZipFile(os.path.join(directory, file), 'w') as wheel:\n\
-         \x20       wheel.writestr('{name}.py', 'built = True\\n')\n\
+         \x20       wheel.writestr('{name}.py', f'knows = {{known}}\\n')\n\
          \x20       wheel.writestr('{name}-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: {name}\\nVersion: 1.0\\n')\n\
          \x20       wheel.writestr('{name}-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n\
          \x20       wheel.writestr('{name}-1.0.dist-info/RECORD', '')\n\
@@ -316,7 +329,8 @@ fn a_run_that_works_leaves_no_secret_anywhere() {
     assert!(knows(&world.url.log()[0], "ci", "url"));
     assert!(knows(&world.variable.log()[0], "bot", "variable"));
     assert!(knows(&world.netrc.log()[0], "me", "netrc"));
-    assert_eq!(project.installed("four.py"), "built = True\n");
+    // What it fetches goes through the proxy; of all other secrets it knows none.
+    assert_eq!(project.installed("four.py"), "knows = ['http_proxy']\n");
 }
 
 #[test]
@@ -430,6 +444,90 @@ fn git_that_is_refused_makes_no_secret_known() {
         assert_eq!(project.read("home/git-environment"), "", "{stage}");
         assert!(refusing.log().iter().any(|request| request.header("authorization").is_some()));
     }
+}
+
+/// A lock with a secret in its text, on both sides of whatever is wrong with it.
+fn written(damage: &str) -> String {
+    let url = format!("https://ci:{}@index.example/simple", encoded(&secret("lock")));
+    format!(
+        r#"{{"_meta": {{"hash": {{"sha256": ""}}, "pipfile-spec": 6, "requires": {{}}, "sources": [
+            {{"name": "main", "url": "{url}", "verify_ssl": true}}]}},
+            "default": {{"one": {{"version": "==1.0", {damage} "hashes": ["sha256:{}"]}}}}, "develop": {{}}}}"#,
+        "0".repeat(64)
+    )
+}
+
+#[test]
+fn a_lock_or_pipfile_that_cannot_be_read_makes_no_secret_known() {
+    let url = format!("https://ci:{CORE}@index.example/simple");
+    for (stage, damage) in [
+        ("broken JSON", format!(r#""file": "{url},"#)),
+        ("a merge conflict", format!("\n<<<<<<< HEAD\n\"file\": \"{url}\",\n=======\n>>>>>>> other\n")),
+        ("an index named by its URL", format!(r#""index": "{url}","#)),
+        ("no URL", format!(r#""git": "ht!tps://ci:{CORE}@/x", "ref": "a","#)),
+        ("no URL of a file", format!(r#""file": "https://ci:{CORE}@[bad/one.whl","#)),
+    ] {
+        let project = Project::new(&Lock::new()).file("project/Pipfile.lock", &written(&damage));
+        nothing_leaks(stage, &project, Some(3));
+    }
+    let whole = written("");
+    let cut = &whole[..whole.find("simple").expect("a URL")];
+    nothing_leaks("a truncated lock", &Project::new(&Lock::new()).file("project/Pipfile.lock", cut), Some(3));
+    let pipfile = format!("[[source]]\nname = \"main\"\nurl = \"{url}\nverify_ssl = true\n");
+    nothing_leaks("a Pipfile", &Project::new(&Lock::new()).file("project/Pipfile", &pipfile), Some(3));
+    // Another secret: what was typed is in arguments, and the other tests look at all of them.
+    let typed = "https://ci:typed-canary@index.example/Pipfile.lock";
+    Project::new(&Lock::new()).run(&["sync", "--lock", typed]).ends_with(2).never_says("typed-canary");
+}
+
+#[test]
+fn an_interpreter_that_prints_its_environment_and_fails_makes_no_secret_known() {
+    let world = World::new(|_| None, false);
+    let project = world.project(&world.lock()).program("python-of-ours", "env >&2; exit 3");
+    let python = project.path("bin/python-of-ours").display().to_string();
+    nothing_leaks("an interpreter", &project.variable("PIPENV_PYTHON", python), Some(4));
+}
+
+#[test]
+fn the_interpreter_asked_for_its_own_pip_sees_no_secret() {
+    let world = World::new(|_| None, false);
+    let project = world.project(&world.lock());
+    let watch = Watch::begin();
+    let ran = project.run(&["sync", "--seed", "-vv"]);
+    watch.end();
+    ran.ends_with(0);
+    assert!(!holds(ran.stderr.as_bytes()), "{}", ran.stderr);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_makes_no_secret_known() {
+    let world = World::new(|_| None, false);
+    let project = world.project(&world.lock()).file("project/.venv/mine", "not an environment\n");
+    nothing_leaks("a destination", &project, Some(10));
+    // Two wheels that want the same file: a warning.
+    let mut world = World::new(|_| None, false);
+    let wheel = private::wheel::WheelBuilder::new("two", "1.0").file("one.py", "publisher = 'two'\n");
+    world.packages[1] = Package::of("two", &wheel.file_name(), wheel.build());
+    world.variable = index(&world.packages[1], "bot", "variable", |_| None);
+    nothing_leaks("a conflict", &world.project(&world.lock()), Some(0));
+}
+
+#[test]
+fn links_and_mirrors_of_the_environment_make_no_secret_known() {
+    let refusing = Server::start(|_| reply("403 Forbidden", &[], b""));
+    let with_login =
+        |path: &str| refusing.url(path).replace("//", &format!("//ci:{}@", encoded(&secret("links"))));
+    let world = World::new(|_| None, false);
+    let project = world.project(&world.lock()).variable("no_proxy", "127.0.0.1");
+    nothing_leaks("links", &project.variable("PIP_FIND_LINKS", with_login("/links/")), Some(6));
+    let asked = refusing.log().len();
+    assert!(asked > 0 && refusing.log().iter().all(|request| request.header("authorization").is_some()));
+    let host = ["pypi", "org"].join(".");
+    let package = Package::new("one", "us");
+    let lock = Lock::new().source("public", &format!("https://{host}/simple")).package(&package, None);
+    let project = Project::new(&lock).variable("PIPENV_PYPI_MIRROR", with_login("/simple"));
+    nothing_leaks("a mirror", &project, Some(6));
+    assert!(refusing.log().len() > asked);
 }
 
 fn which(program: &str) -> PathBuf {

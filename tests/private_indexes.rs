@@ -195,6 +195,15 @@ fn forwarded_requests_are_not_found_unless_allowed_and_then_only_what_is_pinned(
     let ran = Project::new(&lock).run(&["sync", "--allow-forwarding"]);
     ran.ends_with(5).says(&["ours"]);
     assert!(evil.log().iter().all(|request| !request.path.contains("/files/")), "{:?}", evil.log());
+
+    // What nothing pins is not asked for elsewhere, whatever else is allowed.
+    let asked = evil.log().len();
+    let lock = Lock::new()
+        .source("gitlab", &gitlab.url("/simple"))
+        .entry("ours", json!({ "version": "==1.0", "index": "gitlab" }));
+    let ran = Project::new(&lock).run(&["sync", "--allow-forwarding", "--allow-unhashed"]);
+    ran.ends_with(5).says(&["forwards the question"]);
+    assert_eq!(evil.log().len(), asked);
 }
 
 #[test]

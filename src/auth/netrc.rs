@@ -120,18 +120,28 @@ impl Netrc {
     /// The entry of a host: `machine HOST:PORT` before `machine HOST`, the exact spelling before
     /// another letter case. IPv6 hosts are found with and without brackets. Never `default`.
     pub fn machine(&self, host: &str, port: u16) -> Option<&Entry> {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        [format!("{host}:{port}"), host.to_owned(), bare.to_owned()].iter().find_map(|name| {
-            self.entries
-                .get(name)
-                .or_else(|| self.entries.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, e)| e))
-        })
+        self.machine_with_port(host, port).or_else(|| self.named(host)).or_else(|| self.named(bare(host)))
+    }
+
+    /// The entry `machine HOST:PORT` alone.
+    pub fn machine_with_port(&self, host: &str, port: u16) -> Option<&Entry> {
+        self.named(&format!("{host}:{port}"))
+    }
+
+    fn named(&self, name: &str) -> Option<&Entry> {
+        let in_any_case = || self.entries.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, e)| e);
+        self.entries.get(name).or_else(in_any_case)
     }
 
     /// The `default` entry.
     pub fn default_entry(&self) -> Option<&Entry> {
         self.entries.get("default")
     }
+}
+
+/// An IPv6 host without its brackets.
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// Splits a netrc text into tokens; a quoted empty token is empty, and so reads as the end.

@@ -80,12 +80,15 @@ enum Own {
     },
 }
 
+/// What a keyring was asked: for a service, and for which user of it.
+type Question = (String, Option<String>);
+
 /// Credentials per realm (scheme, host, port) and, within a realm, per URL prefix.
 pub struct Store {
     options: AuthOptions,
     netrc: NetrcFiles,
     sources: Vec<Source>,
-    keyring_answers: Mutex<HashMap<(String, String), Option<Secret>>>,
+    keyring_answers: Mutex<HashMap<Question, Option<Credentials>>>,
 }
 
 impl Store {
@@ -116,8 +119,8 @@ impl Store {
     fn own(&self, url: &SourceUrl, variables: Option<&str>) -> Own {
         if let Some(credentials) = url.credentials() {
             let found = Found { credentials: credentials.clone(), origin: Origin::Url };
-            if credentials.is_lone() && self.options.keyring.is_some() {
-                // With a keyring a lone user is a user, as in pip, and not a token.
+            if credentials.is_lone() {
+                // Only netrc (for this very user) or the keyring can tell a user from a token, as in pip.
                 let user = credentials.password.expose().to_owned();
                 return Own::User { user, lone: Some(found) };
             }
@@ -142,7 +145,8 @@ impl Store {
     /// Looked up in order: the source's own (URL, then variables), netrc, GitLab CI, keyring. Within a
     /// realm the registered source with the longest prefix (by path segments) decides, then `via`, then the
     /// source that shares most leading segments. A netrc `default` is for registered sources' realms only,
-    /// never for another host that a link or redirect names.
+    /// never for another host that a link or redirect names; nor is a `machine` without a port for another
+    /// port or for http.
     pub fn lookup(&self, url: &Url, via: Option<&SourceUrl>) -> Result<Option<Found>> {
         let Some(realm) = Realm::of(url) else { return Ok(None) };
         if !matches!(url.scheme(), "http" | "https") {
@@ -158,10 +162,11 @@ impl Store {
             return Ok(entry);
         }
         if user.is_none() {
-            return Ok(self.in_ci(&realm));
+            let remembered = || source.and_then(|source| self.remembered(source));
+            return Ok(self.in_ci(&realm).or_else(remembered));
         }
         let (Some(source), Some(user)) = (source, user) else { return Ok(lone) };
-        if let Some(found) = self.in_keyring(source, user)? {
+        if let Some(found) = self.in_keyring(source, Some(user))? {
             return Ok(Some(found));
         }
         if lone.is_none() {
@@ -175,6 +180,19 @@ impl Store {
             )));
         }
         Ok(lone)
+    }
+
+    /// The credentials to try when `url` answered 401 to a request that had none: the keyring's, which may know
+    /// the user as well. It is asked for sources of the lock only, never for where a redirect leads.
+    pub fn after_refusal(&self, url: &Url, via: Option<&SourceUrl>) -> Result<Option<Found>> {
+        let Some(realm) = Realm::of(url) else { return Ok(None) };
+        let source = self.source_of(url, &realm, via);
+        let nothing_else = |source: &&Source| {
+            matches!(source.own, Own::Nothing)
+                && self.in_netrc(&realm, None).is_none()
+                && self.in_ci(&realm).is_none()
+        };
+        source.filter(nothing_else).map_or(Ok(None), |source| self.in_keyring(source, None))
     }
 
     /// Where `lookup` looks for `url`, for a message: "the source's URL, …".
@@ -193,7 +211,7 @@ impl Store {
             _ => {}
         }
         if self.options.keyring.is_some() {
-            places.push("the keyring (which needs a user name in the URL)".into());
+            places.push("the keyring".into());
         }
         places.join(", ")
     }
@@ -222,10 +240,15 @@ impl Store {
     #[allow(clippy::option_option, reason = "the outer says whether to look further")]
     fn in_netrc(&self, realm: &Realm, user: Option<&str>) -> Option<Option<Found>> {
         let fits = |login: &str| user.is_none_or(|user| user == login);
-        let machine = self.netrc.files.iter().find_map(|n| {
-            n.machine(&realm.host, realm.port).filter(|e| fits(&e.login)).map(|entry| (n, entry))
-        });
         let is_source = self.sources.iter().any(|s| s.realm == *realm);
+        // A host's entry without a port is for the sources on it and for https: a link or redirect to
+        // another port or to plain http does not get it.
+        let whole_host = is_source || (realm.scheme == "https" && realm.port == 443);
+        let machine = self.netrc.files.iter().find_map(|n| {
+            let entry = n.machine_with_port(&realm.host, realm.port);
+            let entry = entry.or_else(|| n.machine(&realm.host, realm.port).filter(|_| whole_host));
+            entry.filter(|e| fits(&e.login)).map(|entry| (n, entry))
+        });
         let or_default = || {
             let find = |n: &'_ super::Netrc| n.default_entry().is_some_and(|e| fits(&e.login));
             let file = self.netrc.files.iter().filter(|_| is_source).find(|n| find(n))?;
@@ -266,28 +289,56 @@ impl Store {
         }
     }
 
-    /// Asks the keyring for the source's URL, then for its host, once each.
-    fn in_keyring(&self, source: &Source, user: &str) -> Result<Option<Found>> {
+    /// Asks the keyring for the source's URL, then for its host, once each; for any user where none is known.
+    fn in_keyring(&self, source: &Source, user: Option<&str>) -> Result<Option<Found>> {
         let Some(keyring) = &self.options.keyring else { return Ok(None) };
-        let host = match source.url.port() {
-            Some(port) => format!("{}:{port}", source.realm.host),
-            None => source.realm.host.clone(),
-        };
         // Held while the program runs: it may ask the user, and should do so once.
         let mut answers = self.keyring_answers.lock().unwrap_or_else(PoisonError::into_inner);
-        for service in [source.url.to_string(), host] {
-            let key = (service.clone(), user.to_owned());
+        for service in services(source) {
+            let key = (service, user.map(str::to_owned));
             if !answers.contains_key(&key) {
-                let hide = secret_variables(self.options.env.keys().map(String::as_str));
-                answers.insert(key.clone(), keyring.get(&service, user, &hide)?);
+                let answer = keyring.get(&key.0, user, &self.not_for_children())?;
+                answers.insert(key.clone(), answer);
             }
-            if let Some(Some(password)) = answers.get(&key) {
-                let credentials = Credentials::new(user, password.clone());
-                return Ok(Some(Found { credentials, origin: Origin::Keyring }));
+            if let Some(Some(credentials)) = answers.get(&key) {
+                return Ok(Some(Found { credentials: credentials.clone(), origin: Origin::Keyring }));
             }
         }
         Ok(None)
     }
+
+    /// What the keyring said after an earlier refusal.
+    fn remembered(&self, source: &Source) -> Option<Found> {
+        let answers = self.keyring_answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = services(source).into_iter().find_map(|service| answers.get(&(service, None))?.clone());
+        known.map(|credentials| Found { credentials, origin: Origin::Keyring })
+    }
+
+    /// The variables that a child asked for a password does not need: other passwords, by name or by value.
+    fn not_for_children(&self) -> Vec<String> {
+        let known: Vec<&str> = self
+            .sources
+            .iter()
+            .filter_map(|source| match &source.own {
+                Own::Known(found) => Some(found.credentials.password.expose()),
+                _ => None,
+            })
+            .filter(|password| !password.is_empty())
+            .collect();
+        let holds = |value: &str| known.iter().any(|password| value.contains(password));
+        let env = &self.options.env;
+        let mut names = secret_variables(env.keys().map(String::as_str));
+        names.extend(env.iter().filter(|(_, value)| holds(value)).map(|(name, _)| name.clone()));
+        names
+    }
+}
+
+/// What a keyring calls a source: its URL with a slash, as pip writes it, or its host.
+fn services(source: &Source) -> [String; 2] {
+    let url = source.url.as_str().trim_end_matches('/');
+    let host = &source.realm.host;
+    let host = source.url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+    [format!("{url}/"), host]
 }
 
 /// The user name sent with a token that came without one; indexes that take tokens ignore it.

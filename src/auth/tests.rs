@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::*;
-use crate::{error::Result, vocab::SourceUrl};
+use crate::{error::Result, executable::write_executable, vocab::SourceUrl};
 
 /// A store to be: variables, sources and a home directory with a `.netrc`.
 struct World {
@@ -36,6 +36,11 @@ impl World {
         let path = self.home.path().join(name);
         fs::write(&path, text).expect("written");
         mode(&path, 0o600);
+        self
+    }
+
+    fn program(self, name: &str, text: &str) -> Self {
+        write_executable(&self.home.path().join(name), text.as_bytes());
         self
     }
 
@@ -259,6 +264,35 @@ fn an_empty_netrc_entry_means_no_credentials_and_a_missing_login_a_token() {
 }
 
 #[test]
+fn a_host_of_netrc_is_for_its_sources_and_https_and_its_other_ports_have_entries_of_their_own() {
+    let urls = [
+        "http://index.example:8080/files/a",
+        "https://index.example/files/a",
+        "http://index.example/files/a",
+        "https://index.example:8443/files/a",
+        "http://index.example:9090/files/a",
+    ];
+    let netrc = "machine index.example login n password nn";
+    let world = |netrc: &str| World::new().netrc(netrc).source("x", "http://index.example:8080/simple");
+    let found = "n:nn from .netrc:1";
+    assert_eq!(world(netrc).answers(urls), [found, found, "nothing", "nothing", "nothing"]);
+    let netrc = format!("{netrc}\nmachine index.example:8443 login port password pp");
+    let port = "port:pp from .netrc:2";
+    assert_eq!(world(&netrc).answers(urls), [found, found, "nothing", port, "nothing"]);
+}
+
+#[test]
+fn the_user_of_a_url_gets_its_password_from_netrc_and_a_lone_token_stays_one() {
+    let world = |login: &str| {
+        World::new()
+            .netrc(&format!("machine index.example login {login} password n\ndefault login d password dd"))
+            .source("x", "https://me@index.example/private/simple")
+    };
+    assert_eq!(world("me").answers([PRIVATE]), ["me:n from .netrc:1"]);
+    assert_eq!(world("you").answers([PRIVATE]), ["me: from the source's URL"]);
+}
+
+#[test]
 fn gitlab_tokens_go_to_gitlab_over_https_only() {
     let ci = || World::new().var("CI_SERVER_HOST", "GitLab.example").var("CI_JOB_TOKEN", "jj");
     let urls = [
@@ -279,25 +313,42 @@ fn gitlab_tokens_go_to_gitlab_over_https_only() {
     assert_eq!(ci().var("CI_JOB_TOKEN", "").answers([urls[0]]), ["nothing"]);
 }
 
+/// A `keyring` that knows one user of one host, in its own words or in those of before 25.2.
+fn keyring(old: bool) -> String {
+    let old = if old {
+        "if [ \"$1\" = --mode=creds ]; then echo 'unrecognized arguments: --mode=creds' >&2; exit 2; fi\n"
+    } else {
+        ""
+    };
+    format!(
+        "#!/bin/sh\nenv > \"$(dirname \"$0\")/env\"\necho \"$@\" >> \"$(dirname \"$0\")/calls\"\n{old}\
+         case \"$*\" in\n\
+         '--mode=creds --output=json get index.example'|'--mode=creds --output=json get index.example me')\n\
+         echo '{{\"username\": \"me\", \"password\": \"kk\"}}' ;;\n\
+         'get index.example me') echo kk ;;\n\
+         *) exit 1 ;;\nesac\n"
+    )
+}
+
+fn with_keyring(url: &str, old: bool) -> World {
+    World::new()
+        .program("keyring", &keyring(old))
+        .var("CI_JOB_TOKEN", "canary")
+        .with(|options, home| {
+            options.keyring = Some(Keyring::Subprocess(home.join("keyring")));
+        })
+        .source("x", url)
+}
+
 #[test]
 fn a_keyring_is_asked_for_known_users_at_last() {
-    let script = "#!/bin/sh\nenv > \"$(dirname \"$0\")/env\"\necho \"$@\" >> \"$(dirname \"$0\")/calls\"\n\
-                  [ \"$2\" = index.example ] && [ \"$3\" = me ] && echo kk\n";
-    let world = |url: &str| {
-        World::new()
-            .file("keyring", script)
-            .var("CI_JOB_TOKEN", "canary")
-            .with(|options, home| {
-                mode(&home.join("keyring"), 0o700);
-                options.keyring = Some(Keyring::Subprocess(home.join("keyring")));
-            })
-            .source("x", url)
-    };
+    let world = |url: &str| with_keyring(url, false);
     let (store, home) = world("https://me@index.example/private/simple").build().expect("a store");
     assert_eq!(show(&store, PRIVATE, None), "me:kk from the keyring");
     assert_eq!(show(&store, PRIVATE, None), "me:kk from the keyring");
     let calls = fs::read_to_string(home.path().join("calls")).expect("calls");
-    assert_eq!(calls, "get https://index.example/private/simple me\nget index.example me\n");
+    let ask = "--mode=creds --output=json get";
+    assert_eq!(calls, format!("{ask} https://index.example/private/simple/ me\n{ask} index.example me\n"));
     // The keyring has none: the lone user is sent as it stands.
     assert_eq!(
         world("https://you@index.example/private/simple").answers([PRIVATE]),
@@ -307,6 +358,44 @@ fn a_keyring_is_asked_for_known_users_at_last() {
     let netrc =
         world("https://me@index.example/private/simple").netrc("machine index.example login me password n");
     assert_eq!(netrc.answers([PRIVATE]), ["me:n from .netrc:1"]);
+}
+
+#[test]
+fn an_old_keyring_is_asked_in_its_own_words() {
+    let me = "https://me@index.example/private/simple";
+    assert_eq!(with_keyring(me, true).answers([PRIVATE]), ["me:kk from the keyring"]);
+}
+
+#[test]
+fn a_keyring_is_asked_for_any_user_of_a_source_after_a_refusal_and_then_known() {
+    let (store, _home) = with_keyring(PRIVATE, false).build().expect("a store");
+    let url = |text: &str| Url::parse(text).expect("a URL");
+    let after = |text: &str| store.after_refusal(&url(text), None).expect("an answer").map(|f| f.to_string());
+    assert_eq!(after("https://other.example/simple"), None);
+    assert_eq!(after("http://index.example/simple"), None);
+    assert_eq!(show(&store, PRIVATE, None), "nothing");
+    assert_eq!(after(PRIVATE).as_deref(), Some("user me (from the keyring)"));
+    assert_eq!(show(&store, PRIVATE, None), "me:kk from the keyring");
+    let (store, _home) = with_keyring(PRIVATE, false)
+        .netrc("machine index.example login n password nn")
+        .build()
+        .expect("a store");
+    assert_eq!(store.after_refusal(&url(PRIVATE), None).expect("an answer"), None);
+    let (store, _home) = with_keyring(PRIVATE, true).build().expect("a store");
+    assert_eq!(store.after_refusal(&url(PRIVATE), None).expect("an answer"), None);
+}
+
+#[test]
+fn an_answer_of_a_keyring_that_is_none_is_not_shown() {
+    let world = World::new()
+        .program("keyring", "#!/bin/sh\necho canary\n")
+        .with(|options, home| {
+            options.keyring = Some(Keyring::Subprocess(home.join("keyring")));
+        })
+        .source("x", "https://me@index.example/private/simple");
+    let (store, _home) = world.build().expect("a store");
+    let error = store.lookup(&Url::parse(PRIVATE).expect("a URL"), None).expect_err("no JSON").report();
+    assert!(error.contains("cannot be read (not shown)") && !error.contains("canary"), "{error}");
 }
 
 #[test]

@@ -13,14 +13,17 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::{
-    Context,
+    Context, IndexSource,
     backend::check_requirement,
     confine::writable,
     environment::Environment,
-    process::{Runner, Step},
+    process::{Failure, Runner, Step},
     settings::Settings,
 };
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::{
+    error::{Context as _, Error, Kind, Result},
+    vocab::PackageName,
+};
 
 const PROBE: &str = include_str!("probe.py");
 
@@ -119,23 +122,60 @@ impl<'a> Isolated<'a> {
         for requirement in requirements {
             check_requirement(requirement)?;
         }
-        let list = self.private.join("requirements.txt");
-        write_private(&list, &(requirements.join("\n") + "\n"))?;
-        let config = self.private.join("pip.conf");
-        write_private(&config, &self.pip_config())?;
-        let result = self.run_pip(&list, &config, settings);
-        fs::remove_file(&config).map_err(|e| Error::io("cannot remove", &config, e))?;
-        result.context(|| format!("cannot install the build requirements ({})", requirements.join(", ")))
+        self.install_from_sources(requirements, settings)
+            .context(|| format!("cannot install the build requirements ({})", requirements.join(", ")))
     }
 
-    fn run_pip(&self, list: &Path, config: &Path, settings: &Settings) -> Result<()> {
+    /// Where the lock has several sources, what the entry's own index has is taken from there and asked for
+    /// nowhere else. pip alone would take the highest version that any of them has.
+    fn install_from_sources(&self, requirements: &[String], settings: &Settings) -> Result<()> {
+        let sources = self.context.sources;
+        let pip = |requirements: &[String], sources, options: &[&str]| {
+            self.run_pip(requirements, sources, options, settings)
+        };
+        if self.context.offline || sources.len() < 2 {
+            return pip(requirements, sources, &[])?.map_err(|failure| self.explain(&failure));
+        }
+        let own = &sources[..1];
+        let mut there = Vec::new();
+        for requirement in requirements {
+            if let Some(name) = name_of(requirement)
+                && (self.context.has)(&own[0], &name)?
+            {
+                there.push(requirement.clone());
+            }
+        }
+        if there.len() == requirements.len() {
+            match pip(&there, own, &[])? {
+                // What they need themselves may lie elsewhere.
+                Err(failure) if unfound(&failure).is_some() => {}
+                done => return done.map_err(|failure| self.explain(&failure)),
+            }
+        }
+        if !there.is_empty() {
+            pip(&there, own, &["--no-deps"])?.map_err(|failure| self.explain(&failure))?;
+        }
+        // pip leaves alone what is installed and fits.
+        pip(requirements, sources, &[])?.map_err(|failure| self.explain(&failure))
+    }
+
+    fn run_pip(
+        &self,
+        requirements: &[String],
+        sources: &[IndexSource],
+        options: &[&str],
+        settings: &Settings,
+    ) -> Result<Result<(), Failure>> {
+        let list = self.private.join("requirements.txt");
+        write_private(&list, &(requirements.join("\n") + "\n"))?;
         let mut environment = Environment::for_pip(self.context.env, &self.runner.secrets);
         for name in ["PATH", "TMPDIR", "SOURCE_DATE_EPOCH", "CARGO_HOME", "XDG_CACHE_HOME"] {
             if let Some(value) = self.environment.get(name) {
                 environment.set(name, value);
             }
         }
-        environment.set("PIP_CONFIG_FILE", config);
+        let config = self.private.join("pip.conf");
+        environment.set("PIP_CONFIG_FILE", &config);
         let cache = self.context.scratch.join("pip-cache");
         fs::create_dir_all(&cache).map_err(|e| Error::io("cannot create", &cache, e))?;
         environment.set("PIP_CACHE_DIR", &cache);
@@ -143,11 +183,12 @@ impl<'a> Isolated<'a> {
             places.push(cache);
             places
         });
-        if self.context.offline || self.context.sources.is_empty() {
+        if self.context.offline || sources.is_empty() {
             environment.set("PIP_NO_INDEX", "1");
         }
         let mut args: Vec<OsString> = vec!["-I".into(), self.pip()?.into(), "install".into()];
         args.extend(["--no-compile", "--no-warn-script-location", "--progress-bar=off"].map(OsString::from));
+        args.extend(options.iter().map(OsString::from));
         args.extend(settings.pip.iter().map(OsString::from));
         args.extend(["-r".into(), list.into()]);
         // Relative `PIP_FIND_LINKS` and constraints are relative to where the user is.
@@ -158,15 +199,15 @@ impl<'a> Isolated<'a> {
             environment: &environment,
             writable,
         };
-        let Err(failure) = self.runner.run(&step)? else { return Ok(()) };
+        write_private(&config, &self.pip_config(sources))?;
+        let result = self.runner.run(&step);
+        fs::remove_file(&config).map_err(|e| Error::io("cannot remove", &config, e))?;
+        Ok(result?.map(drop))
+    }
+
+    fn explain(&self, failure: &Failure) -> Error {
         let error = failure.error();
-        let unfound = failure
-            .output
-            .lines()
-            .rev()
-            .find_map(|line| line.split_once("No matching distribution found for "))
-            .map(|(_, what)| what.split(" (").next().unwrap_or(what).trim().to_owned());
-        Err(match unfound {
+        match unfound(failure) {
             Some(what) if self.context.offline => error.help(format!(
                 "{what} is needed for the build and --offline asks no index: run once with a network, so that the built wheel is kept, or name a directory of wheels in PIP_FIND_LINKS"
             )),
@@ -174,14 +215,14 @@ impl<'a> Isolated<'a> {
                 "{what} is needed for the build and none of the lock's sources has it: add it to one of them, or name a directory of wheels in PIP_FIND_LINKS"
             )),
             None => error.help("the build requirements come from the lock's sources: check that they answer"),
-        })
+        }
     }
 
     /// pip's configuration: the lock's sources and no others, whatever the machine's own files say.
-    fn pip_config(&self) -> String {
+    fn pip_config(&self, sources: &[IndexSource]) -> String {
         let mut urls = Vec::new();
         let mut trusted = Vec::new();
-        for source in self.context.sources {
+        for source in sources {
             let mut url = source.url.clone();
             if let Some(credentials) = (self.context.credentials)(&url) {
                 let (user, password) = credentials.basic();
@@ -257,6 +298,23 @@ impl<'a> Isolated<'a> {
     }
 }
 
+/// The package a requirement (PEP 508) names; `None` where its URL stands beside it, so that no index is asked.
+fn name_of(requirement: &str) -> Option<PackageName> {
+    let text = requirement.trim();
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c)).unwrap_or(text.len());
+    let extras = text[end..].trim_start();
+    let after =
+        extras.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(extras, |(_, rest)| rest);
+    if after.trim_start().starts_with('@') { None } else { text[..end].parse().ok() }
+}
+
+/// What pip could not find anywhere.
+fn unfound(failure: &Failure) -> Option<String> {
+    let mut lines = failure.output.lines().rev();
+    let (_, what) = lines.find_map(|line| line.split_once("No matching distribution found for "))?;
+    Some(what.split(" (").next().unwrap_or(what).trim().to_owned())
+}
+
 /// Writes a file that nobody else can read, not even for a moment.
 pub fn write_private(path: &Path, text: &str) -> Result<()> {
     let failed = |e| Error::io("cannot write", path, e);
@@ -266,4 +324,22 @@ pub fn write_private(path: &Path, text: &str) -> Result<()> {
     let mut file =
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_requirement_names_its_package_unless_its_url_stands_beside_it() {
+        let name = |text: &str| name_of(text).map(|name| name.as_str().to_owned());
+        for text in
+            ["Set.Tools", " set-tools[a,b] >= 61 ; python_version > '3'", "set_tools>=1", "set-tools;x"]
+        {
+            assert_eq!(name(text).as_deref(), Some("set-tools"), "{text}");
+        }
+        for text in ["x @ https://h.example/x.whl", "x[a]@file:///x.whl", "@x", ""] {
+            assert_eq!(name(text), None, "{text}");
+        }
+    }
 }

@@ -40,8 +40,10 @@ pub struct Context<'a> {
     pub log_dir: &'a Path,
     /// What is kept between runs.
     pub store: &'a dyn Store,
-    /// The lock's sources, in its order.
+    /// The lock's sources, the one the package itself belongs to first.
     pub sources: &'a [IndexSource],
+    /// Whether one of them has a package.
+    pub has: &'a (dyn Fn(&IndexSource, &PackageName) -> Result<bool> + Sync),
     /// Credentials for a URL of an index or repository.
     pub credentials: &'a (dyn Fn(&Url) -> Option<Credentials> + Sync),
     /// The user's environment, that of `.env` included.

@@ -96,6 +96,28 @@ const IRRELEVANT: &[&str] = &[
     "--isolated",
 ];
 
+/// Whether pip would take a word for one of [`REFUSED`]: it knows long options by any beginning that tells them
+/// apart, and short ones in one word with flags before and a value after them.
+fn is_refused(name: &str) -> bool {
+    if name.starts_with("--") {
+        let known = FLAGS.contains(&name) || IRRELEVANT.contains(&name);
+        return !known && REFUSED.iter().any(|refused| refused.starts_with(name));
+    }
+    let Some(letters) = name.strip_prefix('-') else { return false };
+    let after_flags = letters.trim_start_matches(['v', 'q', 'U', 'I']);
+    REFUSED.iter().any(|refused| {
+        refused
+            .strip_prefix('-')
+            .is_some_and(|letter| !letter.starts_with('-') && after_flags.starts_with(letter))
+    })
+}
+
+/// Whether a URL with a password is part of a word.
+fn has_password(word: &str) -> bool {
+    let urls = word.split(['=', ' ', ',']).filter(|part| part.contains("://"));
+    urls.filter_map(|part| url::Url::parse(part).ok()).any(|url| url.password().is_some())
+}
+
 impl Settings {
     /// Reads pip's arguments, each one word (`--opt value` as two or `--opt=value` as one).
     ///
@@ -108,7 +130,7 @@ impl Settings {
                 Some((name, value)) if word.starts_with("--") => (name, Some(value.to_owned())),
                 _ => (word.as_str(), None),
             };
-            if REFUSED.contains(&name) {
+            if is_refused(name) {
                 return Err(Error::new(Kind::Usage, format!("{name} cannot be passed on to pip"))
                     .help("indexes come from the lock's sources; where packages go is venvoy's to decide"));
             }
@@ -139,6 +161,13 @@ impl Settings {
                     settings.pip.extend([word.clone(), value]);
                 }
             }
+        }
+        if settings.pip.iter().any(|word| has_password(word)) {
+            return Err(Error::new(
+                Kind::Usage,
+                "an argument for pip holds a URL with a password (not shown): everyone can read arguments",
+            )
+            .help("give a proxy's in https_proxy, an index's in the lock's sources or netrc"));
         }
         Ok(settings)
     }
@@ -199,8 +228,22 @@ mod tests {
             &["-i=x"],
             &["--index-url=x"],
             &["--target=/"],
+            // pip understands beginnings of long options, and short ones with their values.
+            &["--extra-index", "https://evil.example"],
+            &["--index=https://evil.example"],
+            &["-ihttps://evil.example"],
+            &["-qvihttps://evil.example"],
+            &["-r/etc/passwd"],
+            &["--use=x"],
         ] {
             assert!(parse(words).is_err(), "{words:?}");
+        }
+        for words in [
+            &["--proxy", "http://u:canary@proxy.example"][..],
+            &["--find-links=https://u:canary@h.example/x"],
+        ] {
+            let error = parse(words).expect_err("refused").report();
+            assert!(error.contains("everyone can read arguments") && !error.contains("canary"), "{error}");
         }
         for (words, why) in
             [(&["-C"][..], "lacks its value"), (&["evil"], "no option of pip"), (&["-Ckey"], "KEY=VALUE")]

@@ -135,23 +135,17 @@ impl Client {
     pub(super) fn send(&self, ask: &Ask) -> Result<Outcome, Failure> {
         let mut url = ask.url.clone();
         for _ in 0..=MOST_HOPS {
-            let found = if is_presigned(&url) { None } else { self.store.lookup(&url, ask.via)? };
-            let mut request = self
-                .http(&url)?
-                .get(url.clone())
-                .header(ACCEPT, ask.accept)
-                .header(ACCEPT_ENCODING, ask.encoding);
-            if let Some(found) = &found {
-                let (user, password) = found.credentials.basic();
-                request = request.basic_auth(user, Some(password));
+            let presigned = is_presigned(&url);
+            let mut found = if presigned { None } else { self.store.lookup(&url, ask.via)? };
+            let mut response = self.request(ask, &url, found.as_ref())?;
+            if response.status() == StatusCode::UNAUTHORIZED
+                && found.is_none()
+                && !presigned
+                && let Some(known) = self.store.after_refusal(&url, ask.via)?
+            {
+                response = self.request(ask, &url, Some(&known))?;
+                found = Some(known);
             }
-            if let Some((start, validator)) = &ask.resume {
-                request = request.header(RANGE, format!("bytes={start}-"));
-                if let Some(validator) = validator {
-                    request = request.header(IF_RANGE, validator);
-                }
-            }
-            let response = request.send().map_err(|e| Failure::of_request(&e, &url, &self.options))?;
             let status = response.status();
             if passes(status) {
                 return Err(Failure::of_status(status, response.headers(), &url));
@@ -166,6 +160,22 @@ impl Client {
         }
         Err(Error::new(Kind::Network, format!("{} redirects more than {MOST_HOPS} times", shown(ask.url)))
             .into())
+    }
+
+    fn request(&self, ask: &Ask, url: &Url, found: Option<&Found>) -> Result<Response, Failure> {
+        let mut request =
+            self.http(url)?.get(url.clone()).header(ACCEPT, ask.accept).header(ACCEPT_ENCODING, ask.encoding);
+        if let Some(found) = found {
+            let (user, password) = found.credentials.basic();
+            request = request.basic_auth(user, Some(password));
+        }
+        if let Some((start, validator)) = &ask.resume {
+            request = request.header(RANGE, format!("bytes={start}-"));
+            if let Some(validator) = validator {
+                request = request.header(IF_RANGE, validator);
+            }
+        }
+        request.send().map_err(|e| Failure::of_request(&e, url, &self.options))
     }
 
     /// Says why a server does not give what it was asked for.

@@ -47,27 +47,30 @@ pub enum Answer {
 impl Client {
     /// Gets a page of `source`, with that source's credentials.
     pub fn page(&self, url: &Url, source: &SourceUrl) -> Result<Answer> {
+        self.get_page(url, source, !self.options.allow_forwarding)
+    }
+
+    /// The same for a package of which nothing is pinned: no other server answers for it, whatever
+    /// [`super::FetchOptions::allow_forwarding`] says.
+    pub fn page_of_unpinned(&self, url: &Url, source: &SourceUrl) -> Result<Answer> {
+        self.get_page(url, source, true)
+    }
+
+    fn get_page(&self, url: &Url, source: &SourceUrl, stay: bool) -> Result<Answer> {
         if url.scheme() == "file" {
             return local(url);
         }
         let mut tries = Tries::new(&self.options);
         loop {
-            match self.try_page(url, source) {
+            match self.try_page(url, source, stay) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => tries.pause(failure, url)?,
             }
         }
     }
 
-    fn try_page(&self, url: &Url, source: &SourceUrl) -> Result<Answer, Failure> {
-        let ask = Ask {
-            url,
-            via: Some(source),
-            accept: ACCEPT_PAGE,
-            encoding: "gzip",
-            resume: None,
-            stay: !self.options.allow_forwarding,
-        };
+    fn try_page(&self, url: &Url, source: &SourceUrl, stay: bool) -> Result<Answer, Failure> {
+        let ask = Ask { url, via: Some(source), accept: ACCEPT_PAGE, encoding: "gzip", resume: None, stay };
         let reply = match self.send(&ask)? {
             Outcome::Reply(reply) => reply,
             Outcome::Leaves(to) => return Ok(Answer::NotFound(forwarding(url, &to))),

@@ -205,6 +205,11 @@ impl Common {
             Some(dir) => absolute(dir)?,
             None => current_dir()?,
         };
+        if lock.is_some_and(|lock| lock.to_string_lossy().contains("://")) {
+            // Not shown: it may hold a password.
+            return Err(Error::new(Kind::Usage, "--lock names a URL: expected a file")
+                .help("fetch the lock first: a lock is only read from disk, as it may name local paths"));
+        }
         let lock = lock.map(absolute).transpose()?;
         let project = Project::find(&start, global.project.is_some(), lock.as_deref(), &env)?;
         let warnings = load_dotenv(&project.dir, &mut env)?;

@@ -78,14 +78,19 @@ fn row(index: &Index, client: &Client, check: Option<(&Sources<'_>, &[&Entry])>)
         row.origin = format!("{}: indexes cannot be asked; expected https, http or file", url.scheme());
         return row;
     }
-    match client.store().lookup(url, Some(&index.url)) {
+    let store = client.store();
+    let found = match store.lookup(url, Some(&index.url)) {
+        // What a run would find out after a 401.
+        Ok(None) => store.after_refusal(url, Some(&index.url)),
+        found => found,
+    };
+    match found {
         Ok(Some(found)) => {
             row.user = Some(found.credentials.username.clone());
             row.origin = found.origin.to_string();
         }
         Ok(None) => {
-            row.origin =
-                format!("no credentials (looked in {})", client.store().looked_in(url, Some(&index.url)));
+            row.origin = format!("no credentials (looked in {})", store.looked_in(url, Some(&index.url)));
         }
         Err(error) => {
             row.origin = one_line(&error);

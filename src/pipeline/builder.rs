@@ -9,15 +9,20 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Request, session::Session};
+use super::{
+    Request,
+    session::Session,
+    sources::{Index, page_url},
+};
 use crate::{
     build::{self, Built, Context, DirStore, IndexSource, Job},
     error::{Error, Kind, Result},
+    fetch::Answer,
     index::{self, Choice, choose, parse_page},
     interrupt,
-    lock::{Hashes, Pin},
+    lock::{Entry, Hashes, Pin},
     options::OutputOptions,
-    vocab::Credentials,
+    vocab::{Credentials, PackageName},
 };
 
 /// Runs builds, as many at once as there are cores.
@@ -71,8 +76,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Builds; waits while as many builds run as there are cores.
-    pub fn run(&self, session: &Session<'_>, job: &Job) -> Result<Built> {
+    /// Builds for an entry; waits while as many builds run as there are cores.
+    pub fn run(&self, session: &Session<'_>, entry: &Entry, job: &Job) -> Result<Built> {
         if self.request.target.described.is_some() {
             return Err(Error::new(
                 Kind::Build,
@@ -84,15 +89,23 @@ impl<'a> Builder<'a> {
         interrupt::check()?;
         let scratch = self.scratch()?;
         let store = DirStore::new(session.cache.built_dir());
-        let sources: Vec<IndexSource> = if self.request.index.no_index {
+        let mut indexes: Vec<Index> = if self.request.index.no_index {
             Vec::new()
         } else {
-            session
-                .sources
-                .all()
-                .filter_map(Result::ok)
-                .map(|index| IndexSource { url: index.url.url().clone(), verify_ssl: index.verify_ssl })
-                .collect()
+            session.sources.all().filter_map(Result::ok).collect()
+        };
+        let own = session.sources.of(entry).ok().and_then(|own| own.into_iter().next());
+        // A stable sort: the others stay in the lock's order.
+        indexes.sort_by_key(|index| own.as_ref().is_none_or(|own| own.name != index.name));
+        let source =
+            |index: &Index| IndexSource { url: index.url.url().clone(), verify_ssl: index.verify_ssl };
+        let sources: Vec<IndexSource> = indexes.iter().map(source).collect();
+        let has = |source: &IndexSource, name: &PackageName| {
+            let Some(index) = indexes.iter().find(|index| *index.url.url() == source.url) else {
+                return Ok(false);
+            };
+            let answer = session.client.page_of_unpinned(&page_url(index, name), &index.url)?;
+            Ok(matches!(answer, Answer::Page(_)))
         };
         let credentials = |url: &url::Url| -> Option<Credentials> {
             session.client.store().lookup(url, None).ok().flatten().map(|found| found.credentials)
@@ -106,6 +119,7 @@ impl<'a> Builder<'a> {
             log_dir: &session.cache.logs_dir(),
             store: &store,
             sources: &sources,
+            has: &has,
             credentials: &credentials,
             env: &self.env,
             pip_args: &self.request.build.extra_pip_args,
@@ -157,9 +171,21 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// The environment of a run as children get it.
+/// The environment of a run as children get it. pip, which fetches build requirements, trusts and presents
+/// the certificates that this run does.
 pub fn variables(request: &Request) -> Vec<(OsString, OsString)> {
-    request.common.env.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    let mut variables: Vec<(OsString, OsString)> =
+        request.common.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    // pip takes one place.
+    let authorities = request.index.ca.as_ref().map(|ca| ca.paths.as_slice());
+    let authority = authorities.and_then(|paths| if let [path] = paths { Some(path) } else { None });
+    for (name, path) in [("PIP_CERT", authority), ("PIP_CLIENT_CERT", request.index.client_cert.as_ref())] {
+        // Relative to where venvoy was started, which need not be where pip is.
+        if let Some(path) = path.and_then(|path| crate::options::absolute(path).ok()) {
+            variables.push((name.into(), path.into()));
+        }
+    }
+    variables
 }
 
 /// A path with the links above its last component resolved, as far as it exists.
@@ -185,12 +211,10 @@ fn fetch_pip(session: &Session<'_>, scratch: &Path) -> Result<PathBuf> {
     let source = session.sources.all().next().transpose()?;
     let mut files = session.linked(&name);
     if let Some(index) = source.as_ref().filter(|_| files.is_empty() && !session.request.index.offline) {
-        let url = super::sources::page_url(index, &name);
-        files = match session.client.page(&url, &index.url)? {
-            crate::fetch::Answer::Page(page) => {
-                parse_page(page.content_type.as_deref(), &page.body, &page.url)?
-            }
-            crate::fetch::Answer::NotFound(error) => return Err(error),
+        let url = page_url(index, &name);
+        files = match session.client.page_of_unpinned(&url, &index.url)? {
+            Answer::Page(page) => parse_page(page.content_type.as_deref(), &page.body, &page.url)?,
+            Answer::NotFound(error) => return Err(error),
         };
     }
     let Choice::Wheel { file, .. } = choose(&request, &files, session.target)? else {

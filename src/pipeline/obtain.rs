@@ -189,7 +189,7 @@ fn build(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry, source: So
         Source::LocalFile { path, .. } => is_wheel(path),
         _ => false,
     };
-    let built = builder.run(session, &job)?;
+    let built = builder.run(session, entry, &job)?;
     built.warnings.0.iter().for_each(|warning| session.progress.warn(warning));
     session.progress.detail(&format!(
         "{} {}: {} from {} ({})",

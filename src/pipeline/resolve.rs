@@ -269,7 +269,12 @@ fn ask(
     }
     let url = page_url(&index, &entry.name);
     session.progress.request(&url);
-    Ok(match session.client.page(&url, &index.url)? {
+    let answer = if entry.hashes.sha256.is_empty() {
+        session.client.page_of_unpinned(&url, &index.url)
+    } else {
+        session.client.page(&url, &index.url)
+    };
+    Ok(match answer? {
         Answer::Page(page) => {
             let mut files = parse_page(page.content_type.as_deref(), &page.body, &page.url)?;
             if let Some(known) = known {

@@ -6,6 +6,7 @@ use super::session::Session;
 use crate::{
     error::{Context as _, Error, Kind, Result},
     layout::DistInput,
+    target::leave_secrets_out,
     vocab::WheelName,
     wheel::{Strictness, Wheel},
 };
@@ -25,7 +26,9 @@ for place in (own, getattr(ensurepip, '_WHEEL_PKG_DIR', None) or '', '/usr/share
 /// The wheels bundled with the target's interpreter, except those of packages in `locked`.
 pub fn seeds(session: &Session<'_>, locked: &[DistInput]) -> Result<Vec<DistInput>> {
     let python = &session.target.executable;
-    let output = Command::new(python)
+    let mut command = Command::new(python);
+    leave_secrets_out(&mut command);
+    let output = command
         .args(["-I", "-c", LIST])
         .output()
         .map_err(|e| Error::io("cannot run", python, e).with_kind(Kind::Target))?;

@@ -74,7 +74,8 @@ impl<'a> Sources<'a> {
                     Error::new(
                         Kind::Lock,
                         format!(
-                            "the lock has no source called {name:?}, which {} names as its index",
+                            "the lock has no source called {:?}, which {} names as its index",
+                            without_userinfo(name),
                             entry.written
                         ),
                     )
@@ -146,6 +147,15 @@ impl<'a> Sources<'a> {
             if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         )
     }
+}
+
+/// A source's name for messages: some locks name the index by its URL, which may hold a password.
+fn without_userinfo(name: &str) -> String {
+    if !name.contains('@') {
+        return name.to_owned();
+    }
+    name.parse()
+        .map_or_else(|_| "(not shown: it may hold a password)".to_owned(), |url: SourceUrl| url.to_string())
 }
 
 /// The page of a package on an index: `BASE/NAME/` (PEP 503).

@@ -83,14 +83,20 @@ fn last_lines(message: &str, stderr: &str) -> String {
     out
 }
 
-fn start(path: &Path) -> io::Result<Child> {
-    let mut command = Command::new(path);
-    command.args(["-I", "-S", "-c", include_str!("probe.py")]).env_clear();
+/// Gives an interpreter that is asked something the environment it needs for that, and no more.
+pub(crate) fn leave_secrets_out(command: &mut Command) {
+    command.env_clear();
     for name in PASSED_ON {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
     }
+}
+
+fn start(path: &Path) -> io::Result<Child> {
+    let mut command = Command::new(path);
+    command.args(["-I", "-S", "-c", include_str!("probe.py")]);
+    leave_secrets_out(&mut command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // In a group of its own, so that a wrapper script's children can be stopped with it.
     command.process_group(0);

@@ -6,12 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-#[path = "../../tests/support/executable.rs"]
-mod executable;
-
-use self::executable::write_executable;
 use super::{find::find_within, probe::musl_version, *};
-use crate::{error::Kind, vocab::WheelName};
+use crate::{error::Kind, executable::write_executable, vocab::WheelName};
 
 /// Interpreters of this machine that venvoy supports: pyenv's, and those on PATH.
 fn interpreters() -> Vec<PathBuf> {

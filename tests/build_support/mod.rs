@@ -165,6 +165,7 @@ impl Run {
                 log_dir: &self.path().join("logs"),
                 store: &self.store,
                 sources: &self.sources,
+                has: &|_, _| Ok(false),
                 credentials: &credentials,
                 env: &self.env,
                 pip_args: &self.pip_args,

@@ -1,4 +1,6 @@
-//! Small file systems in memory, for disks that are full or cannot be written.
+//! Small file systems in memory, for disks that are full or cannot be written, and places that one process alone sees.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::{
     path::{Path, PathBuf},
@@ -37,6 +39,31 @@ impl Drop for Mount {
     fn drop(&mut self) {
         let _ = as_root("umount").arg("--lazy").arg(&self.0).status();
     }
+}
+
+/// The command run where `script` has mounted something for it alone; in the script, `$0` is `source`. Without the
+/// privilege there is no such place, and the test that wants one says so and ends.
+pub fn with_mounts(script: &str, source: &Path, command: &Command) -> Option<Command> {
+    let wrapped = |program: &std::ffi::OsStr| {
+        let mut wrapped = Command::new("unshare");
+        wrapped.args(["--mount", "sh", "-c", &format!("{script} && exec \"$@\"")]).arg(source).arg(program);
+        wrapped
+    };
+    let possible = wrapped("true".as_ref()).output();
+    if !possible.as_ref().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no mounts of a process's own can be had here: {possible:?}");
+        return None;
+    }
+    let mut wrapped = wrapped(command.get_program());
+    wrapped
+        .args(command.get_args())
+        .env_clear()
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .stdin(std::process::Stdio::null());
+    if let Some(directory) = command.get_current_dir() {
+        wrapped.current_dir(directory);
+    }
+    Some(wrapped)
 }
 
 fn as_root(program: &str) -> Command {

@@ -23,7 +23,8 @@ impl Running {
     }
 
     fn wait_for(&mut self, port: u16) {
-        let end = Instant::now() + Duration::from_mins(1);
+        // A busy machine may take its time.
+        let end = Instant::now() + Duration::from_mins(3);
         while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
             if let Some(status) = self.0.try_wait().expect("a status") {
                 panic!("the server ended with {status} before it listened");

@@ -14,7 +14,8 @@ use super::{
 };
 
 /// What the servers are tried with; another list makes another environment.
-const REQUIREMENTS: [&str; 3] = ["pypiserver==2.4.2", "passlib==1.7.4", "devpi-server==6.20.0"];
+const REQUIREMENTS: [&str; 5] =
+    ["pypiserver==2.4.2", "passlib==1.7.4", "devpi-server==6.20.0", "keyring==25.7.0", "keyrings.alt==5.0.2"];
 
 /// The directory of the servers' programs.
 fn programs() -> PathBuf {
@@ -66,12 +67,30 @@ pub fn pypiserver(files: &[(&str, &[u8])], login: Option<(&str, &str)>, fallback
     start(command, port, directory, "pypiserver")
 }
 
+/// pip, as the servers' environment has it.
+pub fn pip() -> Command {
+    Command::new(programs().join("pip"))
+}
+
+/// The `keyring` command. [`PLAINTEXT`] as PYTHON_KEYRING_BACKEND lets it keep passwords below the home directory.
+pub fn keyring() -> PathBuf {
+    programs().join("keyring")
+}
+
+/// A backend that needs no desktop.
+pub const PLAINTEXT: &str = "keyrings.alt.file.PlaintextKeyring";
+
 /// devpi-server with one index, `root/dev`, that has these files. devpi counts and stores uploads itself, so
 /// they go in over HTTP.
 pub fn devpi(files: &[(&str, &[u8])]) -> Index {
+    devpi_above(files, None)
+}
+
+/// The same; what `root/dev` does not have, it gets from its base `root/mirror`, a mirror of this index.
+pub fn devpi_above(files: &[(&str, &[u8])], mirrored: Option<&str>) -> Index {
     const UPLOAD: &str = r#"
 import base64, json, pathlib, sys, urllib.request
-base, names = sys.argv[1], sys.argv[2:]
+base, mirrored, names = sys.argv[1], sys.argv[2], sys.argv[3:]
 def ask(method, path, data=None, kind="application/json", token=None):
     headers = {"Content-Type": kind, "Accept": "application/json"}
     if token:
@@ -80,7 +99,11 @@ def ask(method, path, data=None, kind="application/json", token=None):
     return urllib.request.urlopen(request).read()
 login = json.dumps({"user": "root", "password": ""}).encode()
 token = json.loads(ask("POST", "/+login", login))["result"]["password"]
-ask("PUT", "/root/dev", json.dumps({"type": "stage", "bases": [], "volatile": True}).encode(), token=token)
+bases = ["root/mirror"] if mirrored else []
+if mirrored:
+    mirror = {"type": "mirror", "mirror_url": mirrored, "mirror_no_project_list": True, "volatile": True}
+    ask("PUT", "/root/mirror", json.dumps(mirror).encode(), token=token)
+ask("PUT", "/root/dev", json.dumps({"type": "stage", "bases": bases, "volatile": True}).encode(), token=token)
 for name in map(pathlib.Path, names):
     project, version = name.name.split("-")[:2]
     fields = {":action": "file_upload", "name": project, "version": version}
@@ -106,7 +129,10 @@ for name in map(pathlib.Path, names):
         path
     });
     let base = format!("http://127.0.0.1:{port}");
-    run(Command::new("python3").args(["-c", UPLOAD, &base]).args(paths), "python3");
+    run(
+        Command::new("python3").args(["-c", UPLOAD, &base, mirrored.unwrap_or_default()]).args(paths),
+        "python3",
+    );
     index
 }
 
