@@ -101,13 +101,7 @@ fn no_editable_installs_a_copy() {
 
 #[test]
 fn an_sdist_of_the_index_is_built_once() {
-    let made = Project::new();
-    lib(&made, "lib-1.0", "from an sdist");
-    made.write("lib-1.0/PKG-INFO", "Metadata-Version: 2.1\nName: lib\nVersion: 1.0\n");
-    let file = made.path("lib-1.0.tar.gz");
-    run(Command::new("tar").args(["-czf"]).arg(&file).arg("-C").arg(made.path(".")).arg("lib-1.0"));
-    let sdist = Package::of("lib-1.0.tar.gz", std::fs::read(&file).expect("a file"));
-    let package = Package { version: "1.0".into(), ..sdist };
+    let package = sdist();
     let server = index(std::slice::from_ref(&package));
     let project = Project::at(&server, &[package]);
     project.sync().says(&[".venv: 1 package, {size} in {time} s: 1 built"]);
@@ -119,6 +113,55 @@ fn an_sdist_of_the_index_is_built_once() {
     project
         .sync_with(&["--only-binary", ":all:"])
         .fails(5, &["  - lib-1.0.tar.gz: an sdist, and only wheels may be used"]);
+}
+
+/// The source distribution `lib` 1.0, made by tar.
+fn sdist() -> Package {
+    let made = Project::new();
+    lib(&made, "lib-1.0", "from an sdist");
+    let file = made.path("lib-1.0.tar.gz");
+    run(Command::new("tar").args(["-czf"]).arg(&file).arg("-C").arg(made.path(".")).arg("lib-1.0"));
+    let package = Package::of("lib-1.0.tar.gz", std::fs::read(&file).expect("a file"));
+    Package { version: "1.0".into(), ..package }
+}
+
+/// `pip install --only-binary :all: --no-binary lib` builds `lib` alone, and a typed word outweighs a variable.
+#[test]
+fn a_name_outweighs_all_in_format_control() {
+    let (wheel, sdist) = (Package::simple("lib", "1.0"), sdist());
+    let server = index(&[wheel.clone(), sdist.clone()]);
+    let (from_wheel, from_sdist) = ("lib 1.0", "from an sdist");
+    let nothing: &[(&str, &str)] = &[];
+    for (entry, variables, options, expected) in [
+        (false, nothing, &[][..], from_wheel),
+        (true, nothing, &[], from_sdist),
+        (false, nothing, &["--no-binary", "LIB"], from_sdist),
+        (false, nothing, &["--no-binary", ":all:"], from_sdist),
+        (false, nothing, &["--only-binary", ":all:", "--no-binary", "other,lib"], from_sdist),
+        (false, nothing, &["--no-binary", ":all:", "--only-binary", "lib"], from_wheel),
+        (true, &[("PIP_ONLY_BINARY", ":all:")], &[], from_sdist),
+        (false, &[("PIP_ONLY_BINARY", ":all:"), ("PIP_NO_BINARY", "lib")], &[], from_sdist),
+        (false, &[("PIP_NO_BINARY", "lib")], &["--only-binary", "lib"], from_wheel),
+        (false, &[("PIP_NO_BINARY", ":all:")], &["--only-binary=:all:"], from_wheel),
+        (false, &[("PIP_NO_BINARY", ":all:")], &["--no-binary=:none:"], from_wheel),
+    ] {
+        let project = Project::new();
+        let hashes = [&wheel, &sdist].map(|package| format!("sha256:{}", package.sha256));
+        let value = json!({"hashes": hashes, "version": "==1.0", "no_binary": entry});
+        project.lock(&Lock::at(&server.url("/simple")).entry("default", "lib", value));
+        let mut command = project.command(&[&["sync"], options].concat());
+        command.envs(variables.iter().copied());
+        project.finish(&mut command).succeeds();
+        assert_eq!(project.script("lib"), expected, "{entry} {variables:?} {options:?}");
+    }
+    let project = Project::at(&server, &[wheel]);
+    project.sync_with(&["--no-binary", "lib", "--only-binary", "lib"]).ends(
+        2,
+        &[
+            "error: lib is given to both --no-binary and --only-binary",
+            "  help: wheels, source distributions or both: leave one of the two out",
+        ],
+    );
 }
 
 #[test]

@@ -295,17 +295,32 @@ impl<'a> Remote<'a> {
                 .map_err(|failure| self.explain(&failure))
                 .context(|| "cannot fetch its submodules")?;
         }
-        let attributes = fs::read_to_string(into.join(".gitattributes")).unwrap_or_default();
-        if attributes.contains("filter=lfs") {
-            if git(&["lfs", "version"])?.is_ok() {
-                must(&["lfs", "pull"])?;
-            } else {
-                warnings.push(format!(
-                    "{url} keeps files in git-lfs, which is not installed: they are pointers only (Debian and Alpine: git-lfs)"
-                ));
-            }
-        }
+        self.fetch_large(into, warnings)?;
         Ok(at)
+    }
+
+    /// Puts the contents of files that git-lfs keeps elsewhere in the place of their pointers.
+    fn fetch_large(&self, tree: &Path, warnings: &mut Warnings) -> Result<()> {
+        let git = |args: &[&str]| self.git(tree, args.iter().map(OsString::from).collect());
+        let must = |args: &[&str]| git(args)?.map_err(|failure| self.explain(&failure));
+        let listed = must(&["ls-files", "-z", "--", ":(glob)**/.gitattributes"])?;
+        let uses = |name: &str| {
+            fs::read(tree.join(name)).is_ok_and(|bytes| memchr::memmem::find(&bytes, b"filter=lfs").is_some())
+        };
+        if !listed.split('\0').filter(|name| !name.is_empty()).any(uses) {
+            return Ok(());
+        }
+        if git(&["lfs", "version"])?.is_err() {
+            warnings.push(format!(
+                "{} keeps files in git-lfs, which is not installed: they are pointers only (Debian and Alpine: git-lfs)",
+                self.shown()
+            ));
+            return Ok(());
+        }
+        // Without its filters, which the user need not have set up, it fetches and leaves the pointers.
+        must(&["lfs", "install", "--local", "--skip-repo"])?;
+        must(&["lfs", "pull"])?;
+        Ok(())
     }
 
     fn check_out_other(&self, kind: VcsKind, into: &Path) -> Result<String> {

@@ -16,7 +16,7 @@ use crate::{
     cli::args::{BuildArgs, Global, IndexArgs, Keyring, Link, LockArgs, OutputArgs, TargetArgs},
     error::{Error, Kind, Result, Warnings},
     fetch::{CaPaths, Proxies},
-    lock::dotenv,
+    lock::{Entry, dotenv},
     vocab::{PackageName, SourceUrl},
     write::LinkMode,
 };
@@ -136,6 +136,23 @@ pub enum Packages {
 }
 
 impl Packages {
+    /// Whether the package is named, by itself.
+    fn names(&self, name: &PackageName) -> bool {
+        matches!(self, Packages::Named(names) if names.contains(name))
+    }
+
+    /// These, less what the environment put there and `other`, typed for the opposite, has; `own` was typed.
+    fn without(self, own: &Packages, other: &Packages) -> Self {
+        match (self, other) {
+            (_, Packages::All) => own.clone(),
+            (Packages::Named(mut names), Packages::Named(_)) => {
+                names.retain(|name| !other.names(name));
+                Packages::Named(names)
+            }
+            (packages, _) => packages,
+        }
+    }
+
     /// Whether a package is meant.
     pub fn contains(&self, name: &PackageName) -> bool {
         match self {
@@ -381,16 +398,40 @@ impl IndexOptions {
 }
 
 impl BuildOptions {
+    /// Whether wheels are out of the question for an entry, and whether source distributions are. A name
+    /// outweighs `:all:`, as in pip: `--only-binary :all: --no-binary NAME` builds NAME alone.
+    pub fn forms(&self, entry: &Entry) -> (bool, bool) {
+        let (no, only) = (&self.no_binary, &self.only_binary);
+        let named = (entry.no_binary || no.names(&entry.name), only.names(&entry.name));
+        if named == (false, false) { (*no == Packages::All, *only == Packages::All) } else { named }
+    }
+
     /// Checks the builds' part of the command line.
     pub fn new(args: &BuildArgs, env: &Env) -> Result<Self> {
-        let packages = |typed: &[String], option: &str, variable: &str| {
-            let texts = env.get(variable).into_iter().chain(typed.iter().map(String::as_str));
-            Packages::parse(texts, option)
+        let given = |typed: &[String], option: &str, variable: &str| {
+            let typed = || typed.iter().map(String::as_str);
+            let all = Packages::parse(env.get(variable).into_iter().chain(typed()), option)?;
+            Ok::<_, Error>((all, Packages::parse(typed(), option)?))
         };
+        let (no_binary, typed_no) = given(&args.no_binary, "--no-binary", "PIP_NO_BINARY")?;
+        let (only_binary, typed_only) = given(&args.only_binary, "--only-binary", "PIP_ONLY_BINARY")?;
+        let both = |package: &str| {
+            Error::new(Kind::Usage, format!("{package} is given to both --no-binary and --only-binary"))
+                .help("wheels, source distributions or both: leave one of the two out")
+        };
+        if typed_no == Packages::All && typed_only == Packages::All {
+            return Err(both(":all:"));
+        }
+        if let Packages::Named(names) = &typed_no
+            && let Some(name) = names.iter().find(|name| typed_only.names(name))
+        {
+            return Err(both(name.as_str()));
+        }
         let extra = args.extra_pip_args.as_deref().unwrap_or_default();
         Ok(BuildOptions {
-            no_binary: packages(&args.no_binary, "--no-binary", "PIP_NO_BINARY")?,
-            only_binary: packages(&args.only_binary, "--only-binary", "PIP_ONLY_BINARY")?,
+            // What is typed outweighs what the environment says.
+            no_binary: no_binary.without(&typed_no, &typed_only),
+            only_binary: only_binary.without(&typed_only, &typed_no),
             extra_pip_args: shlex::split(extra)
                 .ok_or_else(|| Error::new(Kind::Usage, "--extra-pip-args has a quote that is not closed"))?,
             no_editable: args.no_editable,
@@ -474,5 +515,14 @@ mod tests {
         assert!(!names(":all:,:none:").contains(&name));
         assert!(names(":none: lxml").contains(&name));
         assert!(Packages::parse(std::iter::once("../x"), "--no-binary").is_err());
+    }
+
+    #[test]
+    fn what_is_typed_takes_packages_from_what_the_environment_says() {
+        let (none, all) = (Packages::None, Packages::All);
+        assert_eq!(names("lxml,pillow").without(&none, &names("pillow")), names("lxml"));
+        assert_eq!(names("lxml").without(&none, &all), none);
+        assert_eq!(names("lxml").without(&names("lxml"), &all), names("lxml"), "typed as well");
+        assert_eq!(all.clone().without(&none, &names("lxml")), all, "a name outweighs it anyway");
     }
 }

@@ -73,13 +73,13 @@ pub fn resolve(session: &Session<'_>, entry: &Entry, records: Records) -> Result
     if entry.origin != Origin::Index {
         return Ok(Resolved { what: What::Direct, source: None, remembered: false, why: String::new() });
     }
-    let build = &session.request.build;
+    let (no_binary, only_binary) = session.request.build.forms(entry);
     let request = index::Request {
         name: &entry.name,
         pin: &entry.pin,
         hashes: &entry.hashes,
-        no_binary: entry.no_binary || build.no_binary.contains(&entry.name),
-        only_binary: build.only_binary.contains(&entry.name),
+        no_binary,
+        only_binary,
         allow_unhashed: session.request.index.allow_unhashed,
     };
     let mut listings = vec![linked(session, entry)?];

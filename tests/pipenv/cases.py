@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from distributions import normalised
 HERE = Path(__file__).resolve().parent
 LOCKS = HERE / "locks"
 WORK = HERE.parent.parent / "target" / "pipenv"
-PLACEHOLDER = "https://index.example/simple"
+PLACEHOLDER = "https://index.example"
 
 # pip knows no dependency groups in a requirement; the category already says what the clause says.
 GROUP = re.compile(r"\(?'[\w-]+' in dependency_groups\)?(?: and )?")
@@ -47,24 +48,33 @@ class Case:
 
     @property
     def categories(self) -> list[dict]:
-        """The categories' entries, as pip understands them."""
+        """The categories' entries that an index has, as pip understands them."""
         names = ["default", "develop"] if self.dev else ["default"]
-        return [{name: plain(entry) for name, entry in self.lock[category].items()} for category in names]
+        return [
+            {name: plain(entry) for name, entry in self.lock[category].items() if "version" in entry}
+            for category in names
+        ]
+
+    @property
+    def repository(self) -> Path | None:
+        """The files of the repository that the lock names, if it does."""
+        files = self.project / "repository"
+        return files if files.is_dir() else None
 
     @property
     def options(self) -> list[str]:
         return ["--dev"] if self.dev else []
 
     def write_project(self, destination: Path, index_url: str, without: set[str]) -> None:
-        """Copies Pipfile and Pipfile.lock with `index_url` in place of the placeholder, the lock without some."""
-        destination.mkdir(parents=True)
+        """Copies the project with the server of `index_url` in place of the placeholder, the lock without some."""
+        shutil.copytree(self.project, destination, ignore=shutil.ignore_patterns("repository", "__pycache__"))
         lock = self.lock
         for entries in (lock["default"], lock.get("develop", {})):
             for name in [name for name in entries if normalised(name) in without]:
                 del entries[name]
         texts = {"Pipfile": (self.project / "Pipfile").read_text(), "Pipfile.lock": json.dumps(lock, indent=4)}
         for name, text in texts.items():
-            (destination / name).write_text(text.replace(PLACEHOLDER, index_url))
+            (destination / name).write_text(text.replace(PLACEHOLDER, index_url.removesuffix("/simple")))
 
 
 def plain(entry: dict) -> dict:
@@ -80,4 +90,5 @@ CASES = [
     Case("browser-use", "3.12"),
     Case("jupyter-minimal", "3.12"),
     Case("pipenv", "3.13", dev=True),
+    Case("sources", "3.11"),
 ]

@@ -33,6 +33,10 @@ OWN = [
     "bin/python",
     "bin/python[23]*",
     "lib/python*/site-packages/_virtualenv.*",
+    "src/*/.git/*",
+    # What setuptools leaves in a working tree when pip has it build there.
+    "src/*.egg-info/*",
+    "src/pip-delete-this-directory.txt",
 ]
 # An installer's own records; and one that pbr writes only where pip did not ask for the metadata first.
 RECORDS = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "pbr.json"}
@@ -105,11 +109,22 @@ def is_bytecode(path: Path) -> bool:
     return path.suffix == ".pyc"
 
 
-def content(path: Path, relative: str, launchers: set[str], compiled: set[str]) -> str:
+def leads_to(pth: Path, project: Path) -> str:
+    """Where the lines of a `.pth` file lead, seen from the project; other lines as they are."""
+    places = []
+    for line in pth.read_text().splitlines():
+        place = (pth.parent / line).resolve()
+        places.append(str(place.relative_to(project)) if place.is_relative_to(project) else line)
+    return f"leads to {', '.join(places)}"
+
+
+def content(path: Path, relative: str, launchers: set[str], compiled: set[str], project: Path) -> str:
     if relative in launchers:
         return LAUNCHER
     if relative in compiled and path.suffix == ".so":
         return COMPILED
+    if path.name.startswith("__editable__") and path.suffix == ".pth":
+        return leads_to(path, project)
     data = path.read_bytes()
     if relative.startswith("bin/"):
         data = meaning(without_first_line(data))
@@ -119,6 +134,7 @@ def content(path: Path, relative: str, launchers: set[str], compiled: set[str]) 
 def read(venv: Path, without: set[str], built: set[str]) -> Environment:
     """What is in `venv` but not of the distributions `without`; extension modules of `built` only by name."""
     environment = Environment()
+    project = venv.parent.resolve()
     left_out: set[str] = set()
     launchers: set[str] = set()
     compiled: set[str] = set()
@@ -137,7 +153,7 @@ def read(venv: Path, without: set[str], built: set[str]) -> Environment:
         if path.is_dir() or relative in left_out or is_own(relative) or is_record(path) or is_bytecode(path):
             continue
         executable = " (executable)" if path.stat().st_mode & 0o100 else ""
-        environment.files[relative] = content(path, relative, launchers, compiled) + executable
+        environment.files[relative] = content(path, relative, launchers, compiled, project) + executable
     return environment
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import programs
+import repository
 from cases import Case
 from distributions import normalised
 from index import file_entry, html_page, json_page, write_metadata
@@ -104,6 +105,8 @@ def write_index(case: Case, python: str) -> Path:
     root = case.work / "index"
     shutil.rmtree(root, ignore_errors=True)
     (root / "files").mkdir(parents=True)
+    if case.repository:
+        repository.make(case.repository, root / "repository.git")
     listed = releases(case, python)
     sizes, metadata = {}, {}
     for path in sorted((case.work / "files").iterdir()):
