@@ -12,7 +12,8 @@ pub use env::Env;
 pub use project::{LockFile, Project};
 
 use crate::{
-    cli::args::{BuildArgs, Global, IndexArgs, Keyring, Link, LockArgs, OutputArgs, TargetArgs},
+    bytecode::Invalidation,
+    cli::args::{BuildArgs, Compile, Global, IndexArgs, Keyring, Link, LockArgs, OutputArgs, TargetArgs},
     error::{Error, Kind, Result, Warnings},
     fetch::{CaPaths, Proxies},
     lock::dotenv,
@@ -173,6 +174,10 @@ pub struct OutputOptions {
     pub venv: PathBuf,
     /// Where it will live, where that is known.
     pub at: Option<PathBuf>,
+    /// Whether modules are compiled, and what their bytecode is compared with.
+    pub compile: Option<Invalidation>,
+    /// Whether the interpreter is copied rather than linked to.
+    pub copies: bool,
     /// How files get there.
     pub link: LinkMode,
     /// Whether a RECORD that does not hold is an error.
@@ -259,6 +264,16 @@ fn load_dotenv(dir: &Path, env: &mut Env) -> Result<Warnings> {
         warnings.push(format!("{}: line {line} cannot be read and is passed over", file.display()));
     }
     Ok(warnings)
+}
+
+impl From<Compile> for Invalidation {
+    fn from(compile: Compile) -> Self {
+        match compile {
+            Compile::Unchecked => Invalidation::Unchecked,
+            Compile::Checked => Invalidation::Checked,
+            Compile::Timestamp => Invalidation::Timestamp,
+        }
+    }
 }
 
 impl From<Link> for LinkMode {
@@ -403,6 +418,8 @@ impl OutputOptions {
         Ok(OutputOptions {
             venv: venv_path(args.venv.as_deref(), project)?,
             at,
+            compile: args.compile.map(Invalidation::from),
+            copies: args.copies,
             link: args.link.into(),
             strict: args.strict,
             seed: args.seed,
