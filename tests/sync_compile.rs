@@ -351,7 +351,9 @@ fn what_was_compiled_comes_from_the_cache_unless_it_was_damaged() {
     let compiler = compiler.expect("a compiler");
     let wheel = demo().sha256.parse().expect("a digest");
     let Kept(mut known) = compiler.kept(&wheel).expect("it was kept");
-    known.values_mut().for_each(|compiled| *compiled = Ok(b"marked".to_vec()));
+    for compiled in known.values_mut() {
+        *compiled = Ok(b"marked".to_vec());
+    }
     compiler.keep(&wheel, &Kept(known));
     assert!(fresh("marked").values().all(|bytes| bytes == b"marked"));
 

@@ -256,9 +256,15 @@ impl Writer<'_> {
         let nodes = self.nodes;
         match &nodes[node as usize] {
             Node::Atom(_) => {}
-            Node::Group(_, members) => members.iter().for_each(|&member| self.count(member)),
+            Node::Group(_, members) => {
+                for &member in members {
+                    self.count(member);
+                }
+            }
             Node::Code(_, objects, _, last) => {
-                objects.iter().chain(last).for_each(|&object| self.count(object));
+                for &object in objects.iter().chain(last) {
+                    self.count(object);
+                }
             }
         }
     }
@@ -290,14 +296,20 @@ impl Writer<'_> {
             Node::Atom(bytes) => self.out.extend(bytes),
             Node::Group(head, members) => {
                 self.out.extend(head);
-                members.iter().for_each(|&member| self.write(member));
+                for &member in members {
+                    self.write(member);
+                }
             }
             Node::Code(ints, objects, line, last) => {
                 self.out.push(b'c');
                 self.out.extend(ints);
-                objects.iter().for_each(|&object| self.write(object));
+                for &object in objects {
+                    self.write(object);
+                }
                 self.out.extend(line);
-                last.iter().for_each(|&object| self.write(object));
+                for &object in last {
+                    self.write(object);
+                }
             }
         }
         self.out[start] |= flag;

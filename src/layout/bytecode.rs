@@ -23,7 +23,7 @@ impl Plan {
             .filter(|path| path.ends_with("/__pycache__"))
             .collect();
         let dirs: HashSet<&str> =
-            self.dirs.iter().map(RelPath::as_str).filter(|path| path.ends_with(".pyc")).collect();
+            self.dirs.iter().map(RelPath::as_str).filter(|path| path.contains("/__pycache__/")).collect();
         let place = |file: &PlanFile| {
             let inner = file.path.as_str().strip_prefix(&inside)?;
             let (dir, name) = inner.rsplit_once('/').unwrap_or(("", inner));

@@ -169,6 +169,7 @@ impl Packages {
 
 /// What is written, and how.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct OutputOptions {
     /// The environment to make.
     pub venv: PathBuf,

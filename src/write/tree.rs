@@ -167,7 +167,7 @@ pub(super) struct Fill<'a> {
     warnings: Mutex<Vec<String>>,
 }
 
-impl<'a> Fill<'a> {
+impl Fill<'_> {
     pub(super) fn spot<'s>(&'s self, path: &'s str, executable: bool) -> Spot<'s> {
         Spot { root: self.root.as_fd(), path, executable, chmod: self.chmod }
     }

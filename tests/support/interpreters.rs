@@ -13,7 +13,7 @@ pub fn all() -> Vec<PathBuf> {
         .flatten()
         .filter_map(Result::ok)
         .map(|entry| entry.path().join("bin/python3"))
-        .filter(|python| is_supported(python))
+        .filter(is_supported)
         .collect();
     found.sort();
     found.insert(0, PathBuf::from("/usr/bin/python3"));
