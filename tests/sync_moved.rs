@@ -130,7 +130,8 @@ fn nothing_in_an_environment_names_the_place_where_it_was_made() {
         let project = with_lib(json!({"path": "./lib", "editable": true}));
         lib(&project, "project/lib", "here");
         project.sync_with(args).succeeds();
-        assert_eq!(naming(&project, &project.path("")), [PathBuf::new(); 0], "{args:?}");
+        let named = naming(&project, &project.path(""));
+        assert!(named.is_empty(), "{args:?}: {named:?}");
     }
 }
 
