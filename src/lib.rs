@@ -8,6 +8,7 @@ compile_error!("venvoy runs on Linux and macOS; Windows hosts are not supported 
 
 pub mod auth;
 pub mod build;
+pub mod bytecode;
 pub mod cache;
 pub mod cli;
 pub mod error;

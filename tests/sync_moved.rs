@@ -1,5 +1,7 @@
 //! An environment that was moved works where it is.
 
+#[path = "support/lib.rs"]
+mod lib;
 #[path = "support/project.rs"]
 mod project;
 #[path = "support/server.rs"]
@@ -7,9 +9,15 @@ mod server;
 #[path = "support/wheel.rs"]
 mod wheel;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
-use project::{Package, Project, script};
+use lib::lib;
+use project::{Lock, Package, Project, files, script};
+use serde_json::{Value, json};
 use wheel::WheelBuilder;
 
 /// Scripts of every kind; each prints its own prefix.
@@ -85,10 +93,156 @@ fn a_project_in_a_directory_with_a_difficult_name_can_be_synced() {
     all_run(&odd.join(".venv"));
 }
 
-#[test]
-fn at_writes_scripts_for_the_place_named() {
+/// Files and links of the environment that hold this path, relative to it.
+fn naming(project: &Project, place: &Path) -> Vec<PathBuf> {
+    let place = place.to_str().expect("UTF-8").trim_end_matches('/').as_bytes();
+    let names = |path: &PathBuf| {
+        let bytes = if path.is_symlink() {
+            fs::read_link(path).expect("a link").as_os_str().as_bytes().to_vec()
+        } else {
+            fs::read(path).expect("a file")
+        };
+        bytes.windows(place.len()).any(|window| window == place)
+    };
+    let relative = |path: PathBuf| path.strip_prefix(project.venv()).expect("inside").to_owned();
+    files(&project.venv()).into_iter().filter(names).map(relative).collect()
+}
+
+/// A project with scripts of every kind and `lib`, which is this entry of the lock.
+fn with_lib(entry: Value) -> Project {
     let project = Project::with_wheels(&[scripts()]);
-    project.sync_with(&["--at", "/opt/app/.venv"]).succeeds();
-    let text = fs::read_to_string(project.venv().join("bin/kinds")).expect("a script");
-    assert_eq!(text.lines().next(), Some("#!/opt/app/.venv/bin/python"));
+    project.lock(&Lock::new().package(&scripts()).entry("default", "lib", entry));
+    project
+}
+
+#[test]
+fn nothing_in_an_environment_names_the_place_where_it_was_made() {
+    let ways: [&[&str]; 7] = [
+        &[],
+        &["--no-editable"],
+        &["--compile"],
+        &["--compile=timestamp", "--copies", "--no-editable"],
+        &["--seed"],
+        &["--no-editable", "--at", "/opt/app/.venv"],
+        &["--no-editable", "--compile", "--copies", "--at", "/opt/app/.venv"],
+    ];
+    for args in ways {
+        let project = with_lib(json!({"path": "./lib", "editable": true}));
+        lib(&project, "project/lib", "here");
+        project.sync_with(args).succeeds();
+        let named = naming(&project, &project.path(""));
+        assert!(named.is_empty(), "{args:?}: {named:?}");
+    }
+}
+
+#[test]
+fn an_editable_project_that_does_not_move_along_is_named_in_a_warning() {
+    let warned_of = |project: &Project, place: &Path| {
+        let named = naming(project, place);
+        let names: Vec<&str> = named.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+        assert_eq!(names, ["_lib.pth", "direct_url.json"], "{named:?}");
+    };
+    let warning = "warning: lib is editable and lies in {root}/LIB: the environment works only while that \
+                   stays there (--no-editable installs a copy)";
+    let project = with_lib(json!({"path": "../lib", "editable": true}));
+    lib(&project, "lib", "outside");
+    project.sync_with(&["--compile"]).fails(0, &[&warning.replace("LIB", "lib")]);
+    warned_of(&project, &project.path(""));
+    fs::rename(project.venv(), project.path("moved")).expect("moved");
+    assert_eq!(script(&project.path("moved/bin/lib")), "outside");
+
+    // With --at the environment goes elsewhere alone.
+    let project = with_lib(json!({"path": "./lib", "editable": true}));
+    lib(&project, "project/lib", "left behind");
+    let at = project.path("app/.venv");
+    project
+        .sync_with(&["--at", at.to_str().expect("UTF-8")])
+        .fails(0, &[&warning.replace("LIB", "project/lib")]);
+    warned_of(&project, &project.dir());
+    fs::create_dir(project.path("app")).expect("made");
+    fs::rename(project.venv(), &at).expect("moved");
+    assert_eq!(script(&at.join("bin/lib")), "left behind");
+}
+
+#[test]
+fn at_writes_everything_for_the_place_named() {
+    let long = format!("long/{}/.venv", "directory".repeat(14));
+    for (place, plain) in [("app/.venv", true), ("with space/it's $HOME/.venv", false), (&*long, false)] {
+        for more in [&[][..], &["--compile", "--copies"]] {
+            let project = with_lib(json!({"path": "./lib"}));
+            lib(&project, "project/lib", "lib");
+            let at = project.path(place);
+            project.sync_with(&[&["--at", at.to_str().expect("UTF-8")], more].concat()).succeeds();
+            let first = format!("#!{}/bin/python", at.display());
+            for name in ["kinds", "kinds-extra", "kinds-script", "kinds-window", "kinds-windowed", "lib"] {
+                let text = fs::read_to_string(project.venv().join("bin").join(name)).expect("a script");
+                let expected = if plain { &first } else { "#!/bin/sh" };
+                assert_eq!(text.lines().next(), Some(expected), "{name} {place}");
+            }
+            // Activators name it, wherever they lie.
+            for (shell, word) in
+                [("dash", "."), ("bash", "."), ("zsh", "."), ("fish", "source"), ("tcsh", "source")]
+            {
+                let end = match shell {
+                    "fish" => ".fish",
+                    "tcsh" => ".csh",
+                    _ => "",
+                };
+                let line = format!("{word} ./activate{end}; printenv VIRTUAL_ENV");
+                let mut command = project::clean(Path::new(shell));
+                // What was not moved yet has no environment at the place named.
+                fs::create_dir_all(at.join("bin")).expect("made");
+                fs::write(at.join("pyvenv.cfg"), "").expect("written");
+                command.current_dir(project.venv().join("bin")).env("HOME", project.path("home"));
+                let output = command.args(["-c", &line]).output().expect("the shell is needed");
+                let said = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+                assert_eq!(said, at.to_str().expect("UTF-8"), "{shell} {output:?}");
+            }
+            fs::remove_dir_all(&at).expect("removed");
+            fs::rename(project.venv(), &at).expect("moved");
+            all_run(&at);
+            assert_eq!(script(&at.join("bin/lib")), "lib");
+        }
+    }
+}
+
+#[test]
+fn at_must_be_absolute() {
+    Project::with_wheels(&[scripts()]).sync_with(&["--at", ".venv"]).ends(
+        2,
+        &[
+            "error: --at .venv is not absolute",
+            "  help: name the place where the environment will live, such as --at /.venv",
+        ],
+    );
+}
+
+#[test]
+fn the_interpreter_may_be_elsewhere_at_run_time() {
+    for compile in [&[][..], &["--compile"]] {
+        let project = Project::with_wheels(&[scripts()]);
+        let home = project.path("runtime/bin");
+        let exe = home.join("python3");
+        let (home, exe) = (home.to_str().expect("UTF-8"), exe.to_str().expect("UTF-8"));
+        let config = || fs::read_to_string(project.venv().join("pyvenv.cfg")).expect("a file");
+        let link = || fs::read_link(project.venv().join("bin/python")).expect("a link");
+        let arguments: [&[&str]; 2] = [&["--python-home", home], &["--python-exe", exe]];
+        for args in arguments {
+            project.sync_with(&[args, compile].concat()).succeeds();
+            assert!(config().contains(&format!("home = {home}\n")), "{}", config());
+            assert_eq!(link().parent(), Some(Path::new(home)), "{args:?}");
+            assert!(!fs::exists(project.path("runtime")).expect("known"), "only named, not looked at");
+            std::os::unix::fs::symlink("/usr", project.path("runtime")).expect("linked");
+            all_run(&project.venv());
+            fs::remove_file(project.path("runtime")).expect("removed");
+        }
+        project
+            .sync_with(&[&["--python-home", "/opt/py/bin", "--python-exe", exe], compile].concat())
+            .succeeds();
+        assert!(config().contains("home = /opt/py/bin\n"), "{}", config());
+        assert_eq!(link(), Path::new(exe));
+        project
+            .sync_with(&["--python-exe", "bin/python"])
+            .fails(2, &["error: the interpreter's place at run time is bin/python, which is not absolute"]);
+    }
 }

@@ -51,14 +51,14 @@ impl Cache {
         Ok(())
     }
 
-    /// Removes files and selection records that nobody read or wrote for `age`, and says how much that
+    /// Removes files, selection records and bytecode that nobody read or wrote for `age`, and says how much that
     /// gave back. Directories (unpacked wheels, say) are left to [`Cache::clear`]: half of one would be
     /// worse than none.
     pub fn prune(&self, age: Duration) -> Usage {
         let mut freed = Usage::default();
         let now = SystemTime::now();
         for (kind, path) in self.kinds() {
-            if kind != "files" && kind != "selections" {
+            if !matches!(kind.as_str(), "files" | "selections" | "bytecode") {
                 continue;
             }
             walk(&path, &mut |path, metadata| {

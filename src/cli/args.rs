@@ -301,6 +301,13 @@ pub struct OutputArgs {
     /// Where the environment will live: scripts get plain absolute shebangs for that place.
     #[arg(long, value_name = "PATH")]
     pub at: Option<PathBuf>,
+    /// Compile all modules to bytecode that the interpreter takes without a look at the source, or after
+    /// comparing the source's hash or time.
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "unchecked")]
+    pub compile: Option<Compile>,
+    /// Copy the interpreter instead of linking to it; its standard library stays where it is.
+    #[arg(long, env = "PIPENV_VIRTUALENV_COPIES", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub copies: bool,
     /// How files get from the cache into the environment [default: VENVOY_LINK, auto].
     #[arg(long, value_enum, value_name = "HOW")]
     pub link: Option<Link>,
@@ -313,6 +320,17 @@ pub struct OutputArgs {
     /// Threads for unpacking [default: one per core].
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub threads: u16,
+}
+
+/// What the interpreter compares bytecode with before it takes it (PEP 552).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compile {
+    /// Nothing: the fastest import.
+    Unchecked,
+    /// The source's hash: an edited module counts.
+    Checked,
+    /// The source's size and time, as without venvoy.
+    Timestamp,
 }
 
 /// How files get from the cache into the environment.

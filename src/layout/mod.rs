@@ -1,5 +1,6 @@
 //! What goes where: wheels and a target give a [`Plan`]. Conflicts are decided here. Pure.
 
+mod bytecode;
 mod placement;
 mod plan;
 mod record;
@@ -148,6 +149,11 @@ pub enum Origin {
     },
     /// Bytes made by `script` or `layout`.
     Bytes(Arc<[u8]>),
+    /// The bytecode of a module, made by the target's interpreter from what was written.
+    Bytecode {
+        /// Position of the module in [`Plan::files`].
+        source: usize,
+    },
     /// The RECORD of the distribution, made by [`render_record`] from what was written.
     Record {
         /// Position in [`Plan::dists`].

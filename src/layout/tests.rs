@@ -74,6 +74,7 @@ fn described(plan: &Plan) -> Vec<String> {
                 format!("script {}", plan.dists[*dist].wheel.entries[*entry].path)
             }
             Origin::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            Origin::Bytecode { source } => format!("bytecode of {}", plan.files[*source].path),
             Origin::Record { dist } => format!("record of {}", plan.dists[*dist].name.as_str()),
         };
         let star = if file.executable { "*" } else { "" };
@@ -403,4 +404,67 @@ fn a_planned_file_has_the_bytes_of_its_entry() {
     let found = plan.files.iter().find(|f| f.path.as_str().ends_with("demo/__init__.py")).expect("there");
     let Origin::Entry { dist, entry } = found.origin else { panic!("{:?}", found.origin) };
     with_scratch(|s| assert_eq!(plan.dists[dist].wheel.inflate(entry, s).expect("good").bytes, b"x = 1\n"));
+}
+
+#[test]
+fn bytecode_has_a_place_beside_each_module_and_leaves_with_its_directory() {
+    let long = format!("{}.py", "n".repeat(252));
+    let a = WheelBuilder::new("a", "1.0")
+        .file("shared/m.py", "m")
+        .file("shared/data.txt", "")
+        .file("top.py", "")
+        .file(".py", "")
+        .file(&long, "")
+        .data("scripts/tool.py", "#!python\n")
+        .data("data/lib/other.py", "");
+    let b = WheelBuilder::new("b", "1.0").file("shared/m.py", "m").file("b/__init__.py", "");
+    let before = good(&[&a, &b]);
+    let plan = before.clone().with_bytecode(&target());
+    let bytecode = |plan: &Plan| -> Vec<(String, usize)> {
+        let is_bytecode = |file: &&PlanFile| matches!(file.origin, Origin::Bytecode { .. });
+        plan.files
+            .iter()
+            .filter(is_bytecode)
+            .map(|file| (file.path.to_string(), file.dist.expect("one")))
+            .collect()
+    };
+    let inside = |text: &str| format!("lib/python3.11/site-packages/{text}");
+    let expected = [
+        ("__pycache__/top.cpython-311.pyc", 0),
+        ("b/__pycache__/__init__.cpython-311.pyc", 1),
+        ("shared/__pycache__/m.cpython-311.pyc", 1),
+    ];
+    assert_eq!(bytecode(&plan), expected.map(|(path, dist)| (inside(path), dist)));
+    for file in &plan.files {
+        if let Origin::Bytecode { source } = file.origin {
+            let source = plan.files[source].path.as_str();
+            let stem = source.rsplit('/').next().and_then(|name| name.strip_suffix(".py")).expect("a module");
+            assert!(file.path.file_name().starts_with(&format!("{stem}.")), "{} from {source}", file.path);
+        }
+    }
+    // Both list what one wrote.
+    let at = |plan: &Plan, text: &str| plan.files.iter().position(|file| file.path.as_str() == inside(text));
+    for name in ["shared/m.py", "shared/__pycache__/m.cpython-311.pyc"] {
+        let at = at(&plan, name).expect(name);
+        assert!(plan.listed().iter().all(|files| files.contains(&at)), "{name}");
+    }
+    assert!(plan.dirs.is_sorted() && plan.files.is_sorted_by_key(|file| file.path.as_str()));
+    assert!(plan.dirs.contains(&path(&inside("shared/__pycache__"))));
+
+    let left_out =
+        [inside("shared/__pycache__/m.cpython-311.pyc"), inside("__pycache__/top.cpython-311.pyc")]
+            .iter()
+            .map(|path| plan.files.iter().position(|file| file.path.as_str() == path).expect("it is there"))
+            .collect();
+    let less = plan.without(&left_out);
+    assert_eq!(bytecode(&less), [(inside("b/__pycache__/__init__.cpython-311.pyc"), 1)]);
+    assert!(!less.dirs.contains(&path(&inside("shared/__pycache__"))));
+    assert!(
+        less.dirs.contains(&path(&inside("b/__pycache__"))) && less.dirs.contains(&path(&inside("shared")))
+    );
+    assert_eq!(less.shared.len(), before.shared.len());
+    let all =
+        less.files.iter().enumerate().filter(|(_, file)| matches!(file.origin, Origin::Bytecode { .. }));
+    let all = all.map(|(at, _)| at).collect();
+    assert_eq!(described(&less.without(&all)), described(&before));
 }

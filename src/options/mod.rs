@@ -13,7 +13,8 @@ pub use env::Env;
 pub use project::{LockFile, Project};
 
 use crate::{
-    cli::args::{BuildArgs, Global, IndexArgs, Keyring, Link, LockArgs, OutputArgs, TargetArgs},
+    bytecode::Invalidation,
+    cli::args::{BuildArgs, Compile, Global, IndexArgs, Keyring, Link, LockArgs, OutputArgs, TargetArgs},
     error::{Error, Kind, Result, Warnings},
     fetch::{CaPaths, Proxies},
     lock::{Entry, dotenv},
@@ -186,11 +187,16 @@ impl Packages {
 
 /// What is written, and how.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct OutputOptions {
     /// The environment to make.
     pub venv: PathBuf,
     /// Where it will live, where that is known.
     pub at: Option<PathBuf>,
+    /// Whether modules are compiled, and what their bytecode is compared with.
+    pub compile: Option<Invalidation>,
+    /// Whether the interpreter is copied rather than linked to.
+    pub copies: bool,
     /// How files get there.
     pub link: LinkMode,
     /// Whether a RECORD that does not hold is an error.
@@ -292,6 +298,16 @@ fn load_dotenv(dir: &Path, env: &mut Env) -> Result<Warnings> {
         warnings.push(format!("{}: line {line} cannot be read and is passed over", file.display()));
     }
     Ok(warnings)
+}
+
+impl From<Compile> for Invalidation {
+    fn from(compile: Compile) -> Self {
+        match compile {
+            Compile::Unchecked => Invalidation::Unchecked,
+            Compile::Checked => Invalidation::Checked,
+            Compile::Timestamp => Invalidation::Timestamp,
+        }
+    }
 }
 
 impl From<Link> for LinkMode {
@@ -460,6 +476,8 @@ impl OutputOptions {
         Ok(OutputOptions {
             venv: venv_path(args.venv.as_deref(), project)?,
             at,
+            compile: args.compile.map(Invalidation::from),
+            copies: args.copies,
             link: link(args.link, env)?.into(),
             strict: args.strict,
             seed: args.seed,

@@ -4,8 +4,9 @@ use sha2::Digest as _;
 
 use super::{Request, resolve::pin_text};
 use crate::{
+    bytecode::VERSION as BYTECODE_VERSION,
     error::Result,
-    layout::{DistInput, LAYOUT_VERSION},
+    layout::{DistInput, GivenFile, LAYOUT_VERSION},
     lock::{Entry, Origin},
     options::OutputOptions,
     script::LauncherStyle,
@@ -17,7 +18,7 @@ use crate::{
 struct Lines(sha2::Sha256);
 
 impl Lines {
-    fn new(target: &Target) -> Self {
+    fn new(target: &Target, output: &OutputOptions, copied: &[GivenFile]) -> Self {
         let mut lines = Lines(sha2::Sha256::new());
         lines.add("venvoy", env!("CARGO_PKG_VERSION"));
         lines.add("layout", &LAYOUT_VERSION.to_string());
@@ -28,6 +29,10 @@ impl Lines {
         lines.add("paths", &format!("{} {} {}", target.site_packages, target.include, target.lib64));
         for tag in target.tags.iter() {
             lines.add("tag", &format!("{tag:?}"));
+        }
+        lines.add("bytecode", &format!("{:?} {BYTECODE_VERSION}", output.compile));
+        for file in copied {
+            lines.add("copied", &format!("{} {}", file.path, Sha256::of(&file.bytes)));
         }
         lines
     }
@@ -52,9 +57,10 @@ pub fn of(
     target: &Target,
     request: &Request,
     output: &OutputOptions,
+    copied: &[GivenFile],
     local: &dyn Fn(&Entry) -> Result<Option<Sha256>>,
 ) -> Result<Option<Sha256>> {
-    let mut lines = Lines::new(target);
+    let mut lines = Lines::new(target, output, copied);
     lines.add("options", &format!("{:?} {:?} {} {}", output.at, output.mtime, output.seed, output.strict));
     let build = &request.build;
     lines.add("build", &format!("{:?} {:?} {}", build.no_binary, build.only_binary, build.no_editable));
@@ -82,8 +88,14 @@ pub fn of(
 }
 
 /// The key of an environment whose entries did not decide it: by what was found for them.
-pub fn of_wheels(inputs: &[DistInput], launchers: &LauncherStyle, target: &Target) -> Sha256 {
-    let mut lines = Lines::new(target);
+pub fn of_wheels(
+    inputs: &[DistInput],
+    launchers: &LauncherStyle,
+    target: &Target,
+    output: &OutputOptions,
+    copied: &[GivenFile],
+) -> Sha256 {
+    let mut lines = Lines::new(target, output, copied);
     lines.add("launchers", &format!("{launchers:?}"));
     for input in inputs {
         lines.add("wheel", &format!("{} {}", input.wheel.name, input.wheel.file.sha256()));

@@ -4,6 +4,7 @@ mod auth;
 mod builder;
 mod cache;
 mod check;
+mod copies;
 mod download;
 mod inputs;
 mod key;

@@ -12,7 +12,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    build::{self, Built, Job, Source, relativise},
+    build::{self, Built, EditableInfo, Job, Source, relativise},
     cache::{VerifiedFile, digest_of},
     error::{Context as _, Error, Kind, Result},
     layout::{DistInput, GivenFile},
@@ -203,7 +203,8 @@ fn build(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry, source: So
     let extra = movable(session, builder, &wheel, &built)
         .context(|| format!("cannot make {} {} movable", entry.name, pin_text(&entry.pin)))?;
     let place = built.checkout.is_some().then(|| builder.checkout_dir(entry.name.as_str()));
-    let input = DistInput { wheel, requested: true, direct_url: built.direct_url, extra };
+    let direct_url = built.direct_url.clone().filter(|_| !moves_along(builder, entry, &built));
+    let input = DistInput { wheel, requested: true, direct_url, extra };
     let came = if built.cached || fetched_wheel { Came::Cached } else { Came::Built };
     Ok(Obtained { input, came, checkout: built.checkout.zip(place) })
 }
@@ -245,6 +246,16 @@ fn movable(
         });
     }
     Ok(files)
+}
+
+/// Whether a local project is editable and moves with its environment. It gets no `direct_url.json`: that could
+/// only name the place of the build (PEP 610 wants an absolute URL), and would be wrong after a move.
+fn moves_along(builder: &Builder<'_>, entry: &Entry, built: &Built) -> bool {
+    let local = matches!(entry.origin, Origin::Path(_));
+    let inside = |editable: &EditableInfo| {
+        editable.relocatable && editable.paths.iter().all(|path| path.starts_with(builder.anchor()))
+    };
+    local && built.editable.as_ref().is_some_and(inside)
 }
 
 /// Brings an editable repository's working tree to its place.

@@ -1,12 +1,12 @@
 //! pip and whatever else the interpreter brings for new environments (`--seed`).
 
-use std::{path::PathBuf, process::Command, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use super::session::Session;
 use crate::{
     error::{Context as _, Error, Kind, Result},
     layout::DistInput,
-    target::leave_secrets_out,
+    target::isolated_command,
     vocab::WheelName,
     wheel::{Strictness, Wheel},
 };
@@ -26,9 +26,7 @@ for place in (own, getattr(ensurepip, '_WHEEL_PKG_DIR', None) or '', '/usr/share
 /// The wheels bundled with the target's interpreter, except those of packages in `locked`.
 pub fn seeds(session: &Session<'_>, locked: &[DistInput]) -> Result<Vec<DistInput>> {
     let python = &session.target.executable;
-    let mut command = Command::new(python);
-    leave_secrets_out(&mut command);
-    let output = command
+    let output = isolated_command(python)
         .args(["-I", "-c", LIST])
         .output()
         .map_err(|e| Error::io("cannot run", python, e).with_kind(Kind::Target))?;

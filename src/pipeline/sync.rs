@@ -5,6 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use super::{
     Progress, Request,
     builder::{Builder, variables},
+    copies,
     inputs::Inputs,
     key,
     obtain::{Came, Obtained, forget_if_damaged, local_path, place_checkout},
@@ -15,6 +16,7 @@ use super::{
 };
 use crate::{
     build::directory_digest,
+    bytecode::Compiler,
     error::{Context as _, Error, Kind, Result},
     interrupt,
     layout::{self, DistInput, EnvFiles, GivenFile, PlanLink},
@@ -71,8 +73,12 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
     let runtime = runtime_target(&target, request)?;
     let builder = Builder::new(request, output);
 
+    if request.target.described.is_some() {
+        refuse_described(output)?;
+    }
+    let copied = if output.copies { copies::interpreter(&target)? } else { Vec::new() };
     let local = |entry: &Entry| local_digest(entry, request);
-    let key = key::of(&entries, &runtime, request, output, &local)?;
+    let key = key::of(&entries, &runtime, request, output, &copied, &local)?;
     let checkouts_there = entries
         .iter()
         .filter(|entry| {
@@ -94,7 +100,7 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
     loop {
         progress.stage("Fetching", 0);
         let obtained = obtain_all(&session, &builder, &entries)?;
-        let run = Run { session: &session, output, runtime: &runtime, key };
+        let run = Run { session: &session, output, runtime: &runtime, copied: &copied, key };
         match run.write(obtained, output.force || !checkouts_there) {
             // Bits that went bad in the cache: once they are gone from there, the same run can still succeed.
             Err((error, inputs)) if error.kind() == Kind::Integrity && tries == 0 => {
@@ -118,6 +124,8 @@ struct Run<'a> {
     session: &'a Session<'a>,
     output: &'a OutputOptions,
     runtime: &'a Target,
+    /// The interpreter's files, where they are copied.
+    copied: &'a [GivenFile],
     key: Option<Sha256>,
 }
 
@@ -162,13 +170,19 @@ impl Run<'_> {
         }
         let progress = self.session.progress;
         let (place, launchers) = style(self.output)?;
-        let files = environment_files(self.runtime, &place)?;
-        let (plan, warnings) = layout::plan(inputs.clone(), self.runtime, files, &launchers)?;
+        let files = environment_files(self.runtime, &place, self.copied)?;
+        let (mut plan, warnings) = layout::plan(inputs.clone(), self.runtime, files, &launchers)?;
         warnings.0.iter().for_each(|warning| progress.warn(warning));
-        let key = self.key.unwrap_or_else(|| key::of_wheels(inputs, &launchers, self.runtime));
+        let key = self
+            .key
+            .unwrap_or_else(|| key::of_wheels(inputs, &launchers, self.runtime, self.output, self.copied));
         let bytes: u64 = inputs.iter().flat_map(|input| &input.wheel.entries).map(|entry| entry.size).sum();
         progress.stage("Writing", bytes);
         let store = self.session.cache.unpacked_dir();
+        let compiler = self.compiler(&launchers)?;
+        if compiler.is_some() {
+            plan = plan.with_bytecode(self.runtime);
+        }
         let options = WriteOptions {
             link: self.output.link,
             strict: self.output.strict,
@@ -177,11 +191,14 @@ impl Run<'_> {
             force,
             interrupted: Some(interrupt::flag()),
             progress: Some(&|bytes| progress.advance(bytes)),
+            compiler: compiler.as_ref(),
+            compiling: Some(&|bytes| progress.stage("Compiling", bytes)),
             ..WriteOptions::new(PlanKey(key), self.output.mtime)
         };
         let report = write::write(&plan, &self.output.venv, &options)
             .context(|| format!("cannot make {}", self.output.venv.display()))?;
         report.warnings.0.iter().for_each(|warning| progress.warn(warning));
+        report.uncompiled.iter().for_each(|module| progress.detail(module));
         if !report.current {
             for (from, to) in checkouts {
                 place_checkout(from, to)?;
@@ -189,6 +206,32 @@ impl Run<'_> {
         }
         Ok(report)
     }
+
+    /// What compiles, where that is wanted: the interpreter that is here, for the place where the
+    /// environment will be.
+    fn compiler(&self, launchers: &LauncherStyle) -> Result<Option<Compiler<'_>>> {
+        let Some(invalidation) = self.output.compile else { return Ok(None) };
+        let at = match launchers {
+            LauncherStyle::Absolute(at) => Some(at.as_str()),
+            LauncherStyle::Relative => None,
+        };
+        let Session { target, cache, .. } = self.session;
+        Compiler::new(target, invalidation, at, self.output.mtime, Some(cache)).map(Some)
+    }
+}
+
+/// What only an interpreter that is here can do.
+fn refuse_described(output: &OutputOptions) -> Result<()> {
+    let (what, does) = match (output.compile, output.copies) {
+        (Some(_), _) => ("--compile", "compiles"),
+        (None, true) => ("--copies (or PIPENV_VIRTUALENV_COPIES)", "is copied"),
+        (None, false) => return Ok(()),
+    };
+    Err(Error::new(
+        Kind::Usage,
+        format!("{what} and --python-version exclude each other: the target's own interpreter {does}, and it is not here"),
+    )
+    .help("run venvoy on that platform with that interpreter (--python), or leave one of them out"))
 }
 
 /// How scripts and activators find the environment.
@@ -200,7 +243,7 @@ fn style(output: &OutputOptions) -> Result<(Place, LauncherStyle)> {
     Ok((Place::At(at.clone()), LauncherStyle::Absolute(text.to_owned())))
 }
 
-fn environment_files(target: &Target, place: &Place) -> Result<EnvFiles> {
+fn environment_files(target: &Target, place: &Place, copied: &[GivenFile]) -> Result<EnvFiles> {
     let own = environment(target, place, None)?;
     let file = |file: crate::script::EnvFile| GivenFile {
         path: file.path,
@@ -208,9 +251,10 @@ fn environment_files(target: &Target, place: &Place) -> Result<EnvFiles> {
         executable: file.executable,
     };
     let link = |link: crate::script::EnvLink| PlanLink { path: link.path, target: link.target };
+    let is_copied = |link: &PlanLink| copied.iter().any(|file| file.path == link.path);
     Ok(EnvFiles {
-        files: own.files.into_iter().map(file).collect(),
-        links: own.links.into_iter().map(link).collect(),
+        files: own.files.into_iter().map(file).chain(copied.iter().cloned()).collect(),
+        links: own.links.into_iter().map(link).filter(|link| !is_copied(link)).collect(),
     })
 }
 

@@ -20,7 +20,7 @@ pub use describe::Description;
 pub use find::{Request, SearchPaths, find};
 pub use interpreter::Interpreter;
 pub use platform::{Libc, Platform};
-pub(crate) use run::leave_secrets_out;
+pub use run::isolated_command;
 pub use tags::{Mismatch, Tag, TagPart, Tags};
 pub use wanted::Wanted;
 

@@ -83,23 +83,24 @@ fn last_lines(message: &str, stderr: &str) -> String {
     out
 }
 
-/// Gives an interpreter that is asked something the environment it needs for that, and no more.
-pub(crate) fn leave_secrets_out(command: &mut Command) {
+/// A command that runs an interpreter and lets it see little of the environment, in a process group of its
+/// own: a wrapper script's children can be stopped with it, and the terminal's signals do not reach it.
+pub fn isolated_command(python: &Path) -> Command {
+    let mut command = Command::new(python);
     command.env_clear();
     for name in PASSED_ON {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
     }
+    command.process_group(0);
+    command
 }
 
 fn start(path: &Path) -> io::Result<Child> {
-    let mut command = Command::new(path);
+    let mut command = isolated_command(path);
     command.args(["-I", "-S", "-c", include_str!("probe.py")]);
-    leave_secrets_out(&mut command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // In a group of its own, so that a wrapper script's children can be stopped with it.
-    command.process_group(0);
     // A file that is still being written cannot be run yet: an interpreter just installed, or one whose
     // writer's descriptor lives on for a moment in another process being started.
     for _ in 0..50 {

@@ -18,12 +18,8 @@ use crate::{error::Result, vocab::Sha256};
 
 /// The digest of everything below `dest`: names, types, modes, times, link targets and contents.
 ///
-/// The algorithm, for whoever wants to compute it without venvoy: for every file, directory and link below
-/// `dest` (not `dest` itself), sorted by the bytes of its path relative to `dest`, with `/` between
-/// components, one record `TYPE NUL PATH NUL MODE NUL MTIME NUL CONTENT LF`. TYPE is `f`, `d`, `l` or `?`;
-/// MODE is four octal digits (`0777` for every link); MTIME is in decimal seconds; CONTENT is the SHA-256 of
-/// a file in hexadecimal, the target of a link, and empty otherwise. The result is the SHA-256 of all
-/// records. Owners, inode numbers and hard links do not count.
+/// The algorithm is described in docs/reproducible.md, for whoever wants to compute it without venvoy: a
+/// record `TYPE NUL PATH NUL MODE NUL MTIME NUL CONTENT LF` for each, sorted by path, and the SHA-256 of all.
 pub fn tree_digest(dest: &Path) -> Result<Sha256> {
     let mut paths = Vec::new();
     list(dest, Path::new(""), &mut paths)?;

@@ -6,6 +6,7 @@
 //! destination and top-level entries are moved one by one, see [`destination`]. One run at a time works on
 //! a destination; whatever a killed run left behind is swept by the next.
 
+mod bytecode;
 mod check;
 mod destination;
 mod digest;
@@ -28,6 +29,7 @@ pub use digest::tree_digest;
 pub use manifest::{MANIFEST, PlanKey, render as render_manifest};
 
 use crate::{
+    bytecode::Compiler,
     error::{Error, Kind, Result, Warnings},
     layout::Plan,
 };
@@ -70,6 +72,10 @@ pub struct WriteOptions<'a> {
     pub interrupted: Option<&'a AtomicBool>,
     /// Called from any worker with the size of each file put in place.
     pub progress: Option<&'a (dyn Fn(u64) + Sync)>,
+    /// What compiles the plan's bytecode. Without it the plan must hold none.
+    pub compiler: Option<&'a Compiler<'a>>,
+    /// Called before compiling with the size of all sources; the size of each goes to `progress`.
+    pub compiling: Option<&'a (dyn Fn(u64) + Sync)>,
 }
 
 impl WriteOptions<'_> {
@@ -85,6 +91,8 @@ impl WriteOptions<'_> {
             force: false,
             interrupted: None,
             progress: None,
+            compiler: None,
+            compiling: None,
         }
     }
 
@@ -112,6 +120,8 @@ pub struct Report {
     pub in_place: bool,
     /// What the user should hear, sorted.
     pub warnings: Warnings,
+    /// Modules without bytecode as they do not compile, each with the reason, sorted.
+    pub uncompiled: Vec<String>,
 }
 
 /// Makes `dest` the environment that `plan` describes.

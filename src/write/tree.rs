@@ -2,6 +2,7 @@
 //! manifest and links, and last the directories' times.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, Write as _},
     os::fd::{AsFd as _, BorrowedFd},
@@ -86,8 +87,8 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
         None => Vec::new(),
         Some(store) => plan.dists.par_iter().map(|dist| store.wheel(dist.wheel.file.sha256())).collect(),
     };
-    let fill = Fill {
-        plan,
+    let mut fill = Fill {
+        plan: Cow::Borrowed(plan),
         shown,
         root: &dir,
         options,
@@ -101,7 +102,9 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
     fill.make_dirs()?;
     let mut written = vec![None; plan.files.len()];
     fill.put_all(&fill.work_list(), &mut written)?;
+    let uncompiled = fill.compile(&mut written)?;
     fill.put_records(&mut written)?;
+    let plan = &*fill.plan;
     let written: Vec<Written> = plan
         .files
         .iter()
@@ -124,6 +127,7 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
         from_store: fill.from_store.into_inner() as u64,
         in_place: false,
         warnings: crate::error::Warnings(warnings),
+        uncompiled,
     })
 }
 
@@ -148,11 +152,11 @@ fn probe_modes(root: &Path, dir: &File) -> Result<bool> {
     tried.map_err(|e| failed("write into", root, e.into()))
 }
 
-struct Fill<'a> {
-    plan: &'a Plan,
+pub(super) struct Fill<'a> {
+    pub(super) plan: Cow<'a, Plan>,
     shown: &'a Path,
-    root: &'a File,
-    options: &'a WriteOptions<'a>,
+    pub(super) root: &'a File,
+    pub(super) options: &'a WriteOptions<'a>,
     store: Option<&'a Store>,
     /// By position in `plan.dists`; empty without a store.
     wheels: Vec<Option<StoredWheel>>,
@@ -163,12 +167,12 @@ struct Fill<'a> {
     warnings: Mutex<Vec<String>>,
 }
 
-impl<'a> Fill<'a> {
-    fn spot<'s>(&'s self, path: &'s str, executable: bool) -> Spot<'s> {
+impl Fill<'_> {
+    pub(super) fn spot<'s>(&'s self, path: &'s str, executable: bool) -> Spot<'s> {
         Spot { root: self.root.as_fd(), path, executable, chmod: self.chmod }
     }
 
-    fn failed(&self, action: &str, path: &str, error: impl Into<io::Error>) -> Error {
+    pub(super) fn failed(&self, action: &str, path: &str, error: impl Into<io::Error>) -> Error {
         failed(action, &self.shown.join(path), error.into())
     }
 
@@ -205,7 +209,7 @@ impl<'a> Fill<'a> {
         let mut small = Vec::new();
         for (position, file) in self.plan.files.iter().enumerate() {
             match self.entry(file) {
-                _ if matches!(file.origin, Origin::Record { .. }) => {}
+                _ if matches!(file.origin, Origin::Record { .. } | Origin::Bytecode { .. }) => {}
                 Some((_, _, entry)) if entry.size >= LARGE => large.push((entry.size, position)),
                 _ => small.push(position),
             }
@@ -216,12 +220,12 @@ impl<'a> Fill<'a> {
         list
     }
 
-    fn entry(&self, file: &PlanFile) -> Option<(usize, usize, &'a WheelEntry)> {
+    pub(super) fn entry(&self, file: &PlanFile) -> Option<(usize, usize, &WheelEntry)> {
         match file.origin {
             Origin::Entry { dist, entry } | Origin::Script { dist, entry, .. } => {
                 Some((dist, entry, &self.plan.dists[dist].wheel.entries[entry]))
             }
-            Origin::Bytes(_) | Origin::Record { .. } => None,
+            Origin::Bytes(_) | Origin::Bytecode { .. } | Origin::Record { .. } => None,
         }
     }
 
@@ -270,7 +274,7 @@ impl<'a> Fill<'a> {
         let spot = self.spot(file.path.as_str(), file.executable);
         let Some((dist, position, entry)) = self.entry(file) else {
             let Origin::Bytes(bytes) = &file.origin else {
-                return Err(Error::new(Kind::Io, format!("{}: a RECORD is written last", file.path)));
+                return Err(Error::new(Kind::Io, format!("{}: is made from what was written", file.path)));
             };
             return self.put_bytes(&spot, bytes);
         };
@@ -314,7 +318,7 @@ impl<'a> Fill<'a> {
         Ok(Written { sha256, size: entry.size })
     }
 
-    fn put_bytes(&self, spot: &Spot<'_>, bytes: &[u8]) -> Result<Written> {
+    pub(super) fn put_bytes(&self, spot: &Spot<'_>, bytes: &[u8]) -> Result<Written> {
         spot.create()
             .map_err(io::Error::from)
             .and_then(|mut out| {
@@ -353,7 +357,12 @@ impl<'a> Fill<'a> {
                 _ => None,
             })
             .map(|(position, file, dist)| {
-                let rows = listed[dist].iter().map(|&at| (&self.plan.files[at].path, so_far[at]));
+                let rows = listed[dist].iter().map(|&at| {
+                    let file = &self.plan.files[at];
+                    // As pip's: the interpreter may replace bytecode, so its digest is nobody's business.
+                    let written = so_far[at].filter(|_| !matches!(file.origin, Origin::Bytecode { .. }));
+                    (&file.path, written)
+                });
                 let dist_info = &self.plan.dists[dist].dist_info;
                 let site_packages = dist_info.parent().unwrap_or_else(|| dist_info.clone());
                 let bytes = render_record(rows, &site_packages);
