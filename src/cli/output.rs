@@ -223,12 +223,25 @@ pub fn summary(venv: &str, summary: &Summary, took: Duration) -> String {
         parts.push(format!("{} built", summary.built));
     }
     let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    format!(
+    let line = format!(
         "{venv}: {}, {} in {:.2} s{parts}",
         count(summary.packages, "package"),
         size(summary.bytes),
         took.as_secs_f64()
-    )
+    );
+    if summary.slim.is_empty() { line } else { format!("{line}\n{}", saved(summary)) }
+}
+
+/// What `--slim` saved, for the line after.
+fn saved(summary: &Summary) -> String {
+    let parts: Vec<String> =
+        summary.slim.iter().map(|one| format!("{} {}", one.kind.word(), size(one.bytes))).collect();
+    let total: u64 = summary.slim.iter().map(|one| one.bytes).sum();
+    let left = match summary.unstripped {
+        0 => String::new(),
+        n => format!("; {} not stripped, -v says why", count(n, "shared object")),
+    };
+    format!("slim saved {}: {}{left}", size(total), parts.join(", "))
 }
 
 #[cfg(test)]

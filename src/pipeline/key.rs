@@ -56,6 +56,7 @@ pub fn of(
 ) -> Result<Option<Sha256>> {
     let mut lines = Lines::new(target);
     lines.add("options", &format!("{:?} {:?} {} {}", output.at, output.mtime, output.seed, output.strict));
+    lines.add("slim", &output.slim.to_string());
     let build = &request.build;
     lines.add("build", &format!("{:?} {:?} {}", build.no_binary, build.only_binary, build.no_editable));
     lines.add("build arguments", &format!("{:?}", build.extra_pip_args));
@@ -82,9 +83,15 @@ pub fn of(
 }
 
 /// The key of an environment whose entries did not decide it: by what was found for them.
-pub fn of_wheels(inputs: &[DistInput], launchers: &LauncherStyle, target: &Target) -> Sha256 {
+pub fn of_wheels(
+    inputs: &[DistInput],
+    launchers: &LauncherStyle,
+    target: &Target,
+    output: &OutputOptions,
+) -> Sha256 {
     let mut lines = Lines::new(target);
     lines.add("launchers", &format!("{launchers:?}"));
+    lines.add("slim", &output.slim.to_string());
     for input in inputs {
         lines.add("wheel", &format!("{} {}", input.wheel.name, input.wheel.file.sha256()));
         lines.add("direct", &format!("{:?} {:?}", input.direct_url, input.extra));

@@ -12,6 +12,7 @@ mod plan;
 mod resolve;
 mod seed;
 mod session;
+mod slim;
 mod sources;
 mod sync;
 mod work;
@@ -21,6 +22,7 @@ pub use self::{
     cache::cache,
     check::{Checked, Difference, check},
     plan::{PlanRow, plan},
+    slim::Saved,
     sync::{Outcome, Summary, sync},
 };
 

@@ -12,6 +12,7 @@ mod digest;
 mod manifest;
 mod remove;
 mod store;
+pub mod strip;
 mod tree;
 
 #[cfg(test)]
@@ -110,8 +111,21 @@ pub struct Report {
     pub from_store: u64,
     /// The destination is a mount point (or its parent cannot be written): it was filled in place.
     pub in_place: bool,
+    /// Shared objects that were made smaller, or would have been if they were not unusual; sorted.
+    pub stripped: Vec<Stripped>,
     /// What the user should hear, sorted.
     pub warnings: Warnings,
+}
+
+/// What became of a shared object that was to be stripped.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stripped {
+    /// The distribution, a position in `Plan::dists`.
+    pub dist: usize,
+    /// Where it is, relative to the environment.
+    pub path: String,
+    /// The bytes that this saved, or why it was left as it is.
+    pub outcome: Result<u64, &'static str>,
 }
 
 /// Makes `dest` the environment that `plan` describes.
