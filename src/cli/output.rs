@@ -139,6 +139,7 @@ pub fn auth_list(out: &mut Stdout, rows: &[AuthRow]) {
 pub struct CheckResult {
     clean: bool,
     files: u64,
+    slim: Option<String>,
     missing: Vec<String>,
     changed: Vec<ChangedResult>,
     extra: Vec<String>,
@@ -158,6 +159,7 @@ impl From<&Checked> for CheckResult {
         CheckResult {
             clean: checked.is_clean(),
             files: files.files,
+            slim: files.slim.clone(),
             missing: text(&files.missing),
             changed: files
                 .changed
@@ -196,7 +198,8 @@ pub fn check_report(out: &mut Stdout, venv: &Path, checked: &Checked) {
         });
     }
     if checked.is_clean() {
-        out.line(&format!("{} is as it was written ({} files)", venv.display(), files.files));
+        let slim = files.slim.as_ref().map_or(String::new(), |kinds| format!(", without {kinds}"));
+        out.line(&format!("{} is as it was written ({} files{slim})", venv.display(), files.files));
     } else {
         out.line(&format!(
             "{} is not what it should be: {} missing, {} changed, {} extra, {} unlike the lock \

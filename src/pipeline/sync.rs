@@ -177,7 +177,9 @@ impl Run<'_> {
         let bytes: u64 = inputs.iter().flat_map(|input| &input.wheel.entries).map(|entry| entry.size).sum();
         progress.stage("Writing", bytes);
         let store = self.session.cache.unpacked_dir();
+        let slim_words = self.output.slim.to_string();
         let options = WriteOptions {
+            slim: &slim_words,
             link: self.output.link,
             strict: self.output.strict,
             threads: NonZeroUsize::new(self.output.threads),

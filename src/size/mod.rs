@@ -63,7 +63,7 @@ pub struct Amount {
 }
 
 impl Amount {
-    fn add(&mut self, file: &Sized) {
+    fn add(&mut self, file: &SizedFile) {
         self.files += 1;
         self.bytes += file.bytes;
         self.slim += file.safe_saving();
@@ -84,7 +84,7 @@ pub struct Package {
     pub kinds: Vec<OfKind>,
     /// Its files, largest first.
     #[serde(skip)]
-    pub files: Vec<Sized>,
+    pub files: Vec<SizedFile>,
 }
 
 /// The files of one kind.
@@ -112,7 +112,7 @@ pub struct OfSlim {
 
 /// A file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sized {
+pub struct SizedFile {
     /// Where it is, relative to the environment.
     pub path: String,
     /// Its length.
@@ -123,7 +123,7 @@ pub struct Sized {
     pub saving: Option<(SlimKind, u64)>,
 }
 
-impl Sized {
+impl SizedFile {
     /// What `--slim` alone would save of it, in bytes.
     pub fn safe_saving(&self) -> u64 {
         self.saving.filter(|(kind, _)| Slim::SAFE.contains(*kind)).map_or(0, |(_, bytes)| bytes)
@@ -185,7 +185,7 @@ pub fn measure(venv: &Path) -> Result<Usage> {
             _ => vec![None; files.len()],
         };
         let strips = matches!(owner, Owner::Distribution { .. });
-        let sized: Vec<Sized> = files
+        let sized: Vec<SizedFile> = files
             .par_iter()
             .zip(dropped)
             .map(|(file, dropped)| {
@@ -197,7 +197,7 @@ pub fn measure(venv: &Path) -> Result<Usage> {
                     None => None,
                 };
                 let kind = FileKind::of(&file.path, &site, survey.is_below_tests(&file.path));
-                Ok(Sized { path: file.path.clone(), bytes: file.bytes, kind, saving })
+                Ok(SizedFile { path: file.path.clone(), bytes: file.bytes, kind, saving })
             })
             .collect::<Result<_>>()?;
         packages.push(package(owner, sized));
@@ -206,7 +206,7 @@ pub fn measure(venv: &Path) -> Result<Usage> {
     Ok(usage(packages))
 }
 
-fn package(owner: &Owner, mut files: Vec<Sized>) -> Package {
+fn package(owner: &Owner, mut files: Vec<SizedFile>) -> Package {
     files.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.path.cmp(&b.path)));
     let (name, version) = match owner {
         Owner::Distribution { name, version } => {
@@ -220,7 +220,7 @@ fn package(owner: &Owner, mut files: Vec<Sized>) -> Package {
     Package { name, version, amount, kinds: by_kind(files.iter()), files }
 }
 
-fn by_kind<'a>(files: impl Iterator<Item = &'a Sized>) -> Vec<OfKind> {
+fn by_kind<'a>(files: impl Iterator<Item = &'a SizedFile>) -> Vec<OfKind> {
     let mut kinds: BTreeMap<FileKind, Amount> = BTreeMap::new();
     files.for_each(|file| kinds.entry(file.kind).or_default().add(file));
     let mut kinds: Vec<OfKind> = kinds.into_iter().map(|(kind, amount)| OfKind { kind, amount }).collect();

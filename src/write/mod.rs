@@ -58,6 +58,8 @@ pub struct WriteOptions<'a> {
     pub link: LinkMode,
     /// The modification time of everything written, in seconds since 1970 (UTC).
     pub mtime: i64,
+    /// What the plan left out, for the manifest: [`crate::layout::Slim`]'s words, or nothing.
+    pub slim: &'a str,
     /// Whether a file to which its wheel's RECORD gives another digest is an error rather than a warning
     /// (one that RECORD lacks is [`crate::wheel::Wheel::open`]'s to refuse).
     pub strict: bool,
@@ -80,6 +82,7 @@ impl WriteOptions<'_> {
             key,
             link: LinkMode::Auto,
             mtime,
+            slim: "",
             strict: false,
             threads: None,
             store: None,

@@ -120,7 +120,7 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
         .collect::<Result<_>>()?;
     let mut stripped = fill.stripped.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default();
     stripped.sort();
-    let manifest = manifest::render(plan, &written, &options.key, options.mtime);
+    let manifest = manifest::render(plan, &written, &options.key, options.mtime, options.slim);
     fill.put_bytes(&fill.spot(MANIFEST, false), &manifest)?;
     fill.make_links()?;
     fill.set_dir_times()?;

@@ -6,7 +6,7 @@ pub(super) const TEST_DIRS: [&str; 2] = ["tests", "test"];
 /// `x.so`, `x.cpython-311-x86_64-linux-gnu.so`, `libx.so.1.2`.
 pub fn is_shared_object(path: &str) -> bool {
     let name = file_name(path);
-    if name.ends_with(".so") {
+    if name.strip_suffix(".so").is_some() {
         return true;
     }
     name.rsplit_once(".so.")
