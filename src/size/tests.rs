@@ -121,7 +121,7 @@ fn what_slim_would_save_is_told_by_kind() {
     let package =
         &json["packages"].as_array().expect("packages").iter().find(|p| p["name"] == "pkg").expect("pkg");
     assert_eq!((&package["version"], &package["slim"]), (&"1.0".into(), &6.into()));
-    assert_eq!(package["kinds"][1]["kind"], "headers");
+    assert_eq!(package["kinds"][1]["kind"], "stubs", "both of them, after the metadata");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn names_that_are_markup_stay_text() {
 
 #[test]
 fn the_page_loads_nothing() {
-    let page = page(&Env::new().usage(), ".venv");
+    let page = page(&Env::new().dist("demo-1.0", &[]).usage(), ".venv");
     assert!(page.contains("default-src 'none'"));
     for word in ["http:", "https:", "src=", "@import", "url(", "innerHTML", "fetch(", "<link"] {
         assert!(!page.contains(word), "{word}");

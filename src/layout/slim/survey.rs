@@ -86,7 +86,8 @@ impl<'a> Survey<'a> {
         for (dist, files) in self.dists.iter().enumerate() {
             for (file, path) in files.iter().enumerate() {
                 let Some(inner) = path.strip_prefix(&self.site) else { continue };
-                let is_code = inner.strip_suffix(".py").is_some() || inner.ends_with(".dist-info/entry_points.txt");
+                let is_code =
+                    inner.strip_suffix(".py").is_some() || inner.ends_with(".dist-info/entry_points.txt");
                 if is_code && !self.is_test(inner) && self.read.insert((dist, file)) {
                     wanted.push(Reading { dist, file });
                 }
