@@ -216,7 +216,9 @@ fn package(owner: &Owner, mut files: Vec<SizedFile>) -> Package {
         Owner::Nobody => (UNCLAIMED.to_owned(), None),
     };
     let mut amount = Amount::default();
-    files.iter().for_each(|file| amount.add(file));
+    for file in &files {
+        amount.add(file);
+    }
     Package { name, version, amount, kinds: by_kind(files.iter()), files }
 }
 

@@ -30,7 +30,7 @@ impl Env {
 
     /// A distribution whose RECORD has these rows.
     fn dist(self, name: &str, rows: &[&str]) -> Self {
-        let record = rows.iter().map(|row| format!("{row}\n")).collect::<String>();
+        let record = rows.join("\n");
         self.file(&format!("{SITE}/{name}.dist-info/RECORD"), record)
     }
 

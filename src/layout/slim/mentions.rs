@@ -81,7 +81,7 @@ impl Mentions {
     }
 
     fn absolute(&mut self, dotted: &str) {
-        self.add(dotted.split('.').map(str::to_owned).collect());
+        self.add(&dotted.split('.').collect::<Vec<_>>());
     }
 
     /// `..a.tests`, seen from the module at `path`.
@@ -91,11 +91,11 @@ impl Mentions {
         let dirs: Vec<&str> = path.split('/').collect();
         // The file's name is one level, each dot after the first another.
         let Some(package) = dirs.len().checked_sub(level).map(|depth| &dirs[..depth]) else { return };
-        self.add(package.iter().copied().chain(inner.split('.')).map(str::to_owned).collect());
+        self.add(&package.iter().copied().chain(inner.split('.')).collect::<Vec<_>>());
     }
 
-    fn add(&mut self, parts: Vec<String>) {
-        let is_test = |part: &String| TEST_DIRS.contains(&part.as_str());
+    fn add(&mut self, parts: &[&str]) {
+        let is_test = |part: &&str| TEST_DIRS.contains(part);
         if let Some(end) = parts.iter().skip(1).position(is_test) {
             self.tests.insert(parts[..=end + 1].join("/"));
         }

@@ -34,7 +34,9 @@ impl Sample {
     }
 
     fn numbers(self, out: &mut Vec<u8>, values: &[(u64, usize)]) {
-        values.iter().for_each(|&(value, size)| self.number(out, value, size));
+        for &(value, size) in values {
+            self.number(out, value, size);
+        }
     }
 
     fn build(self) -> Vec<u8> {
