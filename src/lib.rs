@@ -23,6 +23,7 @@ pub mod lock;
 pub mod options;
 pub mod pipeline;
 pub mod script;
+pub mod size;
 pub mod target;
 pub mod vocab;
 pub mod wheel;

@@ -50,6 +50,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Print one digest of an environment's tree: equal trees, equal digests.
     Digest(DigestArgs),
+    /// Show what takes the space in an environment, and what --slim would save.
+    Size(SizeArgs),
     /// Show or clean the cache.
     Cache(CacheArgs),
     /// Print a completion script.
@@ -150,6 +152,20 @@ pub struct DigestArgs {
     /// The environment [default: .venv of the project].
     #[arg(value_name = "PATH")]
     pub venv: Option<PathBuf>,
+}
+
+/// `size`.
+#[derive(Debug, Args)]
+pub struct SizeArgs {
+    /// The environment, whoever made it [default: .venv of the project].
+    #[arg(value_name = "PATH")]
+    pub venv: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Also write one HTML page with a map of it, which needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// `cache`.
@@ -317,6 +333,12 @@ pub struct OutputArgs {
     /// Install pip (and setuptools where it is bundled) from those the interpreter ships.
     #[arg(long)]
     pub seed: bool,
+    /// Leave out what nothing needs at run time [alone: all of these but headers].
+    #[arg(long, value_enum, value_name = "KINDS", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = "tests,pyc,stubs,docs,strip")]
+    pub slim: Vec<SlimWord>,
+    /// Leave these distributions whole; may be repeated.
+    #[arg(long, value_name = "NAMES", requires = "slim", value_delimiter = ',')]
+    pub slim_except: Vec<String>,
     /// Threads for unpacking [default: one per core].
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub threads: u16,
@@ -346,4 +368,21 @@ pub enum Link {
     Copy,
     /// Inflate from the cached wheel.
     Unpack,
+}
+
+/// What `--slim` can leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SlimWord {
+    /// Directories `tests` and `test` inside packages, unless code imports them.
+    Tests,
+    /// Bytecode that wheels ship beside its source.
+    Pyc,
+    /// Type stubs: `.pyi` beside its module, and packages of nothing but stubs.
+    Stubs,
+    /// Manual pages, share/doc, share/info; README and CHANGES inside packages. Licences stay.
+    Docs,
+    /// C headers, `.pxd`, static libraries; needed where packages compile at run time (torch.compile, cffi).
+    Headers,
+    /// Symbol tables and debug sections of shared objects (ELF).
+    Strip,
 }

@@ -3,6 +3,7 @@
 pub mod args;
 mod output;
 mod ui;
+mod usage;
 
 pub use output::size;
 
@@ -11,7 +12,7 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{CommandFactory as _, Parser as _};
 
 use self::{
-    args::{CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, SyncArgs},
+    args::{CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, SizeArgs, SyncArgs},
     output::{CheckResult, Stdout},
     ui::Ui,
 };
@@ -100,6 +101,7 @@ fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
             let venv = environment(args.venv.as_deref(), &global, &env)?;
             out.line(&format!("sha256:{}", crate::write::tree_digest(&venv)?));
         }
+        Command::Size(args) => measure(&args, &global, &env, ui, &mut out)?,
         Command::Cache(args) => {
             pipeline::cache(args.action, &options::cache_dir(&global, &env)?, &mut |line| out.line(line))?;
         }
@@ -151,6 +153,24 @@ fn check(args: &CheckArgs, global: &Global, env: Env, ui: &Ui, mut out: Stdout) 
     Ok(code)
 }
 
+/// Shows what takes the space in an environment.
+fn measure(args: &SizeArgs, global: &Global, env: &Env, ui: &Ui, out: &mut Stdout) -> Result<()> {
+    let venv = environment(args.venv.as_deref(), global, env)?;
+    let usage = crate::size::measure(&venv)?;
+    if args.json {
+        out.json(&usage)?;
+    } else {
+        usage::report(out, &usage);
+    }
+    if let Some(file) = &args.html {
+        let shown = args.venv.as_deref().unwrap_or(std::path::Path::new(".venv")).display().to_string();
+        std::fs::write(file, crate::size::page(&usage, &shown))
+            .map_err(|e| Error::io("cannot write", file, e))?;
+        ui.done(&format!("wrote {}", file.display()));
+    }
+    Ok(())
+}
+
 fn sync(args: &SyncArgs, global: &Global, env: Env, ui: &Ui) -> Result<()> {
     let (request, output) = request(args, global, env)?;
     if request.common.env.flag("PIPENV_SYSTEM") {
@@ -194,7 +214,7 @@ fn refuse(args: &InstallArgs) -> Result<()> {
     .help(format!("add it with `pipenv install {first}` or `pipenv lock`, then run `venvoy install`")))
 }
 
-/// The environment that `check` and `digest` are about: a path, or the project's `.venv`.
+/// The environment that `digest` and `size` are about: a path, or the project's `.venv`.
 fn environment(named: Option<&std::path::Path>, global: &Global, env: &Env) -> Result<std::path::PathBuf> {
     if let Some(path) = named {
         return options::absolute(path);

@@ -139,6 +139,7 @@ pub fn auth_list(out: &mut Stdout, rows: &[AuthRow]) {
 pub struct CheckResult {
     clean: bool,
     files: u64,
+    slim: Option<String>,
     missing: Vec<String>,
     changed: Vec<ChangedResult>,
     extra: Vec<String>,
@@ -158,6 +159,7 @@ impl From<&Checked> for CheckResult {
         CheckResult {
             clean: checked.is_clean(),
             files: files.files,
+            slim: files.slim.clone(),
             missing: text(&files.missing),
             changed: files
                 .changed
@@ -196,7 +198,8 @@ pub fn check_report(out: &mut Stdout, venv: &Path, checked: &Checked) {
         });
     }
     if checked.is_clean() {
-        out.line(&format!("{} is as it was written ({} files)", venv.display(), files.files));
+        let slim = files.slim.as_ref().map_or(String::new(), |kinds| format!(", without {kinds}"));
+        out.line(&format!("{} is as it was written ({} files{slim})", venv.display(), files.files));
     } else {
         out.line(&format!(
             "{} is not what it should be: {} missing, {} changed, {} extra, {} unlike the lock \
@@ -223,12 +226,25 @@ pub fn summary(venv: &str, summary: &Summary, took: Duration) -> String {
         parts.push(format!("{} built", summary.built));
     }
     let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    format!(
+    let line = format!(
         "{venv}: {}, {} in {:.2} s{parts}",
         count(summary.packages, "package"),
         size(summary.bytes),
         took.as_secs_f64()
-    )
+    );
+    if summary.slim.is_empty() { line } else { format!("{line}\n{}", saved(summary)) }
+}
+
+/// What `--slim` saved, for the line after.
+fn saved(summary: &Summary) -> String {
+    let parts: Vec<String> =
+        summary.slim.iter().map(|one| format!("{} {}", one.kind.word(), size(one.bytes))).collect();
+    let total: u64 = summary.slim.iter().map(|one| one.bytes).sum();
+    let left = match summary.unstripped {
+        0 => String::new(),
+        n => format!("; {} not stripped, -v says why", count(n, "shared object")),
+    };
+    format!("slim saved {}: {}{left}", size(total), parts.join(", "))
 }
 
 #[cfg(test)]

@@ -5,15 +5,18 @@ mod placement;
 mod plan;
 mod record;
 mod reserved;
+mod slim;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
+pub use placement::places;
 pub use plan::plan;
 pub use record::render_record;
 pub use reserved::MANIFEST;
+pub use slim::{Cut, Mentions, Reading, Slim, SlimKind, Survey, is_doc, is_header, is_shared_object};
 
 use crate::{
     script::LauncherStyle,
@@ -21,7 +24,7 @@ use crate::{
     wheel::Wheel,
 };
 
-/// Changes whenever the same wheels and target would be laid out in another way: part of the key by which
+/// Changes whenever the same wheels and target would be laid out (or slimmed) in another way: part of the key by which
 /// an environment is known to be current.
 pub const LAYOUT_VERSION: u32 = 1;
 
@@ -36,12 +39,14 @@ pub struct DistInput {
     pub direct_url: Option<Vec<u8>>,
     /// Files it gets besides its wheel's or in their place, such as the `.pth` file of an editable project.
     pub extra: Vec<GivenFile>,
+    /// What is left out of it (`--slim`).
+    pub cut: Cut,
 }
 
 impl DistInput {
     /// A wheel from an index that the lock names.
     pub fn new(wheel: Arc<Wheel>) -> Self {
-        DistInput { wheel, requested: true, direct_url: None, extra: Vec::new() }
+        DistInput { wheel, requested: true, direct_url: None, extra: Vec::new(), cut: Cut::default() }
     }
 }
 
@@ -79,6 +84,19 @@ pub struct Plan {
     /// Files that a distribution brings and another wrote: its RECORD lists them too, with the digest of
     /// what is on disk. Sorted; each a position in `dists` and one in `files`.
     pub shared: Vec<(usize, usize)>,
+    /// What was left out, in the order of distributions and their entries.
+    pub dropped: Vec<Dropped>,
+}
+
+/// A wheel's entry that is not in the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dropped {
+    /// The distribution, a position in [`Plan::dists`].
+    pub dist: usize,
+    /// As what it was dropped.
+    pub kind: SlimKind,
+    /// The size it would have had, in bytes.
+    pub size: u64,
 }
 
 impl Plan {
@@ -132,6 +150,14 @@ pub struct PlanFile {
 pub enum Origin {
     /// An entry of the wheel of a distribution: positions in [`Plan::dists`] and `Wheel::entries`.
     Entry {
+        /// Position of the distribution whose wheel holds the bytes.
+        dist: usize,
+        /// Position in its `entries`.
+        entry: usize,
+    },
+    /// An entry that is a shared object by its name, and is written without its symbol table and debug
+    /// sections.
+    Stripped {
         /// Position of the distribution whose wheel holds the bytes.
         dist: usize,
         /// Position in its `entries`.

@@ -1,5 +1,6 @@
 //! Where a wheel's entry goes (binary distribution format, "Installing a wheel").
 
+use super::DistInput;
 use crate::{
     error::{Error, Kind, Result},
     target::Target,
@@ -65,6 +66,16 @@ impl<'t> Scheme<'t> {
             _ => path,
         }
     }
+}
+
+/// Where every entry of every distribution goes, by position; nowhere for what the installer writes itself.
+pub fn places(dists: &[DistInput], target: &Target) -> Result<Vec<Vec<Option<RelPath>>>> {
+    let scheme = Scheme::new(target)?;
+    let place = |dist: &DistInput| {
+        let entries = dist.wheel.entries.iter();
+        entries.map(|entry| Ok(scheme.place(&dist.wheel, entry)?.map(|place| place.path))).collect()
+    };
+    dists.iter().map(place).collect()
 }
 
 fn unknown(wheel: &Wheel, entry: &WheelEntry, key: &str) -> Error {

@@ -8,9 +8,10 @@ use std::{
 use rayon::slice::ParallelSliceMut as _;
 
 use super::{
-    DistInput, EnvFiles, Origin, Plan, PlanFile, PlannedDist,
+    DistInput, Dropped, EnvFiles, Origin, Plan, PlanFile, PlannedDist,
     placement::{Place, Scheme},
     reserved::Reserved,
+    slim::is_shared_object,
 };
 use crate::{
     error::{Context as _, Error, Kind, Result, Warnings},
@@ -50,6 +51,7 @@ pub fn plan(
 
     let mut files = Vec::with_capacity(dists.iter().map(|d| d.wheel.entries.len() + 8).sum());
     let mut bad = Vec::new();
+    let mut dropped = Vec::new();
     for file in env.files {
         files.push(PlanFile {
             path: file.path,
@@ -59,7 +61,7 @@ pub fn plan(
         });
     }
     for (dist, input) in dists.iter().enumerate() {
-        put_dist(dist, input, target, &scheme, &style, &reserved, &mut files, &mut bad)?;
+        put_dist(dist, input, target, &scheme, &style, &reserved, &mut files, &mut dropped, &mut bad)?;
     }
     // Stable: among files of one path, the order they were put in remains.
     files.par_sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
@@ -78,6 +80,7 @@ pub fn plan(
         files: Vec::new(),
         links: env.links,
         shared: Vec::new(),
+        dropped,
     };
     plan.links.sort_by(|a, b| a.path.cmp(&b.path));
     let mut warnings = Warnings::default();
@@ -101,6 +104,7 @@ fn put_dist(
     style: &Arc<LauncherStyle>,
     reserved: &Reserved,
     files: &mut Vec<PlanFile>,
+    dropped: &mut Vec<Dropped>,
     bad: &mut Vec<Error>,
 ) -> Result<()> {
     let wheel = &input.wheel;
@@ -132,9 +136,15 @@ fn put_dist(
         if input.extra.iter().any(|given| given.path == path) {
             continue;
         }
+        if let Some(kind) = input.cut.drops(entry) {
+            dropped.push(Dropped { dist, kind, size: read.size });
+            continue;
+        }
         // What is larger is a program in machine code, not a Python script.
         let origin = if script && read.size <= STREAM_LIMIT {
             Origin::Script { dist, entry, style: Arc::clone(style) }
+        } else if input.cut.strip && !script && is_shared_object(path.as_str()) {
+            Origin::Stripped { dist, entry }
         } else {
             Origin::Entry { dist, entry }
         };
@@ -246,6 +256,7 @@ fn same_bytes(dists: &[PlannedDist], a: &Origin, b: &Origin) -> bool {
     let read = |dist: usize, entry: usize| &dists[dist].wheel.entries[entry];
     let (a, b) = match (a, b) {
         (Origin::Entry { dist: d1, entry: e1 }, Origin::Entry { dist: d2, entry: e2 })
+        | (Origin::Stripped { dist: d1, entry: e1 }, Origin::Stripped { dist: d2, entry: e2 })
         | (Origin::Script { dist: d1, entry: e1, .. }, Origin::Script { dist: d2, entry: e2, .. }) => {
             (read(*d1, *e1), read(*d2, *e2))
         }

@@ -73,6 +73,9 @@ fn described(plan: &Plan) -> Vec<String> {
             Origin::Script { dist, entry, .. } => {
                 format!("script {}", plan.dists[*dist].wheel.entries[*entry].path)
             }
+            Origin::Stripped { dist, entry } => {
+                format!("stripped {}", plan.dists[*dist].wheel.entries[*entry].path)
+            }
             Origin::Bytes(bytes) => format!("{} bytes", bytes.len()),
             Origin::Bytecode { source } => format!("bytecode of {}", plan.files[*source].path),
             Origin::Record { dist } => format!("record of {}", plan.dists[*dist].name.as_str()),
@@ -134,6 +137,44 @@ fn every_part_of_a_wheel_has_its_place() {
     assert_eq!(plan.dists[0].dist_info.as_str(), "lib/python3.11/site-packages/Demo-1.0.dist-info");
     let listed = plan.listed();
     assert_eq!(listed[0].len(), 16);
+}
+
+#[test]
+fn what_is_cut_is_not_planned_and_what_is_stripped_says_so() {
+    let wheel = demo()
+        .file("demo/tests/test_demo.py", "x")
+        .file("demo/ext.so", "")
+        .file("demo/ext.so.txt", "")
+        .data("scripts/tool.so", "");
+    let mut input = dist(&wheel);
+    let places = places(std::slice::from_ref(&input), &target()).expect("places");
+    let at = |end: &str| {
+        let ends =
+            |place: &Option<RelPath>| place.as_ref().is_some_and(|place| place.as_str().ends_with(end));
+        places[0].iter().position(ends).expect(end)
+    };
+    input.cut.strip = true;
+    input.cut.dropped = vec![None; input.wheel.entries.len()];
+    input.cut.dropped[at("tests/test_demo.py")] = Some(SlimKind::Tests);
+    let (plan, _) = plan(vec![input], &target(), env(), &LauncherStyle::Relative).expect("good");
+    assert_eq!(plan.dropped, [Dropped { dist: 0, kind: SlimKind::Tests, size: 1 }]);
+    assert!(plan.dirs.iter().all(|dir| !dir.as_str().ends_with("tests")));
+    let described = described(&plan);
+    for line in [
+        "SITE/demo/ext.so <- stripped demo/ext.so",
+        "SITE/demo/ext.so.txt <- demo/ext.so.txt",
+        "bin/tool.so* <- script Demo-1.0.data/scripts/tool.so",
+    ] {
+        assert!(described.iter().any(|other| other == line), "{line} in {described:#?}");
+    }
+}
+
+#[test]
+fn what_no_wheel_may_bring_is_refused_even_if_it_would_be_dropped() {
+    let mut input = dist(&demo().data("scripts/python", ""));
+    input.cut.dropped = vec![Some(SlimKind::Tests); input.wheel.entries.len()];
+    let report = plan(vec![input], &target(), env(), &LauncherStyle::Relative).expect_err("refused").report();
+    assert!(report.contains("environment's own"), "{report}");
 }
 
 #[test]

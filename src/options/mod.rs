@@ -14,9 +14,12 @@ pub use project::{LockFile, Project};
 
 use crate::{
     bytecode::Invalidation,
-    cli::args::{BuildArgs, Compile, Global, IndexArgs, Keyring, Link, LockArgs, OutputArgs, TargetArgs},
+    cli::args::{
+        BuildArgs, Compile, Global, IndexArgs, Keyring, Link, LockArgs, OutputArgs, SlimWord, TargetArgs,
+    },
     error::{Error, Kind, Result, Warnings},
     fetch::{CaPaths, Proxies},
+    layout::{Slim, SlimKind},
     lock::{Entry, dotenv},
     vocab::{PackageName, SourceUrl},
     write::LinkMode,
@@ -203,12 +206,59 @@ pub struct OutputOptions {
     pub strict: bool,
     /// Whether pip comes along.
     pub seed: bool,
+    /// What is left out.
+    pub slim: SlimOptions,
     /// Whether to write although the environment is current already.
     pub force: bool,
     /// Threads for unpacking; 0 for one per core.
     pub threads: usize,
     /// The modification time of everything written: seconds since 1970.
     pub mtime: i64,
+}
+
+/// What is left out of the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SlimOptions {
+    /// The kinds.
+    pub kinds: Slim,
+    /// Distributions that stay whole, sorted.
+    pub except: Vec<PackageName>,
+}
+
+impl SlimOptions {
+    fn new(kinds: &[SlimWord], except: &[String]) -> Result<Self> {
+        let kinds = kinds.iter().map(|word| match word {
+            SlimWord::Tests => SlimKind::Tests,
+            SlimWord::Pyc => SlimKind::Pyc,
+            SlimWord::Stubs => SlimKind::Stubs,
+            SlimWord::Docs => SlimKind::Docs,
+            SlimWord::Headers => SlimKind::Headers,
+            SlimWord::Strip => SlimKind::Strip,
+        });
+        let mut except = except
+            .iter()
+            .map(|name| {
+                name.parse().map_err(|e: Error| {
+                    e.context(format!("--slim-except {name} is unusable")).with_kind(Kind::Usage)
+                })
+            })
+            .collect::<Result<Vec<PackageName>>>()?;
+        except.sort_unstable();
+        except.dedup();
+        Ok(SlimOptions { kinds: kinds.collect(), except })
+    }
+}
+
+impl std::fmt::Display for SlimOptions {
+    /// As in the manifest: `tests,pyc`, `tests except lxml,numpy`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.kinds.fmt(f)?;
+        if !self.kinds.is_empty() && !self.except.is_empty() {
+            let names: Vec<&str> = self.except.iter().map(PackageName::as_str).collect();
+            write!(f, " except {}", names.join(","))?;
+        }
+        Ok(())
+    }
 }
 
 /// 1980-01-01T00:00:00Z: the first day a zip archive can name, and the default time of everything written.
@@ -481,6 +531,7 @@ impl OutputOptions {
             link: link(args.link, env)?.into(),
             strict: args.strict,
             seed: args.seed,
+            slim: SlimOptions::new(&args.slim, &args.slim_except)?,
             force: false,
             threads: args.threads.into(),
             mtime,

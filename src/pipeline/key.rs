@@ -62,6 +62,7 @@ pub fn of(
 ) -> Result<Option<Sha256>> {
     let mut lines = Lines::new(target, output, copied);
     lines.add("options", &format!("{:?} {:?} {} {}", output.at, output.mtime, output.seed, output.strict));
+    lines.add("slim", &output.slim.to_string());
     let build = &request.build;
     lines.add("build", &format!("{:?} {:?} {}", build.no_binary, build.only_binary, build.no_editable));
     lines.add("build arguments", &format!("{:?}", build.extra_pip_args));
@@ -97,6 +98,7 @@ pub fn of_wheels(
 ) -> Sha256 {
     let mut lines = Lines::new(target, output, copied);
     lines.add("launchers", &format!("{launchers:?}"));
+    lines.add("slim", &output.slim.to_string());
     for input in inputs {
         lines.add("wheel", &format!("{} {}", input.wheel.name, input.wheel.file.sha256()));
         lines.add("direct", &format!("{:?} {:?}", input.direct_url, input.extra));

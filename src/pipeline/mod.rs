@@ -13,6 +13,7 @@ mod plan;
 mod resolve;
 mod seed;
 mod session;
+mod slim;
 mod sources;
 mod sync;
 mod work;
@@ -22,6 +23,7 @@ pub use self::{
     cache::cache,
     check::{Checked, Difference, check},
     plan::{PlanRow, plan},
+    slim::Saved,
     sync::{Outcome, Summary, sync},
 };
 

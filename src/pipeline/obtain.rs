@@ -204,7 +204,7 @@ fn build(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry, source: So
         .context(|| format!("cannot make {} {} movable", entry.name, pin_text(&entry.pin)))?;
     let place = built.checkout.is_some().then(|| builder.checkout_dir(entry.name.as_str()));
     let direct_url = built.direct_url.clone().filter(|_| !moves_along(builder, entry, &built));
-    let input = DistInput { wheel, requested: true, direct_url, extra };
+    let input = DistInput { direct_url, extra, ..DistInput::new(wheel) };
     let came = if built.cached || fetched_wheel { Came::Cached } else { Came::Built };
     Ok(Obtained { input, came, checkout: built.checkout.zip(place) })
 }

@@ -11,6 +11,7 @@ use super::{
     obtain::{Came, Obtained, forget_if_damaged, local_path, place_checkout},
     seed::seeds,
     session::Session,
+    slim::{self, Saved},
     sources::Sources,
     work::obtain_all,
 };
@@ -57,6 +58,10 @@ pub struct Summary {
     pub downloaded_bytes: u64,
     /// Packages built from source.
     pub built: usize,
+    /// What `--slim` saved, by kind; empty without it.
+    pub slim: Vec<Saved>,
+    /// Shared objects that were not stripped as they are unusual.
+    pub unstripped: usize,
 }
 
 /// Makes the environment what the lock says.
@@ -148,8 +153,10 @@ impl Run<'_> {
             checkouts.extend(one.checkout);
         }
         match self.try_write(&mut inputs, &checkouts, force) {
-            Ok(report) if report.current => Ok(Outcome::Current { packages: inputs.len() }),
-            Ok(report) => {
+            Ok((report, _)) if report.current => Ok(Outcome::Current { packages: inputs.len() }),
+            Ok((report, slim)) => {
+                summary.slim = slim;
+                summary.unstripped = report.stripped.iter().filter(|one| one.outcome.is_err()).count();
                 summary.packages = inputs.len();
                 summary.files = report.files;
                 summary.bytes = report.bytes;
@@ -164,11 +171,12 @@ impl Run<'_> {
         inputs: &mut Vec<DistInput>,
         checkouts: &[(PathBuf, PathBuf)],
         force: bool,
-    ) -> Result<Report> {
+    ) -> Result<(Report, Vec<Saved>)> {
         if self.output.seed {
             inputs.extend(seeds(self.session, inputs)?);
         }
         let progress = self.session.progress;
+        slim::cut(inputs, self.runtime, &self.output.slim, progress)?;
         let (place, launchers) = style(self.output)?;
         let files = environment_files(self.runtime, &place, self.copied)?;
         let (mut plan, warnings) = layout::plan(inputs.clone(), self.runtime, files, &launchers)?;
@@ -183,7 +191,9 @@ impl Run<'_> {
         if compiler.is_some() {
             plan = plan.with_bytecode(self.runtime);
         }
+        let slim_words = self.output.slim.to_string();
         let options = WriteOptions {
+            slim: &slim_words,
             link: self.output.link,
             strict: self.output.strict,
             threads: NonZeroUsize::new(self.output.threads),
@@ -198,13 +208,14 @@ impl Run<'_> {
         let report = write::write(&plan, &self.output.venv, &options)
             .context(|| format!("cannot make {}", self.output.venv.display()))?;
         report.warnings.0.iter().for_each(|warning| progress.warn(warning));
-        report.uncompiled.iter().for_each(|module| progress.detail(module));
-        if !report.current {
-            for (from, to) in checkouts {
-                place_checkout(from, to)?;
-            }
+        if report.current {
+            return Ok((report, Vec::new()));
         }
-        Ok(report)
+        for (from, to) in checkouts {
+            place_checkout(from, to)?;
+        }
+        let saved = slim::saved(&self.output.slim, &plan, &report.stripped, progress);
+        Ok((report, saved))
     }
 
     /// What compiles, where that is wanted: the interpreter that is here, for the place where the

@@ -94,6 +94,8 @@ pub struct Check {
     pub extra: Vec<PathBuf>,
     /// Files whose digest was compared.
     pub files: u64,
+    /// What was left out when it was made (`--slim`), in its words.
+    pub slim: Option<String>,
 }
 
 impl Check {
@@ -161,7 +163,8 @@ pub fn verify(dest: &Path) -> Result<Check> {
             check_dir(dest, dir, &items, &known)
         })
         .collect::<Result<_>>()?;
-    let mut all = Check::default();
+    let mut all =
+        Check { slim: manifest.slim.as_ref().map(std::string::ToString::to_string), ..Check::default() };
     for part in parts {
         all.missing.extend(part.missing);
         all.changed.extend(part.changed);

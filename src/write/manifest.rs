@@ -6,6 +6,7 @@
 //! venvoy manifest 1
 //! key 64-hex-digits          the plan's name
 //! mtime 315532800            of every directory, file and link
+//! slim tests,strip           what was left out; no such line where nothing was
 //! d .                        a directory; what follows lies in it
 //! f 123 RECORD-digest NAME   a file of mode 0644: size, SHA-256, name
 //! x 123 RECORD-digest NAME   the same with mode 0755
@@ -39,7 +40,9 @@ impl fmt::Display for PlanKey {
 }
 
 /// The manifest of `plan` once its files (in the plan's order) came out as `written`.
-pub fn render(plan: &Plan, written: &[Written], key: &PlanKey, mtime: i64) -> Vec<u8> {
+///
+/// `slim` says what was left out, in words; empty for nothing.
+pub fn render(plan: &Plan, written: &[Written], key: &PlanKey, mtime: i64, slim: &str) -> Vec<u8> {
     use std::fmt::Write as _;
     let mut dirs: Vec<(&str, Vec<NewItem<'_>>)> = std::iter::once(".")
         .chain(plan.dirs.iter().map(crate::vocab::RelPath::as_str))
@@ -74,7 +77,8 @@ pub fn render(plan: &Plan, written: &[Written], key: &PlanKey, mtime: i64) -> Ve
             out
         })
         .collect();
-    format!("{HEAD}key {key}\nmtime {mtime}\n{}", parts.concat()).into_bytes()
+    let slim = if slim.is_empty() { String::new() } else { format!("slim {}\n", escape(slim)) };
+    format!("{HEAD}key {key}\nmtime {mtime}\n{slim}{}", parts.concat()).into_bytes()
 }
 
 /// A line to be written.
@@ -111,6 +115,7 @@ fn split(path: &str) -> (&str, &str) {
 pub(super) struct Manifest<'t> {
     pub(super) key: &'t str,
     pub(super) mtime: i64,
+    pub(super) slim: Option<Cow<'t, str>>,
     pub(super) dirs: Vec<Dir<'t>>,
 }
 
@@ -141,6 +146,10 @@ impl<'t> Manifest<'t> {
         let rest = text.strip_prefix(HEAD)?;
         let (key, rest) = rest.strip_prefix("key ")?.split_once('\n')?;
         let (mtime, rest) = rest.strip_prefix("mtime ")?.split_once('\n')?;
+        let (slim, rest) = match rest.strip_prefix("slim ") {
+            Some(rest) => rest.split_once('\n').map(|(slim, rest)| (unescape(slim), rest))?,
+            None => (None, rest),
+        };
         if !rest.starts_with("d ") || !rest.ends_with('\n') {
             return None;
         }
@@ -153,7 +162,7 @@ impl<'t> Manifest<'t> {
             let (path, lines) = rest[start + 2..end].split_once('\n')?;
             dirs.push(Dir { path: unescape(path)?, lines });
         }
-        Some(Manifest { key, mtime: mtime.parse().ok()?, dirs })
+        Some(Manifest { key, mtime: mtime.parse().ok()?, slim, dirs })
     }
 }
 

@@ -13,6 +13,7 @@ mod digest;
 mod manifest;
 mod remove;
 mod store;
+pub mod strip;
 mod tree;
 
 #[cfg(test)]
@@ -59,6 +60,8 @@ pub struct WriteOptions<'a> {
     pub link: LinkMode,
     /// The modification time of everything written, in seconds since 1970 (UTC).
     pub mtime: i64,
+    /// What the plan left out, for the manifest: [`crate::layout::Slim`]'s words, or nothing.
+    pub slim: &'a str,
     /// Whether a file to which its wheel's RECORD gives another digest is an error rather than a warning
     /// (one that RECORD lacks is [`crate::wheel::Wheel::open`]'s to refuse).
     pub strict: bool,
@@ -85,6 +88,7 @@ impl WriteOptions<'_> {
             key,
             link: LinkMode::Auto,
             mtime,
+            slim: "",
             strict: false,
             threads: None,
             store: None,
@@ -118,10 +122,23 @@ pub struct Report {
     pub from_store: u64,
     /// The destination is a mount point (or its parent cannot be written): it was filled in place.
     pub in_place: bool,
+    /// Shared objects that were made smaller, or would have been if they were not unusual; sorted.
+    pub stripped: Vec<Stripped>,
     /// What the user should hear, sorted.
     pub warnings: Warnings,
     /// Modules without bytecode as they do not compile, each with the reason, sorted.
     pub uncompiled: Vec<String>,
+}
+
+/// What became of a shared object that was to be stripped.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stripped {
+    /// The distribution, a position in `Plan::dists`.
+    pub dist: usize,
+    /// Where it is, relative to the environment.
+    pub path: String,
+    /// The bytes that this saved, or why it was left as it is.
+    pub outcome: Result<u64, &'static str>,
 }
 
 /// Makes `dest` the environment that `plan` describes.

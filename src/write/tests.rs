@@ -140,6 +140,7 @@ fn plan_of(wheel: Wheel) -> Plan {
         files,
         links: vec![PlanLink { path: path("lib64"), target: "lib".to_owned() }],
         shared: Vec::new(),
+        dropped: Vec::new(),
     }
 }
 
@@ -522,7 +523,7 @@ fn of_two_runs_at_once_one_writes_and_the_other_finds_nothing_to_do() {
 
 proptest! {
     #[test]
-    fn a_manifest_gives_any_name_back(name in "[^/\\\\\0]{1,20}", target in "\\PC{1,20}", size in any::<u64>()) {
+    fn a_manifest_gives_any_name_back(name in "[^/\\\\\0]{1,20}", target in "\\PC{1,20}", size in any::<u64>(), slim in "(tests,pyc except [\\PC\n]{0,9})?") {
         prop_assume!(format!("d/{name}").parse::<RelPath>().is_ok());
         let target = format!("{target}\\\n\t");
         let plan = Plan {
@@ -536,10 +537,11 @@ proptest! {
             links: vec![PlanLink { path: path("link"), target: target.clone() }],
             ..Plan::default()
         };
-        let text = render_manifest(&plan, &[Written { sha256: Sha256::of(b""), size }], &key("k"), MTIME);
+        let text = render_manifest(&plan, &[Written { sha256: Sha256::of(b""), size }], &key("k"), MTIME, &slim);
         let text = String::from_utf8(text).expect("UTF-8");
         let manifest = Manifest::parse(&text).expect("parsed");
         prop_assert_eq!(manifest.mtime, MTIME);
+        prop_assert_eq!(manifest.slim.as_deref().unwrap_or_default(), &slim);
         prop_assert_eq!(manifest.key, key("k").to_string());
         let items: Vec<_> = manifest.dirs.iter().flat_map(manifest::Dir::items).map(|item| item.expect("item")).collect();
         prop_assert_eq!(items.len(), 2);

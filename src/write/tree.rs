@@ -20,8 +20,9 @@ use rustix::{
 };
 
 use super::{
-    MANIFEST, Report, WriteOptions, manifest,
+    MANIFEST, Report, Stripped, WriteOptions, manifest,
     store::{Fetched, Store, StoredWheel},
+    strip::{self, Verdict},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -69,6 +70,12 @@ impl Spot<'_> {
         rustix::fs::openat(self.root, self.path, flags, mode_of(self.executable)).map(File::from)
     }
 
+    /// The same, to be read and changed before it is finished.
+    fn create_to_read(&self) -> rustix::io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(self.root, self.path, flags, mode_of(self.executable)).map(File::from)
+    }
+
     /// Sets mode and time, once the bytes are written.
     pub(super) fn finish(&self, file: &File, mtime: i64) -> rustix::io::Result<()> {
         if self.chmod {
@@ -97,6 +104,7 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
         chmod,
         streamed: (BUFFERS / rayon::current_num_threads() as u64).clamp(1 << 20, STREAM_LIMIT),
         from_store: AtomicUsize::new(0),
+        stripped: Mutex::default(),
         warnings: Mutex::default(),
     };
     fill.make_dirs()?;
@@ -113,7 +121,9 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
             written.ok_or_else(|| Error::new(Kind::Io, format!("{}: was not written", file.path)))
         })
         .collect::<Result<_>>()?;
-    let manifest = manifest::render(plan, &written, &options.key, options.mtime);
+    let mut stripped = fill.stripped.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default();
+    stripped.sort();
+    let manifest = manifest::render(plan, &written, &options.key, options.mtime, options.slim);
     fill.put_bytes(&fill.spot(MANIFEST, false), &manifest)?;
     fill.make_links()?;
     fill.set_dir_times()?;
@@ -126,9 +136,28 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
         bytes: written.iter().map(|w| w.size).sum(),
         from_store: fill.from_store.into_inner() as u64,
         in_place: false,
+        stripped,
         warnings: crate::error::Warnings(warnings),
         uncompiled,
     })
+}
+
+/// The digest of an open file's content.
+fn digest_of(file: &File) -> io::Result<Sha256> {
+    use sha2::Digest as _;
+    use std::os::unix::fs::FileExt as _;
+    let mut digest = sha2::Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut at = 0;
+    loop {
+        match file.read_at(&mut buffer, at)? {
+            0 => return Ok(Sha256(digest.finalize().into())),
+            n => {
+                digest.update(&buffer[..n]);
+                at += n as u64;
+            }
+        }
+    }
 }
 
 /// An error about the environment being written.
@@ -164,6 +193,7 @@ pub(super) struct Fill<'a> {
     /// Entries larger than this are streamed rather than held.
     streamed: u64,
     from_store: AtomicUsize,
+    stripped: Mutex<Vec<Stripped>>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -222,7 +252,9 @@ impl Fill<'_> {
 
     pub(super) fn entry(&self, file: &PlanFile) -> Option<(usize, usize, &WheelEntry)> {
         match file.origin {
-            Origin::Entry { dist, entry } | Origin::Script { dist, entry, .. } => {
+            Origin::Entry { dist, entry }
+            | Origin::Stripped { dist, entry }
+            | Origin::Script { dist, entry, .. } => {
                 Some((dist, entry, &self.plan.dists[dist].wheel.entries[entry]))
             }
             Origin::Bytes(_) | Origin::Bytecode { .. } | Origin::Record { .. } => None,
@@ -287,6 +319,9 @@ impl Fill<'_> {
                 None => self.put_bytes(&spot, content.bytes),
             };
         }
+        if matches!(file.origin, Origin::Stripped { .. }) {
+            return self.put_stripped(dist, position, &spot, scratch);
+        }
         let store = match (self.store, self.wheels.get(dist), entry.sha256) {
             (Some(store), Some(Some(stored)), Some(sha256)) => {
                 match store.fetch(stored, position, entry.size, &spot)? {
@@ -316,6 +351,53 @@ impl Fill<'_> {
             store.add(stored, position, &spot)?;
         }
         Ok(Written { sha256, size: entry.size })
+    }
+
+    /// A shared object without what is not loaded. Its bytes are its own: neither from the store nor for it.
+    fn put_stripped(
+        &self,
+        dist: usize,
+        position: usize,
+        spot: &Spot<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<Written> {
+        let wheel = &*self.plan.dists[dist].wheel;
+        let entry = &wheel.entries[position];
+        let unwritable = |e| self.failed("write", spot.path, e);
+        let (verdict, written) = if entry.size.max(entry.compressed_size) > self.streamed {
+            let mut out = spot.create_to_read().map_err(|e| self.failed("create", spot.path, e))?;
+            let whole = wheel.stream(position, &mut |bytes| out.write_all(bytes).map_err(unwritable))?;
+            self.compare(wheel, position, whole.sha256)?;
+            let verdict = strip::look(&out).map_err(unwritable)?;
+            let written = match &verdict {
+                Verdict::Smaller(recipe) => {
+                    recipe.apply_to(&out).map_err(unwritable)?;
+                    Written { sha256: digest_of(&out).map_err(unwritable)?, size: recipe.size }
+                }
+                _ => Written { sha256: whole.sha256, size: entry.size },
+            };
+            spot.finish(&out, self.options.mtime)
+                .map_err(|e| self.failed("set mode and time of", spot.path, e))?;
+            (verdict, written)
+        } else {
+            let content = wheel.inflate(position, scratch)?;
+            self.compare(wheel, position, content.sha256)?;
+            let verdict = strip::look(&content.bytes).map_err(unwritable)?;
+            let written = match &verdict {
+                Verdict::Smaller(recipe) => self.put_bytes(spot, &recipe.apply(content.bytes))?,
+                _ => self.put_bytes(spot, content.bytes)?,
+            };
+            (verdict, written)
+        };
+        let outcome = match verdict {
+            Verdict::Smaller(_) => Ok(entry.size - written.size),
+            Verdict::Unusual(why) => Err(why),
+            Verdict::Nothing => return Ok(written),
+        };
+        if let Ok(mut stripped) = self.stripped.lock() {
+            stripped.push(Stripped { dist, path: spot.path.to_owned(), outcome });
+        }
+        Ok(written)
     }
 
     pub(super) fn put_bytes(&self, spot: &Spot<'_>, bytes: &[u8]) -> Result<Written> {
