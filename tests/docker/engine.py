@@ -97,3 +97,7 @@ def start(data: Path) -> Iterator[Engine]:
         finally:
             server.terminate()
             server.wait(60)
+            # The host's network namespace stays mounted there once a container had it.
+            mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+            for mount in reversed([mount for mount in mounts if mount.startswith(f"{place}/")]):
+                run("umount", mount)
