@@ -51,12 +51,11 @@ impl Names {
     }
 
     async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
-        let known = match self.known.get() {
-            Some(known) => known,
-            None => {
-                let known = Known::read(self.hosts, self.servers).map_err(|e| e.to_string())?;
-                self.known.get_or_init(|| known)
-            }
+        let known = if let Some(known) = self.known.get() {
+            known
+        } else {
+            let known = Known::read(self.hosts, self.servers).map_err(|e| e.to_string())?;
+            self.known.get_or_init(|| known)
         };
         // Before any search domain is tried, as the C library does.
         let listed = known.listed(host);

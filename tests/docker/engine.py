@@ -49,8 +49,9 @@ class Engine:
         return self("build", *BUILD, *progress, "--tag", tag, *arguments, context, buildkit=buildkit)
 
     def run(self, image: str, *command: str, options: tuple[str, ...] = (), expect: int | None = 0) -> str:
-        """Runs a command as the image's user, without a network and with nothing to write to."""
-        return self("run", "--rm", "--network", "none", "--read-only", *options, image, *command, expect=expect)
+        """Runs a command as the image's user, without a network and with nothing to write to but /tmp."""
+        closed = ("--network", "none", "--read-only", "--tmpfs", "/tmp")
+        return self("run", "--rm", *closed, *options, image, *command, expect=expect)
 
     def layers(self, image: str) -> list[str]:
         """The digests of the image's layers, as tar."""
