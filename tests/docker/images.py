@@ -111,6 +111,7 @@ def import_python(engine: Engine, interpreter: str, index: str, authority: Path)
     shutil.copy(authority, context / "company.crt")
     (context / "Dockerfile").write_text(
         f"FROM {PYTHON}\nCOPY company.crt /usr/local/share/ca-certificates/\nRUN update-ca-certificates\n"
+        "ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt\n"
     )
     engine.build(context, PYTHON, "--no-cache")
 
