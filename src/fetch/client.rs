@@ -1,6 +1,6 @@
 //! Requests with their credentials and redirects.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::{
     NoProxy, Proxy, StatusCode,
@@ -13,6 +13,7 @@ use url::Url;
 use super::{
     FetchOptions,
     failure::{Failure, passes, place, shown},
+    names::Names,
     tls,
 };
 use crate::{
@@ -29,8 +30,8 @@ const MOST_HOPS: usize = 10;
 pub struct Client {
     pub(super) options: FetchOptions,
     store: Store,
-    /// One HTTP client (with its own connections and thread) per TLS setting: verifying, and not.
-    http: [Mutex<Option<reqwest::blocking::Client>>; 2],
+    /// One HTTP client (with its own connections and thread) per TLS setting: none, verifying, and not.
+    http: [Mutex<Option<reqwest::blocking::Client>>; 3],
 }
 
 /// One request, before redirects.
@@ -63,7 +64,7 @@ pub(super) enum Outcome {
 impl Client {
     /// A client with these settings. Fails on unusable proxy URLs.
     pub fn new(options: FetchOptions, store: Store) -> Result<Self> {
-        let client = Client { options, store, http: [Mutex::default(), Mutex::default()] };
+        let client = Client { options, store, http: [const { Mutex::new(None) }; 3] };
         client.proxies()?;
         Ok(client)
     }
@@ -74,8 +75,10 @@ impl Client {
     }
 
     fn http(&self, url: &Url) -> Result<reqwest::blocking::Client> {
-        let verify = !Realm::of(url).is_some_and(|realm| self.options.insecure.contains(&realm));
-        let mut slot = self.http[usize::from(verify)].lock().unwrap_or_else(PoisonError::into_inner);
+        let plain = url.scheme() == "http";
+        let verify = plain || !Realm::of(url).is_some_and(|realm| self.options.insecure.contains(&realm));
+        let slot = if plain { 0 } else { 1 + usize::from(!verify) };
+        let mut slot = self.http[slot].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(http) = &*slot {
             return Ok(http.clone());
         }
@@ -83,8 +86,6 @@ impl Client {
             .user_agent(&self.options.user_agent)
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
-            // The platform's resolver: it reads the hosts file, and never asks a public server.
-            .no_hickory_dns()
             .no_gzip()
             .referer(false)
             .connect_timeout(self.options.connect_timeout)
@@ -93,7 +94,10 @@ impl Client {
             .http2_initial_stream_window_size(4 << 20)
             .http2_initial_connection_window_size(16 << 20)
             .no_proxy()
-            .tls_backend_preconfigured(tls::config(&self.options, verify)?);
+            .tls_backend_preconfigured(tls::config(&self.options, verify, plain)?);
+        if cfg!(target_feature = "crt-static") {
+            builder = builder.dns_resolver(Arc::new(Names::default()));
+        }
         for proxy in self.proxies()? {
             builder = builder.proxy(proxy);
         }

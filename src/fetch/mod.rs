@@ -3,6 +3,7 @@
 mod client;
 mod download;
 mod failure;
+mod names;
 mod options;
 mod page;
 mod tls;

@@ -13,8 +13,9 @@ use super::{CaPaths, FetchOptions};
 use crate::error::{Error, Kind, Result};
 
 /// The TLS configuration of a client. Whatever was configured and cannot be used is an error: nothing falls
-/// back to the system's store or to no verification.
-pub(super) fn config(options: &FetchOptions, verify: bool) -> Result<ClientConfig> {
+/// back to the system's store or to no verification. Only for `plain` http does a system without any
+/// certificate authority do: with them there would be nothing to check.
+pub(super) fn config(options: &FetchOptions, verify: bool, plain: bool) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -22,7 +23,7 @@ pub(super) fn config(options: &FetchOptions, verify: bool) -> Result<ClientConfi
     let builder = if verify {
         let roots = match &options.ca {
             Some(ca) => configured_roots(ca)?,
-            None => system_roots()?,
+            None => system_roots(plain)?,
         };
         builder.with_root_certificates(roots)
     } else {
@@ -73,11 +74,11 @@ fn configured_roots(ca: &CaPaths) -> Result<RootCertStore> {
     Ok(roots)
 }
 
-fn system_roots() -> Result<RootCertStore> {
+fn system_roots(may_be_empty: bool) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     let loaded = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(loaded.certs);
-    if roots.is_empty() {
+    if roots.is_empty() && !may_be_empty {
         let error = Error::new(Kind::Network, "this system has no certificate authorities to trust")
             .help("install ca-certificates, or name a bundle with --cert or SSL_CERT_FILE");
         return Err(match loaded.errors.into_iter().next() {

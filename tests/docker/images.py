@@ -1,0 +1,149 @@
+"""The images that the Dockerfiles of the documentation begin with, made here as no registry can be asked.
+
+| tag | stand-in |
+|---|---|
+| `python:3.9-slim` | Debian from debootstrap, the machine's CPython 3.9 in /usr/local, pip from ensurepip |
+| `rust:1.95` | Debian from debootstrap, gcc, the machine's Rust and the crates it has downloaded |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from engine import Engine, run
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent.parent
+WORK = REPOSITORY / "target" / "docker"
+PYTHON, RUST = "python:3.9-slim", "rust:1.95"
+# What is of no use in an image, as in the official one.
+LEFT_OUT = (
+    "__pycache__",
+    "site-packages",
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "turtledemo",
+    "_tkinter.*",
+    "config-*",
+)
+
+
+def debian() -> Path:
+    """A Debian of this machine's release, as a tar archive."""
+    release = re.search(r"^VERSION_CODENAME=(\w+)$", Path("/etc/os-release").read_text(), re.M)[1]
+    archive = WORK / f"debian-{release}.tar"
+    if not archive.exists():
+        # The mirror this machine installs from.
+        sites = run("apt-get", "indextargets", "--format", "$(CODENAME) $(SITE)").split("\n")
+        mirror = next(line.split()[1] for line in sites if line.startswith(f"{release} "))
+        root = WORK / "debian"
+        shutil.rmtree(root, ignore_errors=True)
+        run("debootstrap", "--variant=minbase", "--include=ca-certificates,passwd", release, root, mirror)
+        shutil.rmtree(root / "var/cache/apt/archives")
+        pack(root, archive)
+    return archive
+
+
+def pack(root: Path, archive: Path) -> None:
+    """Moves a tree into an archive."""
+    part = archive.with_suffix(".part")
+    run("tar", "-C", root, "--one-file-system", "-cf", part, ".")
+    part.rename(archive)
+    shutil.rmtree(root)
+
+
+def libraries(*files: Path) -> set[Path]:
+    """The shared libraries the files are linked with."""
+    said = subprocess.run(["ldd", *map(str, files)], text=True, capture_output=True).stdout
+    return {Path(found) for found in re.findall(r"(?:=> |^\s+)(/\S+) \(0x", said, re.M)}
+
+
+def python(interpreter: str) -> Path:
+    """Debian with the interpreter in /usr/local, as a tar archive."""
+    prefix = Path(interpreter).resolve().parent.parent
+    system = debian()
+    key = hashlib.sha256(f"{prefix} {system.stat().st_mtime_ns}".encode() + Path(__file__).read_bytes())
+    archive = WORK / f"python-{key.hexdigest()[:16]}.tar"
+    if archive.exists():
+        return archive
+    root = WORK / "python"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    run("tar", "-C", root, "-xf", system)
+    local = root / "usr/local"
+    skip = shutil.ignore_patterns(*LEFT_OUT)
+    shutil.copytree(prefix / "lib", local / "lib", symlinks=True, ignore=skip, dirs_exist_ok=True)
+    shutil.copytree(prefix / "include", local / "include", symlinks=True, dirs_exist_ok=True)
+    shutil.copy(prefix / "bin/python3.9", local / "bin/python3.9")
+    for link in ("python", "python3"):
+        (local / "bin" / link).symlink_to("python3.9")
+    for module in (local / "lib/python3.9").glob("_sysconfigdata*.py"):
+        module.write_text(module.read_text().replace(str(prefix), "/usr/local"))
+    linked = libraries(local / "bin/python3.9", *local.glob("lib/**/*.so*"))
+    for library in linked:
+        if not any(
+            (root / place / library.name).exists() for place in ("usr/local/lib", "usr/lib/x86_64-linux-gnu", "lib64")
+        ):
+            shutil.copy(library, local / "lib" / library.name)
+    run("chroot", root, "ldconfig")
+    clean = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    run("chroot", root, "python3", "-m", "ensurepip", env=clean)
+    (local / "bin/pip").symlink_to("pip3")
+    pack(root, archive)
+    return archive
+
+
+def import_python(engine: Engine, interpreter: str, index: str, authority: Path) -> None:
+    """Makes `python:3.9-slim`; its pip asks the index of the tests, and a company's CA is trusted."""
+    changes = ["ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "ENV LANG=C.UTF-8"]
+    changes += [f"ENV PIP_INDEX_URL={index} PIP_DISABLE_PIP_VERSION_CHECK=1", 'CMD ["python3"]']
+    flags = [part for change in changes for part in ("--change", change)]
+    engine("import", *flags, python(interpreter), PYTHON)
+    context = authority.parent / "authority"
+    context.mkdir()
+    shutil.copy(authority, context / "company.crt")
+    (context / "Dockerfile").write_text(
+        f"FROM {PYTHON}\nCOPY company.crt /usr/local/share/ca-certificates/\nRUN update-ca-certificates\n"
+        "ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt\n"
+    )
+    engine.build(context, PYTHON, "--no-cache")
+
+
+def import_rust(engine: Engine) -> None:
+    """Makes `rust:1.95`, unless it is there."""
+    toolchain = Path(run("rustc", "--print", "sysroot", cwd=REPOSITORY).strip())
+    label = hashlib.sha256(f"{toolchain}".encode() + (REPOSITORY / "Cargo.lock").read_bytes()).hexdigest()[:16]
+    if engine("image", "ls", "--quiet", "--filter", f"label=stand-in={label}").strip():
+        return
+    cargo = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
+    # Every crate of the lock, through cargo.
+    run("cargo", "fetch", "--locked", "--quiet", cwd=REPOSITORY)
+    root = WORK / "rust"
+    shutil.rmtree(root, ignore_errors=True)
+    home = root / "usr/local/cargo"
+    home.mkdir(parents=True)
+    run("tar", "-xf", debian(), "-C", root)
+    shutil.copytree(
+        toolchain, root / "usr/local", symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("doc")
+    )
+    for part in ("cache", "index"):
+        shutil.copytree(cargo / "registry" / part, home / "registry" / part)
+    clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"}
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    run("chroot", root, "apt-get", "-qq", "update", env=clean)
+    run("chroot", root, "apt-get", "-qq", "install", "-y", "--no-install-recommends", "gcc", "libc6-dev", env=clean)
+    archive = WORK / "rust.tar"
+    pack(root, archive)
+    changes = ["ENV PATH=/usr/local/cargo/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    changes += ["ENV CARGO_HOME=/usr/local/cargo CARGO_NET_OFFLINE=true"]
+    # The last few per cent of speed cost most of the build's time.
+    changes += ["ENV CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16", f"LABEL stand-in={label}"]
+    engine("import", *[part for change in changes for part in ("--change", change)], archive, RUST)
+    archive.unlink()
