@@ -275,6 +275,39 @@ fn bytecode_that_a_wheel_brings_gives_way() {
 }
 
 #[test]
+fn what_slim_leaves_out_is_not_compiled_and_what_it_leaves_is() {
+    let tested = Package::new(
+        &WheelBuilder::new("tested", "1.0")
+            .file("tested/__init__.py", "word = 'code'\n")
+            .file("tested/tests/__init__.py", "")
+            .file("tested/tests/test_it.py", "def test_it(): pass\n"),
+    );
+    let project = Project::with_wheels(&[tested]);
+    let modules = || -> Vec<String> {
+        let place = |path: PathBuf| path.strip_prefix(site_packages()).expect("inside").display().to_string();
+        bytecode(&project.venv()).into_keys().map(place).collect()
+    };
+    let pyc = |name: &str| name.replace(".pyc", &format!(".{}.pyc", tag()));
+    let slim = [pyc("tested/__pycache__/__init__.pyc")];
+    let whole = [
+        slim[0].clone(),
+        pyc("tested/tests/__pycache__/__init__.pyc"),
+        pyc("tested/tests/__pycache__/test_it.pyc"),
+    ];
+    // The cache keeps bytecode by wheel: what one of them knows must do for the other.
+    for (options, expected) in [
+        (&["--compile", "--slim"][..], &slim[..]),
+        (&["--compile"], &whole),
+        (&["--compile", "--slim"], &slim),
+        (&["--compile"], &whole),
+    ] {
+        project.sync_with(options).succeeds();
+        assert_eq!(modules(), expected, "{options:?}");
+        assert_eq!(project.run(&["check"]).code, Some(0), "{options:?}");
+    }
+}
+
+#[test]
 fn asking_for_bytecode_or_no_longer_makes_another_environment() {
     let project = Project::with_wheels(&[demo()]);
     let modes: [&[&str]; 6] = [
