@@ -12,6 +12,7 @@ mod editable;
 mod environment;
 mod git;
 mod hints;
+mod in_place;
 mod isolated;
 mod job;
 mod normalise;
