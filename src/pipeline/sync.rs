@@ -208,6 +208,7 @@ impl Run<'_> {
         let report = write::write(&plan, &self.output.venv, &options)
             .context(|| format!("cannot make {}", self.output.venv.display()))?;
         report.warnings.0.iter().for_each(|warning| progress.warn(warning));
+        report.uncompiled.iter().for_each(|module| progress.detail(module));
         if report.current {
             return Ok((report, Vec::new()));
         }
