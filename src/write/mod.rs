@@ -15,6 +15,7 @@ mod remove;
 mod store;
 pub mod strip;
 mod tree;
+mod work_list;
 
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,11 @@ pub(super) struct Store {
 }
 
 /// One wheel's directory in the store.
-pub(super) struct StoredWheel(OwnedFd);
+pub(super) struct StoredWheel {
+    dir: OwnedFd,
+    /// This run made it, so it holds nothing that is worth looking for.
+    new: bool,
+}
 
 /// Whether a file came out of the store.
 pub(super) enum Fetched {
@@ -106,17 +110,20 @@ impl Store {
     pub(super) fn wheel(&self, sha256: Sha256) -> Option<StoredWheel> {
         let name = sha256.to_string();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = || rustix::fs::openat(&self.root, &name, flags, Mode::empty());
-        match open() {
+        let open = |new| {
+            let dir = rustix::fs::openat(&self.root, &name, flags, Mode::empty())?;
+            Ok(StoredWheel { dir, new })
+        };
+        match open(false) {
             Err(Errno::NOENT) if self.fill.load(Ordering::Relaxed) => {
                 match rustix::fs::mkdirat(&self.root, &name, Mode::from_raw_mode(0o755)) {
-                    Ok(()) | Err(Errno::EXIST) => open().ok(),
+                    Ok(()) => open(true).ok(),
+                    Err(Errno::EXIST) => open(false).ok(),
                     Err(_) => None,
                 }
             }
             opened => opened.ok(),
         }
-        .map(StoredWheel)
     }
 
     /// Puts a stored entry in its place.
@@ -133,7 +140,10 @@ impl Store {
             if method == OFF {
                 return Ok(Fetched::No);
             }
-            let Ok(stat) = rustix::fs::statat(&wheel.0, &name, AtFlags::SYMLINK_NOFOLLOW) else {
+            if wheel.new {
+                return Ok(Fetched::Missing);
+            }
+            let Ok(stat) = rustix::fs::statat(&wheel.dir, &name, AtFlags::SYMLINK_NOFOLLOW) else {
                 return Ok(Fetched::Missing);
             };
             let intact = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
@@ -142,11 +152,11 @@ impl Store {
                 && stat.st_mtime == self.mtime
                 && stat.st_mtime_nsec == 0;
             if !intact {
-                let _ = rustix::fs::unlinkat(&wheel.0, &name, AtFlags::empty());
+                let _ = rustix::fs::unlinkat(&wheel.dir, &name, AtFlags::empty());
                 return Ok(Fetched::Missing);
             }
             let done = match method {
-                HARDLINK => rustix::fs::linkat(&wheel.0, &name, to.root, to.path, AtFlags::empty()),
+                HARDLINK => rustix::fs::linkat(&wheel.dir, &name, to.dir, to.name, AtFlags::empty()),
                 _ => self.copy_out(wheel, &name, method, to),
             };
             match done {
@@ -156,7 +166,7 @@ impl Store {
                 Err(Errno::NOENT) => return Ok(Fetched::Missing),
                 Err(error) => {
                     // What a failed clone leaves behind.
-                    let _ = rustix::fs::unlinkat(to.root, to.path, AtFlags::empty());
+                    let _ = rustix::fs::unlinkat(to.dir, to.name, AtFlags::empty());
                     self.refused(method, error)?;
                 }
             }
@@ -171,7 +181,7 @@ impl Store {
             let name = entry_name(entry, from.executable);
             let done = match method {
                 REFLINK => self.clone_in(wheel, &name, from),
-                HARDLINK => rustix::fs::linkat(from.root, from.path, &wheel.0, &name, AtFlags::empty()),
+                HARDLINK => rustix::fs::linkat(from.dir, from.name, &wheel.dir, &name, AtFlags::empty()),
                 _ => return Ok(()),
             };
             match done {
@@ -205,7 +215,7 @@ impl Store {
     }
 
     fn copy_out(&self, wheel: &StoredWheel, name: &str, method: u8, to: &Spot<'_>) -> rustix::io::Result<()> {
-        let source = open_to_read(wheel.0.as_fd(), name)?;
+        let source = open_to_read(wheel.dir.as_fd(), name)?;
         let mut out = to.create()?;
         if method == REFLINK {
             rustix::fs::ioctl_ficlone(&out, &source)?;
@@ -217,16 +227,16 @@ impl Store {
     }
 
     fn clone_in(&self, wheel: &StoredWheel, name: &str, from: &Spot<'_>) -> rustix::io::Result<()> {
-        let source = open_to_read(from.root, from.path)?;
+        let source = open_to_read(from.dir, from.name)?;
         let temporary = format!(".{name}.{}", std::process::id());
-        let inner = Spot { root: wheel.0.as_fd(), path: &temporary, ..*from };
+        let inner = Spot { dir: wheel.dir.as_fd(), name: &temporary, ..*from };
         let done = inner.create().and_then(|out| {
             rustix::fs::ioctl_ficlone(&out, &source)?;
             inner.finish(&out, self.mtime)?;
-            rustix::fs::renameat(&wheel.0, &temporary, &wheel.0, name)
+            rustix::fs::renameat(&wheel.dir, &temporary, &wheel.dir, name)
         });
         if done.is_err() {
-            let _ = rustix::fs::unlinkat(&wheel.0, &temporary, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(&wheel.dir, &temporary, AtFlags::empty());
         }
         done
     }

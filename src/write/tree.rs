@@ -23,6 +23,7 @@ use super::{
     MANIFEST, Report, Stripped, WriteOptions, manifest,
     store::{Fetched, Store, StoredWheel},
     strip::{self, Verdict},
+    work_list::{Run, WorkList},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -31,13 +32,6 @@ use crate::{
     vocab::{RelPath, Sha256},
     wheel::{STREAM_LIMIT, Scratch, Wheel, WheelEntry},
 };
-
-/// Files at least this large are work items of their own, largest first, so that none becomes the tail;
-/// smaller ones follow in path order, where neighbours share directories.
-const LARGE: u64 = 256 << 10;
-
-/// Small files are taken by workers in runs of this many.
-const RUN: usize = 32;
 
 /// What all threads' inflate buffers may take together, in bytes; larger entries are streamed, which is as
 /// fast: a small buffer stays in the processor's cache. (Three times as much was tried: twice the memory, no
@@ -57,7 +51,10 @@ pub(super) fn timestamps(mtime: i64) -> Timestamps {
 /// A file's place below an open directory.
 #[derive(Clone, Copy)]
 pub(super) struct Spot<'a> {
-    pub(super) root: BorrowedFd<'a>,
+    pub(super) dir: BorrowedFd<'a>,
+    /// Relative to that directory.
+    pub(super) name: &'a str,
+    /// Relative to the environment, for messages.
     pub(super) path: &'a str,
     pub(super) executable: bool,
     /// Whether created files must be given their mode (umask or a default ACL took bits away).
@@ -67,13 +64,13 @@ pub(super) struct Spot<'a> {
 impl Spot<'_> {
     pub(super) fn create(&self) -> rustix::io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(self.root, self.path, flags, mode_of(self.executable)).map(File::from)
+        rustix::fs::openat(self.dir, self.name, flags, mode_of(self.executable)).map(File::from)
     }
 
     /// The same, to be read and changed before it is finished.
     fn create_to_read(&self) -> rustix::io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(self.root, self.path, flags, mode_of(self.executable)).map(File::from)
+        rustix::fs::openat(self.dir, self.name, flags, mode_of(self.executable)).map(File::from)
     }
 
     /// Sets mode and time, once the bytes are written.
@@ -109,7 +106,7 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
     };
     fill.make_dirs()?;
     let mut written = vec![None; plan.files.len()];
-    fill.put_all(&fill.work_list(), &mut written)?;
+    fill.put_all(&WorkList::new(plan), &mut written)?;
     let uncompiled = fill.compile(&mut written)?;
     fill.put_records(&mut written)?;
     let plan = &*fill.plan;
@@ -172,7 +169,7 @@ fn probe_modes(root: &Path, dir: &File) -> Result<bool> {
         rustix::fs::mkdirat(dir, "probe", Mode::from_raw_mode(0o755))?;
         let sub = rustix::fs::statat(dir, "probe", AtFlags::SYMLINK_NOFOLLOW)?.st_mode & 0o7777;
         rustix::fs::unlinkat(dir, "probe", AtFlags::REMOVEDIR)?;
-        let spot = Spot { root: dir.as_fd(), path: "probe", executable: true, chmod: false };
+        let spot = Spot { dir: dir.as_fd(), name: "probe", path: "probe", executable: true, chmod: false };
         let file = rustix::fs::fstat(&spot.create()?)?.st_mode & 0o7777;
         rustix::fs::unlinkat(dir, "probe", AtFlags::empty())?;
         rustix::fs::fchmod(dir, Mode::from_raw_mode(0o755))?;
@@ -199,7 +196,7 @@ pub(super) struct Fill<'a> {
 
 impl Fill<'_> {
     pub(super) fn spot<'s>(&'s self, path: &'s str, executable: bool) -> Spot<'s> {
-        Spot { root: self.root.as_fd(), path, executable, chmod: self.chmod }
+        Spot { dir: self.root.as_fd(), name: path, path, executable, chmod: self.chmod }
     }
 
     pub(super) fn failed(&self, action: &str, path: &str, error: impl Into<io::Error>) -> Error {
@@ -233,23 +230,6 @@ impl Fill<'_> {
         Ok(())
     }
 
-    /// Runs of positions in `plan.files`: what workers take one after the other.
-    fn work_list(&self) -> Vec<Vec<usize>> {
-        let mut large = Vec::new();
-        let mut small = Vec::new();
-        for (position, file) in self.plan.files.iter().enumerate() {
-            match self.entry(file) {
-                _ if matches!(file.origin, Origin::Record { .. } | Origin::Bytecode { .. }) => {}
-                Some((_, _, entry)) if entry.size >= LARGE => large.push((entry.size, position)),
-                _ => small.push(position),
-            }
-        }
-        large.sort_by(|a, b| b.cmp(a));
-        let mut list: Vec<Vec<usize>> = large.into_iter().map(|(_, position)| vec![position]).collect();
-        list.extend(small.chunks(RUN).map(<[usize]>::to_vec));
-        list
-    }
-
     pub(super) fn entry(&self, file: &PlanFile) -> Option<(usize, usize, &WheelEntry)> {
         match file.origin {
             Origin::Entry { dist, entry }
@@ -263,37 +243,18 @@ impl Fill<'_> {
 
     /// Puts all files of the list in place. A shared counter rather than rayon's splitting: the list's
     /// order (largest first) is the point.
-    fn put_all(&self, list: &[Vec<usize>], written: &mut [Option<Written>]) -> Result<()> {
+    fn put_all(&self, list: &WorkList<'_>, written: &mut [Option<Written>]) -> Result<()> {
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
-        let results = rayon::broadcast(|_| {
+        let work = || {
             let mut scratch = Scratch::default();
             let mut done = Vec::new();
             while let Some(run) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
-                for &position in run {
-                    if stop.load(Ordering::Relaxed) {
-                        return Ok(done);
-                    }
-                    let put = self
-                        .options
-                        .check_interrupted()
-                        .and_then(|()| self.put(&self.plan.files[position], &mut scratch));
-                    match put {
-                        Ok(written) => {
-                            if let Some(progress) = self.options.progress {
-                                progress(written.size);
-                            }
-                            done.push((position, written));
-                        }
-                        Err(error) => {
-                            stop.store(true, Ordering::Relaxed);
-                            return Err(error);
-                        }
-                    }
-                }
+                self.put_run(run, &stop, &mut scratch, &mut done)?;
             }
             Ok(done)
-        });
+        };
+        let results = rayon::broadcast(|_| work().inspect_err(|_| stop.store(true, Ordering::Relaxed)));
         for result in results {
             for (position, one) in result? {
                 written[position] = Some(one);
@@ -302,29 +263,64 @@ impl Fill<'_> {
         Ok(())
     }
 
-    fn put(&self, file: &PlanFile, scratch: &mut Scratch) -> Result<Written> {
-        let spot = self.spot(file.path.as_str(), file.executable);
+    /// Puts the files of a run in place; ends early when another worker failed.
+    fn put_run(
+        &self,
+        run: Run<'_>,
+        stop: &AtomicBool,
+        scratch: &mut Scratch,
+        done: &mut Vec<(usize, Written)>,
+    ) -> Result<()> {
+        let opened = match run {
+            // Not worth it, or nothing to open.
+            Run { files: [_], .. } | Run { dir: "", .. } => None,
+            Run { dir, .. } => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let opened = rustix::fs::openat(self.root, dir, flags, Mode::empty());
+                Some(opened.map_err(|e| self.failed("open", dir, e))?)
+            }
+        };
+        for &position in run.files {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            self.options.check_interrupted()?;
+            let file = &self.plan.files[position];
+            let mut spot = self.spot(file.path.as_str(), file.executable);
+            if let Some(dir) = &opened {
+                (spot.dir, spot.name) = (dir.as_fd(), file.path.file_name());
+            }
+            let written = self.put(file, &spot, scratch)?;
+            if let Some(progress) = self.options.progress {
+                progress(written.size);
+            }
+            done.push((position, written));
+        }
+        Ok(())
+    }
+
+    fn put(&self, file: &PlanFile, spot: &Spot<'_>, scratch: &mut Scratch) -> Result<Written> {
         let Some((dist, position, entry)) = self.entry(file) else {
             let Origin::Bytes(bytes) = &file.origin else {
                 return Err(Error::new(Kind::Io, format!("{}: is made from what was written", file.path)));
             };
-            return self.put_bytes(&spot, bytes);
+            return self.put_bytes(spot, bytes);
         };
         let wheel = &*self.plan.dists[dist].wheel;
         if let Origin::Script { style, .. } = &file.origin {
             let content = wheel.inflate(position, scratch)?;
             self.compare(wheel, position, content.sha256)?;
             return match rewrite_script(content.bytes, style) {
-                Some(script) => self.put_bytes(&spot, &script),
-                None => self.put_bytes(&spot, content.bytes),
+                Some(script) => self.put_bytes(spot, &script),
+                None => self.put_bytes(spot, content.bytes),
             };
         }
         if matches!(file.origin, Origin::Stripped { .. }) {
-            return self.put_stripped(dist, position, &spot, scratch);
+            return self.put_stripped(dist, position, spot, scratch);
         }
         let store = match (self.store, self.wheels.get(dist), entry.sha256) {
             (Some(store), Some(Some(stored)), Some(sha256)) => {
-                match store.fetch(stored, position, entry.size, &spot)? {
+                match store.fetch(stored, position, entry.size, spot)? {
                     Fetched::Yes => {
                         self.from_store.fetch_add(1, Ordering::Relaxed);
                         return Ok(Written { sha256, size: entry.size });
@@ -348,7 +344,7 @@ impl Fill<'_> {
         spot.finish(&out, self.options.mtime)
             .map_err(|e| self.failed("set mode and time of", spot.path, e))?;
         if let (Some((store, stored)), true) = (store, matched) {
-            store.add(stored, position, &spot)?;
+            store.add(stored, position, spot)?;
         }
         Ok(Written { sha256, size: entry.size })
     }
