@@ -28,6 +28,12 @@ impl Cache {
     pub fn keyed(&self, kind: &'static str, key: &Sha256) -> Keyed<'_> {
         Keyed { cache: self, key: *key, kind }
     }
+
+    /// Begins a directory that belongs at `to`, somewhere below the cache's root.
+    pub fn begin_directory(&self, to: PathBuf) -> Result<PendingDir> {
+        let (made, lock) = temporary::directory(&self.temporary())?;
+        Ok(PendingDir { made, _lock: lock, to })
+    }
 }
 
 impl Keyed<'_> {
@@ -55,8 +61,7 @@ impl Keyed<'_> {
 
     /// Begins a directory.
     pub fn begin_directory(&self) -> Result<PendingDir> {
-        let (made, lock) = temporary::directory(&self.cache.temporary())?;
-        Ok(PendingDir { made, _lock: lock, to: self.path() })
+        self.cache.begin_directory(self.path())
     }
 
     /// Waits for the sole right to make this one (see [`Cache::lock`]).

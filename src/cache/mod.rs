@@ -121,7 +121,7 @@ impl Cache {
     }
 
     /// Where unfinished things are made: on the same file system as their final places.
-    fn temporary(&self) -> PathBuf {
+    pub fn temporary(&self) -> PathBuf {
         self.root().join("tmp")
     }
 

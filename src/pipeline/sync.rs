@@ -26,7 +26,7 @@ use crate::{
     script::{LauncherStyle, Place, environment},
     target::Target,
     vocab::Sha256,
-    write::{self, PlanKey, Report, WriteOptions},
+    write::{self, Ahead, PlanKey, Report, WriteOptions},
 };
 
 /// What a run did.
@@ -101,10 +101,11 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
 
     sources.check(&entries)?;
     let session = Session::open(request, &target, &sources, &entries, progress)?;
+    let ahead = ahead(&session, output);
     let mut tries = 0;
     loop {
         progress.stage("Fetching", 0);
-        let obtained = obtain_all(&session, &builder, &entries)?;
+        let obtained = obtain_all(&session, &builder, &entries, ahead.as_ref(), output.threads)?;
         let run = Run { session: &session, output, runtime: &runtime, copied: &copied, key };
         match run.write(obtained, output.force || !checkouts_there) {
             // Bits that went bad in the cache: once they are gone from there, the same run can still succeed.
@@ -122,6 +123,16 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
             Ok(outcome) => return Ok(outcome),
         }
     }
+}
+
+/// What may unpack wheels while others still come. What `--slim` drops or strips is not linked from the store,
+/// and what a run that cannot write the cache stores is gone after it.
+fn ahead(session: &Session<'_>, output: &OutputOptions) -> Option<Ahead> {
+    let Session { cache, .. } = session;
+    if cache.is_read_only() || !output.slim.kinds.is_empty() {
+        return None;
+    }
+    Ahead::new(&cache.unpacked_dir(), output.link, output.mtime, &output.venv, &cache.temporary())
 }
 
 /// The last part of a run: wheels are there, the environment is not.

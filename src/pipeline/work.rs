@@ -3,19 +3,24 @@
 use std::{
     cmp::Ordering,
     collections::BinaryHeap,
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{self, AtomicBool},
+    },
 };
 
 use super::{
     builder::Builder,
-    obtain::{Obtained, obtain},
+    obtain::{Came, Obtained, obtain},
     resolve::{Records, Resolved, pin_text, resolve},
     session::Session,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     interrupt,
     lock::Entry,
+    wheel::Wheel,
+    write::Ahead,
 };
 
 /// An entry that waits to be fetched.
@@ -60,8 +65,13 @@ struct Queue<'a> {
     session: &'a Session<'a>,
     builder: &'a Builder<'a>,
     entries: &'a [Entry],
+    ahead: Option<&'a Ahead>,
     state: Mutex<State>,
     changed: Condvar,
+    /// Nothing comes over the network any more: what is not unpacked yet is left to `write`.
+    complete: AtomicBool,
+    /// The run will fail.
+    failed: AtomicBool,
 }
 
 enum Task {
@@ -71,29 +81,37 @@ enum Task {
 
 /// Gets the wheels of all entries, in their order. Every entry that cannot be had is in the error; once
 /// one failed, nothing more is fetched, but all are looked up.
-pub fn obtain_all(session: &Session<'_>, builder: &Builder<'_>, entries: &[Entry]) -> Result<Vec<Obtained>> {
+///
+/// Wheels that came over the network are unpacked `ahead` while others still come, by `threads` (0 for one
+/// per core).
+pub fn obtain_all(
+    session: &Session<'_>,
+    builder: &Builder<'_>,
+    entries: &[Entry],
+    ahead: Option<&Ahead>,
+    threads: usize,
+) -> Result<Vec<Obtained>> {
     let queue = Queue {
         session,
         builder,
         entries,
+        ahead,
         state: Mutex::new(State {
             done: std::iter::repeat_with(|| None).take(entries.len()).collect(),
             ..State::default()
         }),
         changed: Condvar::new(),
+        complete: AtomicBool::new(false),
+        failed: AtomicBool::new(false),
     };
-    let threads = session.request.index.concurrent_downloads.min(entries.len()).max(1);
-    std::thread::scope(|scope| -> Result<()> {
-        for _ in 1..threads {
-            let worker = std::thread::Builder::new().name("download".into());
-            // With fewer threads than asked for it only takes longer.
-            if worker.spawn_scoped(scope, || queue.work()).is_err() {
-                break;
-            }
-        }
-        queue.work();
-        Ok(())
-    })?;
+    match threads {
+        0 => rayon::in_place_scope(|pool| queue.run(pool)),
+        threads => rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|e| Error::new(Kind::Io, "cannot start worker threads").because(e))?
+            .in_place_scope(|pool| queue.run(pool)),
+    }
     interrupt::check()?;
     let mut state = queue.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     if state.failed.is_empty() {
@@ -124,7 +142,22 @@ pub fn subject(entry: &Entry) -> String {
 }
 
 impl Queue<'_> {
-    fn work(&self) {
+    fn run<'s>(&'s self, pool: &rayon::Scope<'s>) {
+        let threads = self.session.request.index.concurrent_downloads.min(self.entries.len()).max(1);
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                let worker = std::thread::Builder::new().name("download".into());
+                // With fewer threads than asked for it only takes longer.
+                if worker.spawn_scoped(scope, || self.work(pool)).is_err() {
+                    break;
+                }
+            }
+            self.work(pool);
+        });
+        self.complete.store(true, atomic::Ordering::Relaxed);
+    }
+
+    fn work<'s>(&'s self, pool: &rayon::Scope<'s>) {
         while let Some(task) = self.task() {
             match task {
                 Task::Resolve(position) => {
@@ -140,14 +173,31 @@ impl Queue<'_> {
                     let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                     match obtained {
                         Ok(obtained) => {
+                            if let (Some(ahead), Came::Downloaded(_)) = (self.ahead, obtained.came) {
+                                let wheel = Arc::clone(&obtained.input.wheel);
+                                pool.spawn(move |_| self.unpack(ahead, &wheel));
+                            }
                             state.done[position] = Some(obtained);
                             state.finished += 1;
                             self.session.progress.packages(state.finished, self.entries.len());
                         }
-                        Err(error) => state.fail(position, entry, error),
+                        Err(error) => self.fail(&mut state, position, error),
                     }
                 }
             }
+        }
+    }
+
+    /// Unpacks a wheel ahead. What goes wrong comes up again when the environment is written.
+    fn unpack(&self, ahead: &Ahead, wheel: &Wheel) {
+        let place = ahead.place(wheel.file.sha256());
+        let stop = || interrupt::requested() || self.failed.load(atomic::Ordering::Relaxed);
+        if self.complete.load(atomic::Ordering::Relaxed) || stop() || place.is_dir() {
+            return;
+        }
+        let Ok(dir) = self.session.cache.begin_directory(place) else { return };
+        if ahead.unpack(wheel, dir.path(), &stop).is_ok() {
+            let _ = dir.commit();
         }
     }
 
@@ -188,14 +238,14 @@ impl Queue<'_> {
                 }
                 state.waiting.push(Waiting { position, size, resolved });
             }
-            Err(error) => state.fail(position, &self.entries[position], error),
+            Err(error) => self.fail(&mut state, position, error),
         }
         self.changed.notify_all();
     }
-}
 
-impl State {
-    fn fail(&mut self, position: usize, entry: &Entry, error: Error) {
-        self.failed.push((position, error.context(format!("cannot install {}", subject(entry)))));
+    fn fail(&self, state: &mut State, position: usize, error: Error) {
+        self.failed.store(true, atomic::Ordering::Relaxed);
+        let subject = subject(&self.entries[position]);
+        state.failed.push((position, error.context(format!("cannot install {subject}"))));
     }
 }

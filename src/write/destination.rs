@@ -317,7 +317,7 @@ impl Destination {
         let went = went.keep();
         let left = [staging.keep(), went].iter().find_map(|old| removed(old));
         if let Ok(top) = File::open(&self.path) {
-            let times: Timestamps = super::tree::timestamps(mtime);
+            let times: Timestamps = super::unpack::timestamps(mtime);
             let _ = rustix::fs::futimens(top.as_fd(), &times);
         }
         Ok(Published::Done(left))

@@ -6,6 +6,7 @@
 //! destination and top-level entries are moved one by one, see [`destination`]. One run at a time works on
 //! a destination; whatever a killed run left behind is swept by the next.
 
+mod ahead;
 mod bytecode;
 mod check;
 mod destination;
@@ -15,6 +16,7 @@ mod remove;
 mod store;
 pub mod strip;
 mod tree;
+mod unpack;
 mod work_list;
 
 #[cfg(test)]
@@ -26,6 +28,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+pub use ahead::Ahead;
 pub use check::{Change, Changed, Check, is_current, verify};
 pub use digest::tree_digest;
 pub use manifest::{MANIFEST, PlanKey, render as render_manifest};

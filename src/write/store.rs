@@ -2,15 +2,16 @@
 //!
 //! `STORE/v1/MTIME/WHEEL-SHA256/N` is entry N of that wheel, `Nx` the same with mode 0755. Flat, so a wheel
 //! costs one directory. A file gets there only after it was written completely, matched the digest in
-//! RECORD and had its time set: one link or rename makes it visible, so a killed run leaves no half file,
-//! and runs need no lock among each other. A file whose size, mode or time is not what it was stored with
+//! RECORD and had its time set: one link or rename (of the file, or of the directory when a wheel is unpacked
+//! [ahead](super::Ahead)) makes it visible, so a killed run leaves no half file, and runs need no lock among
+//! each other. A file whose size, mode or time is not what it was stored with
 //! was edited through some hard link, or cut short by a power failure: it is dropped and unpacked anew.
 
 use std::{
     fs::{self, File},
     io,
     os::fd::{AsFd as _, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
@@ -21,7 +22,7 @@ use rustix::{
 
 use super::{
     LinkMode,
-    tree::{Spot, mode_of},
+    unpack::{Spot, mode_of},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -36,7 +37,7 @@ const OFF: u8 = 3;
 /// The store of one run.
 pub(super) struct Store {
     root: OwnedFd,
-    shown: std::path::PathBuf,
+    shown: PathBuf,
     /// What is tried now; moves on when the file system refuses.
     method: AtomicU8,
     /// The user asked for exactly this method: a refusal is an error.
@@ -79,7 +80,7 @@ impl Store {
             LinkMode::Unpack => return Ok(None),
         };
         let Some(path) = path else { return Ok(None) };
-        let shown = path.join("v1").join(mtime.to_string());
+        let shown = place(path, mtime);
         let opened = fs::create_dir_all(&shown).and_then(|()| File::open(&shown));
         let root = match opened {
             Ok(root) => root,
@@ -242,7 +243,13 @@ impl Store {
     }
 }
 
-fn entry_name(entry: usize, executable: bool) -> String {
+/// Where files of this time are kept.
+pub(super) fn place(store: &Path, mtime: i64) -> PathBuf {
+    store.join("v1").join(mtime.to_string())
+}
+
+/// What an entry is called in its wheel's directory.
+pub(super) fn entry_name(entry: usize, executable: bool) -> String {
     if executable { format!("{entry}x") } else { entry.to_string() }
 }
 

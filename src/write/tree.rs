@@ -5,7 +5,7 @@ use std::{
     borrow::Cow,
     fs::File,
     io::{self, Write as _},
-    os::fd::{AsFd as _, BorrowedFd},
+    os::fd::AsFd as _,
     path::Path,
     sync::{
         Mutex,
@@ -14,15 +14,13 @@ use std::{
 };
 
 use rayon::prelude::*;
-use rustix::{
-    fs::{AtFlags, Mode, OFlags, Timespec, Timestamps},
-    io::Errno,
-};
+use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::{
     MANIFEST, Report, Stripped, WriteOptions, manifest,
     store::{Fetched, Store, StoredWheel},
     strip::{self, Verdict},
+    unpack::{Spot, failed, held_at_most, probe_modes, timestamps},
     work_list::{Run, WorkList},
 };
 use crate::{
@@ -30,57 +28,8 @@ use crate::{
     layout::{Origin, Plan, PlanFile, Written, render_record},
     script::rewrite_script,
     vocab::{RelPath, Sha256},
-    wheel::{STREAM_LIMIT, Scratch, Wheel, WheelEntry},
+    wheel::{Scratch, Wheel, WheelEntry, with_scratch},
 };
-
-/// What all threads' inflate buffers may take together, in bytes; larger entries are streamed, which is as
-/// fast: a small buffer stays in the processor's cache. (Three times as much was tried: twice the memory, no
-/// less time.)
-const BUFFERS: u64 = 32 << 20;
-
-/// The mode of every regular file.
-pub(super) fn mode_of(executable: bool) -> Mode {
-    Mode::from_raw_mode(if executable { 0o755 } else { 0o644 })
-}
-
-pub(super) fn timestamps(mtime: i64) -> Timestamps {
-    let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
-    Timestamps { last_access: time, last_modification: time }
-}
-
-/// A file's place below an open directory.
-#[derive(Clone, Copy)]
-pub(super) struct Spot<'a> {
-    pub(super) dir: BorrowedFd<'a>,
-    /// Relative to that directory.
-    pub(super) name: &'a str,
-    /// Relative to the environment, for messages.
-    pub(super) path: &'a str,
-    pub(super) executable: bool,
-    /// Whether created files must be given their mode (umask or a default ACL took bits away).
-    pub(super) chmod: bool,
-}
-
-impl Spot<'_> {
-    pub(super) fn create(&self) -> rustix::io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(self.dir, self.name, flags, mode_of(self.executable)).map(File::from)
-    }
-
-    /// The same, to be read and changed before it is finished.
-    fn create_to_read(&self) -> rustix::io::Result<File> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(self.dir, self.name, flags, mode_of(self.executable)).map(File::from)
-    }
-
-    /// Sets mode and time, once the bytes are written.
-    pub(super) fn finish(&self, file: &File, mtime: i64) -> rustix::io::Result<()> {
-        if self.chmod {
-            rustix::fs::fchmod(file, mode_of(self.executable))?;
-        }
-        rustix::fs::futimens(file, &timestamps(mtime))
-    }
-}
 
 /// Fills the empty directory `root` with what `plan` says; errors name paths below `shown`.
 pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOptions<'_>) -> Result<Report> {
@@ -99,7 +48,7 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
         store: store.as_ref(),
         wheels,
         chmod,
-        streamed: (BUFFERS / rayon::current_num_threads() as u64).clamp(1 << 20, STREAM_LIMIT),
+        held: held_at_most(),
         from_store: AtomicUsize::new(0),
         stripped: Mutex::default(),
         warnings: Mutex::default(),
@@ -157,27 +106,6 @@ fn digest_of(file: &File) -> io::Result<Sha256> {
     }
 }
 
-/// An error about the environment being written.
-fn failed(action: &str, path: &Path, error: io::Error) -> Error {
-    Error::io(&format!("cannot {action}"), path, error).with_kind(Kind::Destination)
-}
-
-/// Whether the modes of what is created differ from those asked for: depends on the umask, default ACLs and
-/// set-group-ID parents, so it is tried rather than computed. Makes the staging directory itself 0755.
-fn probe_modes(root: &Path, dir: &File) -> Result<bool> {
-    let tried = (|| {
-        rustix::fs::mkdirat(dir, "probe", Mode::from_raw_mode(0o755))?;
-        let sub = rustix::fs::statat(dir, "probe", AtFlags::SYMLINK_NOFOLLOW)?.st_mode & 0o7777;
-        rustix::fs::unlinkat(dir, "probe", AtFlags::REMOVEDIR)?;
-        let spot = Spot { dir: dir.as_fd(), name: "probe", path: "probe", executable: true, chmod: false };
-        let file = rustix::fs::fstat(&spot.create()?)?.st_mode & 0o7777;
-        rustix::fs::unlinkat(dir, "probe", AtFlags::empty())?;
-        rustix::fs::fchmod(dir, Mode::from_raw_mode(0o755))?;
-        Ok::<bool, Errno>(sub != 0o755 || file != 0o755)
-    })();
-    tried.map_err(|e| failed("write into", root, e.into()))
-}
-
 pub(super) struct Fill<'a> {
     pub(super) plan: Cow<'a, Plan>,
     shown: &'a Path,
@@ -188,7 +116,7 @@ pub(super) struct Fill<'a> {
     wheels: Vec<Option<StoredWheel>>,
     chmod: bool,
     /// Entries larger than this are streamed rather than held.
-    streamed: u64,
+    held: u64,
     from_store: AtomicUsize,
     stripped: Mutex<Vec<Stripped>>,
     warnings: Mutex<Vec<String>>,
@@ -196,7 +124,7 @@ pub(super) struct Fill<'a> {
 
 impl Fill<'_> {
     pub(super) fn spot<'s>(&'s self, path: &'s str, executable: bool) -> Spot<'s> {
-        Spot { dir: self.root.as_fd(), name: path, path, executable, chmod: self.chmod }
+        Spot { dir: self.root.as_fd(), name: path, shown: self.shown, path, executable, chmod: self.chmod }
     }
 
     pub(super) fn failed(&self, action: &str, path: &str, error: impl Into<io::Error>) -> Error {
@@ -246,15 +174,15 @@ impl Fill<'_> {
     fn put_all(&self, list: &WorkList<'_>, written: &mut [Option<Written>]) -> Result<()> {
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
-        let work = || {
-            let mut scratch = Scratch::default();
+        let work = |scratch: &mut Scratch| {
             let mut done = Vec::new();
             while let Some(run) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.put_run(run, &stop, &mut scratch, &mut done)?;
+                self.put_run(run, &stop, scratch, &mut done)?;
             }
             Ok(done)
         };
-        let results = rayon::broadcast(|_| work().inspect_err(|_| stop.store(true, Ordering::Relaxed)));
+        let results =
+            rayon::broadcast(|_| with_scratch(work).inspect_err(|_| stop.store(true, Ordering::Relaxed)));
         for result in results {
             for (position, one) in result? {
                 written[position] = Some(one);
@@ -331,18 +259,8 @@ impl Fill<'_> {
             }
             _ => None,
         };
-        let unwritable = |e| self.failed("write", spot.path, e);
-        let mut out = spot.create().map_err(|e| self.failed("create", spot.path, e))?;
-        let sha256 = if entry.size.max(entry.compressed_size) > self.streamed {
-            wheel.stream(position, &mut |bytes| out.write_all(bytes).map_err(unwritable))?.sha256
-        } else {
-            let content = wheel.inflate(position, scratch)?;
-            out.write_all(content.bytes).map_err(unwritable)?;
-            content.sha256
-        };
+        let sha256 = spot.unpack(wheel, position, scratch, self.held, self.options.mtime)?;
         let matched = self.compare(wheel, position, sha256)?;
-        spot.finish(&out, self.options.mtime)
-            .map_err(|e| self.failed("set mode and time of", spot.path, e))?;
         if let (Some((store, stored)), true) = (store, matched) {
             store.add(stored, position, spot)?;
         }
@@ -359,9 +277,9 @@ impl Fill<'_> {
     ) -> Result<Written> {
         let wheel = &*self.plan.dists[dist].wheel;
         let entry = &wheel.entries[position];
-        let unwritable = |e| self.failed("write", spot.path, e);
-        let (verdict, written) = if entry.size.max(entry.compressed_size) > self.streamed {
-            let mut out = spot.create_to_read().map_err(|e| self.failed("create", spot.path, e))?;
+        let unwritable = |e| spot.failed("write", e);
+        let (verdict, written) = if entry.size.max(entry.compressed_size) > self.held {
+            let mut out = spot.create_to_read().map_err(|e| spot.failed("create", e))?;
             let whole = wheel.stream(position, &mut |bytes| out.write_all(bytes).map_err(unwritable))?;
             self.compare(wheel, position, whole.sha256)?;
             let verdict = strip::look(&out).map_err(unwritable)?;
@@ -372,8 +290,7 @@ impl Fill<'_> {
                 }
                 _ => Written { sha256: whole.sha256, size: entry.size },
             };
-            spot.finish(&out, self.options.mtime)
-                .map_err(|e| self.failed("set mode and time of", spot.path, e))?;
+            spot.finish(&out, self.options.mtime).map_err(|e| spot.failed("set mode and time of", e))?;
             (verdict, written)
         } else {
             let content = wheel.inflate(position, scratch)?;
@@ -403,7 +320,7 @@ impl Fill<'_> {
                 out.write_all(bytes)?;
                 Ok(spot.finish(&out, self.options.mtime)?)
             })
-            .map_err(|e| self.failed("write", spot.path, e))?;
+            .map_err(|e| spot.failed("write", e))?;
         Ok(Written { sha256: Sha256::of(bytes), size: bytes.len() as u64 })
     }
 

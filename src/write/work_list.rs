@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Range};
 use crate::layout::{Origin, Plan};
 
 /// Files at least this large (bytes) are runs of their own, largest first, so that none becomes the tail.
-const LARGE: u64 = 256 << 10;
+pub(super) const LARGE: u64 = 256 << 10;
 
 /// At most so many small files are one run.
 const RUN: usize = 256;
