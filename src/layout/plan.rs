@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use rayon::slice::ParallelSliceMut as _;
+use rayon::prelude::*;
 
 use super::{
     DistInput, Dropped, EnvFiles, Origin, Plan, PlanFile, PlannedDist,
@@ -49,7 +49,12 @@ pub fn plan(
     let reserved = Reserved::new(&env, target);
     let style = Arc::new(launchers.clone());
 
-    let mut files = Vec::with_capacity(dists.iter().map(|d| d.wheel.entries.len() + 8).sum());
+    let parts: Vec<Part> = dists
+        .par_iter()
+        .enumerate()
+        .map(|(dist, input)| put_dist(dist, input, target, &scheme, &style, &reserved))
+        .collect::<Result<_>>()?;
+    let mut files = Vec::with_capacity(parts.iter().map(|part| part.files.len()).sum());
     let mut bad = Vec::new();
     let mut dropped = Vec::new();
     for file in env.files {
@@ -60,8 +65,10 @@ pub fn plan(
             executable: file.executable,
         });
     }
-    for (dist, input) in dists.iter().enumerate() {
-        put_dist(dist, input, target, &scheme, &style, &reserved, &mut files, &mut dropped, &mut bad)?;
+    for part in parts {
+        files.extend(part.files);
+        dropped.extend(part.dropped);
+        bad.extend(part.bad);
     }
     // Stable: among files of one path, the order they were put in remains.
     files.par_sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
@@ -94,8 +101,15 @@ pub fn plan(
     }
 }
 
-/// Puts every file of a distribution, in the order in which a later one of the same path counts.
-#[allow(clippy::too_many_arguments, reason = "the parts of one loop")]
+/// What one distribution brings.
+struct Part {
+    /// In the order in which a later one of the same path counts.
+    files: Vec<PlanFile>,
+    dropped: Vec<Dropped>,
+    bad: Vec<Error>,
+}
+
+/// Places every file of a distribution.
 fn put_dist(
     dist: usize,
     input: &DistInput,
@@ -103,11 +117,10 @@ fn put_dist(
     scheme: &Scheme<'_>,
     style: &Arc<LauncherStyle>,
     reserved: &Reserved,
-    files: &mut Vec<PlanFile>,
-    dropped: &mut Vec<Dropped>,
-    bad: &mut Vec<Error>,
-) -> Result<()> {
+) -> Result<Part> {
     let wheel = &input.wheel;
+    let mut files = Vec::with_capacity(wheel.entries.len() + wheel.scripts.len() + 8);
+    let (mut dropped, mut bad) = (Vec::new(), Vec::new());
     let dist_info = target.site_packages.join(&wheel.dist_info);
     let mut refuse = |path: &RelPath, what: &dyn Fn() -> String| {
         let whose = if reserved.forbids(path) {
@@ -150,7 +163,7 @@ fn put_dist(
         };
         let file = PlanFile { path, dist: Some(dist), origin, executable: script || read.executable };
         let in_data = wheel.data_dir.as_ref().is_some_and(|dir| read.path.starts_with(dir));
-        if in_data { &mut from_data } else { &mut *files }.push(file);
+        if in_data { &mut from_data } else { &mut files }.push(file);
     }
     files.append(&mut from_data);
     for entry in &wheel.scripts {
@@ -184,7 +197,8 @@ fn put_dist(
     if let Some(direct_url) = &input.direct_url {
         own("direct_url.json", Origin::Bytes(Arc::from(&direct_url[..])))?;
     }
-    own("RECORD", Origin::Record { dist }).context(|| format!("cannot lay out {}", wheel.name))
+    own("RECORD", Origin::Record { dist }).context(|| format!("cannot lay out {}", wheel.name))?;
+    Ok(Part { files, dropped, bad })
 }
 
 /// Keeps one file of each path and says what became of the others.

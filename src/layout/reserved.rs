@@ -17,6 +17,7 @@ const STAGING: &str = ".venvoy-";
 pub(super) struct Reserved {
     /// In lower case.
     folded: HashSet<String>,
+    /// Those in site-packages, as they are.
     exact: HashSet<String>,
     site_packages: String,
 }
@@ -25,12 +26,17 @@ impl Reserved {
     pub fn new(env: &EnvFiles, target: &Target) -> Self {
         let files = env.files.iter().map(|file| &file.path);
         let links = env.links.iter().map(|link| &link.path);
-        let exact: HashSet<String> = files.chain(links).map(|path| path.as_str().to_owned()).collect();
+        let own: Vec<&str> = files.chain(links).map(RelPath::as_str).collect();
         let lib64 = target.lib64.then(|| "lib64".to_owned());
+        let site_packages = format!("{}/", target.site_packages);
         Reserved {
-            folded: exact.iter().map(|path| path.to_lowercase()).chain(lib64).collect(),
-            exact,
-            site_packages: format!("{}/", target.site_packages),
+            folded: own.iter().map(|path| path.to_lowercase()).chain(lib64).collect(),
+            exact: own
+                .iter()
+                .filter(|path| path.starts_with(&site_packages))
+                .map(|path| (*path).to_owned())
+                .collect(),
+            site_packages,
         }
     }
 

@@ -4,6 +4,21 @@ use std::{fmt, str::FromStr};
 
 use crate::error::{Error, Kind};
 
+/// Of URL-safe base64.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// The value of each byte in [`ALPHABET`], or [`NO_DIGIT`]: every file of every wheel has 43 such digits.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 64 {
+        values[ALPHABET[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+const NO_DIGIT: u8 = 64;
+
 /// A SHA-256 digest. Displays as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sha256(pub [u8; 32]);
@@ -17,7 +32,6 @@ impl Sha256 {
 
     /// The form RECORD uses (PEP 376/427): URL-safe base64 without padding.
     pub fn to_record(self) -> String {
-        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let mut out = String::with_capacity(43);
         for chunk in self.0.chunks(3) {
             let word = u32::from(chunk[0]) << 16
@@ -37,23 +51,18 @@ impl Sha256 {
             return None;
         }
         let mut out = [0_u8; 32];
-        let (mut word, mut bits, mut at) = (0_u32, 0_u32, 0);
-        for &c in text {
-            let value = match c {
-                b'A'..=b'Z' => c - b'A',
-                b'a'..=b'z' => c - b'a' + 26,
-                b'0'..=b'9' => c - b'0' + 52,
-                b'-' => 62,
-                b'_' => 63,
-                _ => return None,
-            };
-            word = word << 6 | u32::from(value);
-            bits += 6;
-            if bits >= 8 {
-                bits -= 8;
-                out[at] = (word >> bits & 0xff) as u8;
-                at += 1;
+        let mut seen = 0;
+        for (bytes, digits) in out.chunks_mut(3).zip(text.chunks(4)) {
+            let mut word = 0;
+            for at in 0..4 {
+                let value = digits.get(at).map_or(0, |&digit| VALUES[usize::from(digit)]);
+                seen |= value;
+                word = word << 6 | u32::from(value & 63);
             }
+            bytes.copy_from_slice(&word.to_be_bytes()[1..=bytes.len()]);
+        }
+        if seen & NO_DIGIT != 0 {
+            return None;
         }
         Some(Sha256(out))
     }

@@ -23,7 +23,7 @@ impl RelPath {
     /// This path with `inner` below it.
     #[must_use]
     pub fn join(&self, inner: &RelPath) -> RelPath {
-        RelPath(format!("{}/{}", self.0, inner.0))
+        RelPath([&self.0, "/", &inner.0].concat())
     }
 
     /// The path without its last component; `None` at the top.

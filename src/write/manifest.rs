@@ -50,12 +50,15 @@ pub fn render(plan: &Plan, written: &[Written], key: &PlanKey, mtime: i64, slim:
         .collect();
     dirs.sort_unstable_by_key(|(dir, _)| *dir);
     let positions: HashMap<&str, usize> = dirs.iter().enumerate().map(|(i, (dir, _))| (*dir, i)).collect();
+    let mut last = 0;
     let mut add = |path, content| {
         let (dir, name) = split(path);
-        // A plan names every directory of its files.
-        if let Some(&position) = positions.get(dir) {
-            dirs[position].1.push(NewItem { name, content });
+        // A plan names every directory of its files, and most files lie where the one before does.
+        if dirs[last].0 != dir {
+            let Some(&position) = positions.get(dir) else { return };
+            last = position;
         }
+        dirs[last].1.push(NewItem { name, content });
     };
     for (file, written) in plan.files.iter().zip(written) {
         add(file.path.as_str(), New::File(*written, file.executable));
