@@ -60,13 +60,23 @@ impl Place {
             .file("demo/__init__.py", "")
             .file("demo/code.py", "print('hello')\n")
             .file("demo/data/big.bin", big)
-            .file("demo/tool.sh", "#!/bin/sh\n")
+            .executable("demo/tool.sh", "#!/bin/sh\n")
             .data("scripts/run", "#!python -s\nprint('run')\n");
         plan_of(self.wheel(&wheel))
     }
 
     fn write(&self, plan: &Plan, name: &str, options: &WriteOptions<'_>) -> Report {
         write(plan, &self.at(name), options).map_err(|e| e.report()).expect("written")
+    }
+
+    /// As the pipeline does: made somewhere, published by one rename.
+    fn unpack_ahead(&self, ahead: &Ahead, wheel: &Wheel) {
+        let dir = self.at("ahead");
+        fs::create_dir(&dir).expect("directory");
+        ahead.unpack(wheel, &dir, &|| false).map_err(|e| e.report()).expect("unpacked");
+        let to = ahead.place(wheel.file.sha256());
+        fs::create_dir_all(to.parent().expect("parent")).expect("directory");
+        fs::rename(dir, to).expect("renamed");
     }
 
     /// What is in the place besides `known`.
@@ -120,7 +130,7 @@ fn plan_of(wheel: Wheel) -> Plan {
                 path: path(&format!("{SITE}/{name}")),
                 dist: Some(0),
                 origin: Origin::Entry { dist: 0, entry },
-                executable: name == "demo/tool.sh",
+                executable: one.executable,
             }
         });
     }
@@ -220,6 +230,36 @@ fn the_tree_is_the_same_whatever_way_it_was_made() {
     {
         assert_eq!(digest(name), expected, "{name}");
     }
+}
+
+#[test]
+fn what_was_unpacked_ahead_is_linked_and_gives_the_same_tree() {
+    let place = Place::new();
+    let plan = place.plan();
+    let store = place.at("store");
+    let ahead =
+        Ahead::new(&store, LinkMode::Auto, MTIME, &place.at("not/yet/there"), &place.at("")).expect("links");
+    let wheel = &plan.dists[0].wheel;
+    place.unpack_ahead(&ahead, wheel);
+
+    let with_store = WriteOptions { store: Some(&store), ..options() };
+    assert_eq!(place.write(&plan, "linked", &with_store).from_store, 6);
+    place.write(&plan, "unpacked", &options());
+    let digest = |name: &str| tree_digest(&place.at(name)).expect("digest");
+    assert_eq!(digest("linked"), digest("unpacked"));
+    assert_eq!(place.others(&["store", "linked", "unpacked"]), Vec::<String>::new());
+}
+
+#[test]
+fn unpacking_ahead_ends_when_told_to_and_is_not_for_modes_without_links() {
+    let place = Place::new();
+    let plan = place.plan();
+    let at = |link| Ahead::new(&place.at("store"), link, MTIME, &place.at("env"), &place.at(""));
+    assert!(at(LinkMode::Unpack).is_none() && at(LinkMode::Copy).is_none());
+    let ahead = at(LinkMode::Hardlink).expect("links");
+    fs::create_dir(place.at("dir")).expect("directory");
+    ahead.unpack(&plan.dists[0].wheel, &place.at("dir"), &|| true).expect_err("stopped");
+    assert_eq!(fs::read_dir(place.at("dir")).expect("list").count(), 0);
 }
 
 #[test]
@@ -459,7 +499,12 @@ fn a_file_that_differs_from_record_warns_and_strictly_is_an_error_that_changes_n
     let plan = plan_of(wheel);
     let store = place.at("store");
     let lenient = WriteOptions { store: Some(&store), ..options() };
-    for name in ["first", "second"] {
+    for name in ["first", "second", "third"] {
+        if name == "third" {
+            fs::remove_dir_all(&store).expect("emptied");
+            let ahead = Ahead::new(&store, LinkMode::Auto, MTIME, &place.at("third"), &place.at(""));
+            place.unpack_ahead(&ahead.expect("links"), &plan.dists[0].wheel);
+        }
         let report = place.write(&plan, name, &lenient);
         let stored = fs::metadata(place.at(name).join(SITE).join("demo/wrong.py")).expect("file").nlink();
         assert_eq!(stored, 1, "what RECORD does not vouch for is not stored");
@@ -475,7 +520,7 @@ fn a_file_that_differs_from_record_warns_and_strictly_is_an_error_that_changes_n
     assert_eq!(error.kind(), Kind::Integrity);
     assert!(error.report().contains("demo/wrong.py: got sha256:"), "{}", error.report());
     assert!(is_current(&place.at("env"), &key("plan")));
-    assert_eq!(place.others(&["env", "first", "second", "store"]), Vec::<String>::new());
+    assert_eq!(place.others(&["env", "first", "second", "third", "store"]), Vec::<String>::new());
 }
 
 #[test]

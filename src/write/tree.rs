@@ -8,7 +8,7 @@ use std::{
     os::fd::AsFd as _,
     path::Path,
     sync::{
-        Mutex,
+        Mutex, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -36,26 +36,24 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
     let dir = File::open(root).map_err(|e| failed("open", root, e))?;
     let chmod = probe_modes(root, &dir)?;
     let store = Store::open(options.store, options.link, options.mtime, &dir)?;
-    let wheels = match &store {
-        None => Vec::new(),
-        Some(store) => plan.dists.par_iter().map(|dist| store.wheel(dist.wheel.file.sha256())).collect(),
-    };
     let mut fill = Fill {
         plan: Cow::Borrowed(plan),
         shown,
         root: &dir,
         options,
         store: store.as_ref(),
-        wheels,
+        wheels: std::iter::repeat_with(OnceLock::new).take(plan.dists.len()).collect(),
         chmod,
         held: held_at_most(),
         from_store: AtomicUsize::new(0),
         stripped: Mutex::default(),
         warnings: Mutex::default(),
     };
-    fill.make_dirs()?;
     let mut written = vec![None; plan.files.len()];
-    fill.put_all(&WorkList::new(plan), &mut written)?;
+    let list = WorkList::new(plan, rayon::current_num_threads());
+    list.shared.iter().try_for_each(|dir| fill.make_dir(dir))?;
+    fill.put_all(&list.parts, &mut written)?;
+    fill.put_all(&list.large, &mut written)?;
     let uncompiled = fill.compile(&mut written)?;
     fill.put_records(&mut written)?;
     let plan = &*fill.plan;
@@ -69,10 +67,18 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
         .collect::<Result<_>>()?;
     let mut stripped = fill.stripped.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default();
     stripped.sort();
-    let manifest = manifest::render(plan, &written, &options.key, options.mtime, options.slim);
-    fill.put_bytes(&fill.spot(MANIFEST, false), &manifest)?;
     fill.make_links()?;
-    fill.set_dir_times()?;
+    // The manifest changes no directory but the root.
+    let (manifest, times) = rayon::join(
+        || {
+            let manifest = manifest::render(plan, &written, &options.key, options.mtime, options.slim);
+            fill.put_bytes(&fill.spot(MANIFEST, false), &manifest)
+        },
+        || fill.set_dir_times(),
+    );
+    manifest.and(times)?;
+    rustix::fs::futimens(&dir, &timestamps(options.mtime))
+        .map_err(|e| failed("set the time of", shown, e))?;
 
     let mut warnings = fill.warnings.into_inner().unwrap_or_default();
     warnings.sort();
@@ -112,8 +118,8 @@ pub(super) struct Fill<'a> {
     pub(super) root: &'a File,
     pub(super) options: &'a WriteOptions<'a>,
     store: Option<&'a Store>,
-    /// By position in `plan.dists`; empty without a store.
-    wheels: Vec<Option<StoredWheel>>,
+    /// By position in `plan.dists`; opened by whoever first needs one.
+    wheels: Vec<OnceLock<Option<StoredWheel>>>,
     chmod: bool,
     /// Entries larger than this are streamed rather than held.
     held: u64,
@@ -131,31 +137,17 @@ impl Fill<'_> {
         failed(action, &self.shown.join(path), error.into())
     }
 
-    /// Makes every directory, one level after the other, each level in parallel.
-    fn make_dirs(&self) -> Result<()> {
-        let mut levels: Vec<Vec<&RelPath>> = Vec::new();
-        for dir in &self.plan.dirs {
-            let depth = dir.components().count() - 1;
-            if levels.len() <= depth {
-                levels.resize_with(depth + 1, Vec::new);
-            }
-            levels[depth].push(dir);
-        }
-        for level in levels {
-            level.par_iter().with_min_len(64).try_for_each(|dir| {
-                let mode = Mode::from_raw_mode(0o755);
-                rustix::fs::mkdirat(self.root, dir.as_str(), mode)
-                    .and_then(|()| {
-                        if self.chmod {
-                            rustix::fs::chmodat(self.root, dir.as_str(), mode, AtFlags::empty())
-                        } else {
-                            Ok(())
-                        }
-                    })
-                    .map_err(|e| self.failed("make the directory", dir.as_str(), e))
-            })?;
-        }
-        Ok(())
+    fn make_dir(&self, dir: &RelPath) -> Result<()> {
+        let mode = Mode::from_raw_mode(0o755);
+        rustix::fs::mkdirat(self.root, dir.as_str(), mode)
+            .and_then(|()| {
+                if self.chmod {
+                    rustix::fs::chmodat(self.root, dir.as_str(), mode, AtFlags::empty())
+                } else {
+                    Ok(())
+                }
+            })
+            .map_err(|e| self.failed("make the directory", dir.as_str(), e))
     }
 
     pub(super) fn entry(&self, file: &PlanFile) -> Option<(usize, usize, &WheelEntry)> {
@@ -169,15 +161,15 @@ impl Fill<'_> {
         }
     }
 
-    /// Puts all files of the list in place. A shared counter rather than rayon's splitting: the list's
-    /// order (largest first) is the point.
-    fn put_all(&self, list: &WorkList<'_>, written: &mut [Option<Written>]) -> Result<()> {
+    /// Does all of the list. A shared counter rather than rayon's splitting: the list's order (heaviest
+    /// first) is the point.
+    fn put_all(&self, list: &[Vec<Run<'_>>], written: &mut [Option<Written>]) -> Result<()> {
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
         let work = |scratch: &mut Scratch| {
             let mut done = Vec::new();
-            while let Some(run) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.put_run(run, &stop, scratch, &mut done)?;
+            while let Some(part) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
+                part.iter().try_for_each(|run| self.put_run(run, &stop, scratch, &mut done))?;
             }
             Ok(done)
         };
@@ -191,24 +183,26 @@ impl Fill<'_> {
         Ok(())
     }
 
-    /// Puts the files of a run in place; ends early when another worker failed.
+    /// Makes a directory and puts files there; ends early when another worker failed.
     fn put_run(
         &self,
-        run: Run<'_>,
+        run: &Run<'_>,
         stop: &AtomicBool,
         scratch: &mut Scratch,
         done: &mut Vec<(usize, Written)>,
     ) -> Result<()> {
-        let opened = match run {
-            // Not worth it, or nothing to open.
-            Run { files: [_], .. } | Run { dir: "", .. } => None,
-            Run { dir, .. } => {
+        if let (Some(dir), true) = (run.dir, run.make) {
+            self.make_dir(dir)?;
+        }
+        let opened = match run.dir {
+            Some(dir) if run.files.len() > 1 => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let opened = rustix::fs::openat(self.root, dir, flags, Mode::empty());
-                Some(opened.map_err(|e| self.failed("open", dir, e))?)
+                let opened = rustix::fs::openat(self.root, dir.as_str(), flags, Mode::empty());
+                Some(opened.map_err(|e| self.failed("open", dir.as_str(), e))?)
             }
+            _ => None,
         };
-        for &position in run.files {
+        for &position in &run.files {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -246,8 +240,12 @@ impl Fill<'_> {
         if matches!(file.origin, Origin::Stripped { .. }) {
             return self.put_stripped(dist, position, spot, scratch);
         }
-        let store = match (self.store, self.wheels.get(dist), entry.sha256) {
-            (Some(store), Some(Some(stored)), Some(sha256)) => {
+        let stored = self.store.and_then(|store| {
+            let open = || store.wheel(wheel.file.sha256());
+            Some((store, self.wheels[dist].get_or_init(open).as_ref()?))
+        });
+        let store = match (stored, entry.sha256) {
+            (Some((store, stored)), Some(sha256)) => {
                 match store.fetch(stored, position, entry.size, spot)? {
                     Fetched::Yes => {
                         self.from_store.fetch_add(1, Ordering::Relaxed);
@@ -389,7 +387,6 @@ impl Fill<'_> {
         self.plan.dirs.par_iter().with_min_len(64).try_for_each(|dir| {
             rustix::fs::utimensat(self.root, dir.as_str(), &times, AtFlags::empty())
                 .map_err(|e| self.failed("set the time of", dir.as_str(), e))
-        })?;
-        rustix::fs::futimens(self.root, &times).map_err(|e| self.failed("set the time of", ".", e))
+        })
     }
 }
