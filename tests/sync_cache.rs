@@ -12,10 +12,16 @@ mod wheel;
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
 };
 
 use mount::Mount;
-use project::{Lock, Package, Project, greeter, index};
+use project::{Lock, Package, Project, answer, greeter, index};
 use server::Server;
 
 fn demo(version: &str) -> Package {
@@ -237,4 +243,29 @@ fn a_read_only_cache_is_read_and_the_rest_is_fetched_for_this_run() {
     fs::remove_dir_all(project.venv()).expect("removed");
     project.lock(&Lock::of(&server.url("/simple"), &[Package::simple("one", "1.0")]));
     project.sync_with(&["--offline"]).says(&["warning: the cache {root}/cache cannot be written: it is read, but what is downloaded now will not be kept; set VENVOY_CACHE_DIR to a directory that can be written", ".venv: 1 package, {size} in {time} s: 1 cached"]);
+}
+
+#[test]
+fn what_has_arrived_is_unpacked_while_the_rest_still_comes() {
+    let packages = [demo("1.0"), Package::simple("late", "1.0")];
+    let (served, late) = (packages.clone(), packages[1].path());
+    let arrived = Arc::new(OnceLock::<PathBuf>::new());
+    let (unpacked, seen) = (arrived.clone(), Arc::new(AtomicBool::new(false)));
+    let tell = seen.clone();
+    let server = Server::start(move |request| {
+        // The last file waits for the first to be unpacked: long enough for any machine, but not for ever.
+        for _ in (0..2000).take_while(|_| request.path == late && !tell.load(Ordering::SeqCst)) {
+            tell.store(unpacked.wait().is_dir(), Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(5));
+        }
+        answer(&served, request)
+    });
+    let project = Project::at(&server, &packages);
+    let place = project.path("cache/v1/unpacked/v1/315532800").join(&packages[0].sha256);
+    arrived.set(place).expect("once");
+    project.sync().succeeds();
+    assert!(seen.load(Ordering::SeqCst), "nothing was unpacked before all had come");
+    for name in ["demo", "late"] {
+        assert_eq!(project.script(name), format!("{name} 1.0"));
+    }
 }
