@@ -29,6 +29,7 @@ http {{
     sendfile on;
     tcp_nopush on;
     keepalive_requests 100000;
+    limit_rate {rate};
     types {{
         text/html html;
         application/vnd.pypi.simple.v1+json json;
@@ -107,8 +108,8 @@ def wait_until_open(process: subprocess.Popen, port: int, log: Path) -> None:
     sys.exit(f"nginx does not answer on port {port}, see {log}")
 
 
-def serve(root: Path, prefix: Path, log_requests: bool = False) -> Server:
-    """Starts nginx over `root`; it keeps its own files in `prefix`."""
+def serve(root: Path, prefix: Path, log_requests: bool = False, rate: int | None = None) -> Server:
+    """Starts nginx over `root`; it keeps its own files in `prefix`. `rate` is MB/s for each connection."""
     program = nginx()
     prefix.mkdir(parents=True)
     password = secrets.token_urlsafe(12)
@@ -117,7 +118,7 @@ def serve(root: Path, prefix: Path, log_requests: bool = False) -> Server:
     port = free_port()
     access_log = f"{prefix}/access.log short" if log_requests else "off"
     configuration = CONFIGURATION.format(
-        user=user, prefix=prefix, root=root, port=port, access_log=access_log
+        user=user, prefix=prefix, root=root, port=port, access_log=access_log, rate=(rate or 0) * 1_000_000
     )
     (prefix / "nginx.conf").write_text(configuration)
     (prefix / "passwords").write_text(f"bench:{{PLAIN}}{password}\n")
