@@ -21,7 +21,7 @@ use std::{
 };
 
 use mount::Mount;
-use project::{Lock, Package, Project, answer, greeter, index};
+use project::{Lock, Package, Project, answer, greeter, index, names};
 use server::Server;
 
 fn demo(version: &str) -> Package {
@@ -245,27 +245,45 @@ fn a_read_only_cache_is_read_and_the_rest_is_fetched_for_this_run() {
     project.sync_with(&["--offline"]).says(&["warning: the cache {root}/cache cannot be written: it is read, but what is downloaded now will not be kept; set VENVOY_CACHE_DIR to a directory that can be written", ".venv: 1 package, {size} in {time} s: 1 cached"]);
 }
 
-#[test]
-fn what_has_arrived_is_unpacked_while_the_rest_still_comes() {
+/// A run whose last file is not served before the first was unpacked in one of the `places` below a root.
+fn unpacks_ahead(link: &str, places: fn(&Path) -> Vec<PathBuf>) {
     let packages = [demo("1.0"), Package::simple("late", "1.0")];
     let (served, late) = (packages.clone(), packages[1].path());
-    let arrived = Arc::new(OnceLock::<PathBuf>::new());
-    let (unpacked, seen) = (arrived.clone(), Arc::new(AtomicBool::new(false)));
+    let wheel = packages[0].sha256.clone();
+    let root = Arc::new(OnceLock::<PathBuf>::new());
+    let (known, seen) = (root.clone(), Arc::new(AtomicBool::new(false)));
     let tell = seen.clone();
     let server = Server::start(move |request| {
-        // The last file waits for the first to be unpacked: long enough for any machine, but not for ever.
+        // Long enough for any machine, but not for ever.
         for _ in (0..2000).take_while(|_| request.path == late && !tell.load(Ordering::SeqCst)) {
-            tell.store(unpacked.wait().is_dir(), Ordering::SeqCst);
+            let filled = |place: PathBuf| {
+                fs::read_dir(place.join(&wheel)).is_ok_and(|mut entries| entries.next().is_some())
+            };
+            tell.store(places(known.wait()).into_iter().any(filled), Ordering::SeqCst);
             thread::sleep(Duration::from_millis(5));
         }
         answer(&served, request)
     });
     let project = Project::at(&server, &packages);
-    let place = project.path("cache/v1/unpacked/v1/315532800").join(&packages[0].sha256);
-    arrived.set(place).expect("once");
-    project.sync().succeeds();
+    root.set(project.path("")).expect("once");
+    project.sync_with(&["--link", link]).succeeds();
     assert!(seen.load(Ordering::SeqCst), "nothing was unpacked before all had come");
     for name in ["demo", "late"] {
         assert_eq!(project.script(name), format!("{name} 1.0"));
     }
+    assert_eq!(project.names(), [".venv", "Pipfile.lock"]);
+}
+
+#[test]
+fn what_has_arrived_is_unpacked_into_the_cache_while_the_rest_still_comes() {
+    unpacks_ahead("auto", |root| vec![root.join("cache/v1/unpacked/v1/315532800")]);
+}
+
+#[test]
+fn what_has_arrived_is_unpacked_beside_the_environment_where_nothing_can_be_linked() {
+    unpacks_ahead("unpack", |root| {
+        let project = root.join("project");
+        let staging = names(&project).into_iter().filter(|name| name.starts_with(".venv.venvoy-"));
+        staging.map(|name| project.join(name)).collect()
+    });
 }

@@ -1,6 +1,9 @@
 //! `sync`: from a lock to an environment on disk.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Progress, Request,
@@ -101,12 +104,19 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
 
     sources.check(&entries)?;
     let session = Session::open(request, &target, &sources, &entries, progress)?;
-    let ahead = ahead(&session, output);
+    // What `--slim` drops need not be unpacked, and what it strips is not taken as it is.
+    let ahead = output
+        .slim
+        .kinds
+        .is_empty()
+        .then(|| Ahead::new(&session.cache, output.link, output.mtime, &output.venv));
+    let ahead = ahead.flatten();
     let mut tries = 0;
     loop {
         progress.stage("Fetching", 0);
         let obtained = obtain_all(&session, &builder, &entries, ahead.as_ref(), output.threads)?;
-        let run = Run { session: &session, output, runtime: &runtime, copied: &copied, key };
+        let ahead = ahead.as_ref().and_then(Ahead::beside);
+        let run = Run { session: &session, output, runtime: &runtime, copied: &copied, key, ahead };
         match run.write(obtained, output.force || !checkouts_there) {
             // Bits that went bad in the cache: once they are gone from there, the same run can still succeed.
             Err((error, inputs)) if error.kind() == Kind::Integrity && tries == 0 => {
@@ -125,16 +135,6 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
     }
 }
 
-/// What may unpack wheels while others still come. What `--slim` drops or strips is not linked from the store,
-/// and what a run that cannot write the cache stores is gone after it.
-fn ahead(session: &Session<'_>, output: &OutputOptions) -> Option<Ahead> {
-    let Session { cache, .. } = session;
-    if cache.is_read_only() || !output.slim.kinds.is_empty() {
-        return None;
-    }
-    Ahead::new(&cache.unpacked_dir(), output.link, output.mtime, &output.venv, &cache.temporary())
-}
-
 /// The last part of a run: wheels are there, the environment is not.
 struct Run<'a> {
     session: &'a Session<'a>,
@@ -143,6 +143,8 @@ struct Run<'a> {
     /// The interpreter's files, where they are copied.
     copied: &'a [GivenFile],
     key: Option<Sha256>,
+    /// What was unpacked beside the environment.
+    ahead: Option<&'a Path>,
 }
 
 impl Run<'_> {
@@ -209,6 +211,7 @@ impl Run<'_> {
             strict: self.output.strict,
             threads: NonZeroUsize::new(self.output.threads),
             store: (!self.session.cache.is_read_only()).then_some(store.as_path()),
+            ahead: self.ahead,
             force,
             interrupted: Some(interrupt::flag()),
             progress: Some(&|bytes| progress.advance(bytes)),

@@ -188,16 +188,11 @@ impl Queue<'_> {
         }
     }
 
-    /// Unpacks a wheel ahead. What goes wrong comes up again when the environment is written.
+    /// Unpacks a wheel ahead, while others come.
     fn unpack(&self, ahead: &Ahead, wheel: &Wheel) {
-        let place = ahead.place(wheel.file.sha256());
         let stop = || interrupt::requested() || self.failed.load(atomic::Ordering::Relaxed);
-        if self.complete.load(atomic::Ordering::Relaxed) || stop() || place.is_dir() {
-            return;
-        }
-        let Ok(dir) = self.session.cache.begin_directory(place) else { return };
-        if ahead.unpack(wheel, dir.path(), &stop).is_ok() {
-            let _ = dir.commit();
+        if !self.complete.load(atomic::Ordering::Relaxed) && !stop() {
+            ahead.unpack(wheel, &self.session.cache, &stop);
         }
     }
 

@@ -1,56 +1,99 @@
-//! Unpacking into the store before there is a plan: while other wheels still come over the network.
+//! Unpacking before there is a plan: while other wheels still come over the network.
 
 use std::{
     fs::{self, File},
     os::fd::AsFd as _,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use rayon::prelude::*;
 use rustix::fs::AtFlags;
+use tempfile::TempDir;
 
 use super::{
-    LinkMode,
+    LinkMode, destination,
     store::{entry_name, place},
     unpack::{Spot, held_at_most, probe_modes},
     work_list::LARGE,
 };
 use crate::{
+    cache::Cache,
     error::{Error, Kind, Result},
-    vocab::Sha256,
     wheel::{Wheel, with_scratch},
 };
 
-/// What is unpacked ahead goes to the store of the cache, so that [`super::write()`] only links it.
+/// Where wheels are unpacked ahead, so that [`super::write()`] only has to put the files in their places.
+///
+/// Nothing is reported here that will not come up again: what cannot be unpacked ahead is left to `write`.
 pub struct Ahead {
-    store: PathBuf,
+    place: Place,
     mtime: i64,
 }
 
+enum Place {
+    /// The cache's store, which `write` links from: the directory of this time's wheels.
+    Store(PathBuf),
+    /// Beside the environment, from where `write` moves the files: the cache is on another file system.
+    /// Made by whoever first needs it.
+    Beside(PathBuf, OnceLock<Option<TempDir>>),
+}
+
 impl Ahead {
-    /// For an environment at `dest` that is made with `link`; `None` where it will not come from the store.
-    /// `scratch` is a directory of the cache to try a link in.
-    pub fn new(store: &Path, link: LinkMode, mtime: i64, dest: &Path, scratch: &Path) -> Option<Self> {
-        if matches!(link, LinkMode::Copy | LinkMode::Unpack) {
-            return None;
+    /// For an environment at `dest` that is made with `link`; `None` where there is no good place.
+    pub fn new(cache: &Cache, link: LinkMode, mtime: i64, dest: &Path) -> Option<Self> {
+        let scratch = cache.temporary();
+        let linked = || {
+            let there = dest.ancestors().find_map(|dir| rustix::fs::stat(dir).ok())?;
+            let here = rustix::fs::stat(&scratch).ok()?;
+            Some(there.st_dev == here.st_dev && !cache.is_read_only() && can_link(&scratch))
+        };
+        let store = || Place::Store(place(&cache.unpacked_dir(), mtime));
+        let beside = || Place::Beside(dest.to_owned(), OnceLock::new());
+        let place = match link {
+            LinkMode::Auto if linked()? => store(),
+            LinkMode::Auto | LinkMode::Unpack => beside(),
+            LinkMode::Reflink | LinkMode::Hardlink => linked()?.then(store)?,
+            LinkMode::Copy => return None,
+        };
+        Some(Ahead { place, mtime })
+    }
+
+    /// What [`super::WriteOptions::ahead`] is to be.
+    pub fn beside(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Beside(_, dir) => dir.get()?.as_ref().map(TempDir::path),
+            Place::Store(_) => None,
         }
-        let there = dest.ancestors().find_map(|dir| rustix::fs::stat(dir).ok())?;
-        let here = rustix::fs::stat(scratch).ok()?;
-        (there.st_dev == here.st_dev && can_link(scratch))
-            .then(|| Ahead { store: place(store, mtime), mtime })
     }
 
-    /// Where the unpacked files of this wheel belong.
-    pub fn place(&self, wheel: Sha256) -> PathBuf {
-        self.store.join(wheel.to_string())
+    /// Unpacks a wheel, unless that was done before. `stop` is asked between files.
+    pub fn unpack(&self, wheel: &Wheel, cache: &Cache, stop: &(dyn Fn() -> bool + Sync)) {
+        let name = wheel.file.sha256().to_string();
+        match &self.place {
+            Place::Store(store) => {
+                let place = store.join(name);
+                if place.is_dir() {
+                    return;
+                }
+                let Ok(dir) = cache.begin_directory(place) else { return };
+                if self.unpack_into(dir.path(), wheel, stop).is_ok() {
+                    let _ = dir.commit();
+                }
+            }
+            Place::Beside(dest, dir) => {
+                let Some(dir) = dir.get_or_init(|| destination::beside(dest)) else { return };
+                let dir = dir.path().join(name);
+                if fs::create_dir(&dir).is_ok() && self.unpack_into(&dir, wheel, stop).is_err() {
+                    let _ = fs::remove_dir_all(&dir);
+                }
+            }
+        }
     }
 
-    /// Unpacks a wheel into the empty directory `dir`, which the caller then renames to its [`Self::place`].
-    /// `stop` is asked between files.
-    ///
-    /// Nothing is reported here that will not come up again: a file that its RECORD contradicts is left out,
-    /// and an error means that the directory is to be discarded, and the wheel to be left to `write`.
-    pub fn unpack(&self, wheel: &Wheel, dir: &Path, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+    /// Unpacks a wheel into an empty directory, to be discarded after an error. A file that its RECORD
+    /// contradicts is left out.
+    fn unpack_into(&self, dir: &Path, wheel: &Wheel, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
         let open = File::open(dir).map_err(|e| Error::io("cannot open", dir, e))?;
         let chmod = probe_modes(dir, &open)?;
         let held = held_at_most();

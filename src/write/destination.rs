@@ -90,8 +90,20 @@ pub(super) fn tidy(dest: &Path) {
     }
     let Ok(lock) = File::open(dir) else { return };
     if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-        Destination { path, parent, name, inside, lock: Some(lock) }.sweep();
+        Destination { path, parent, name, inside, lock: Some(lock) }.sweep(None);
     }
+}
+
+/// A directory on the file system of `dest` that the next run removes if this one cannot; `None` where the
+/// environment is made in a mount point, or nothing can be made beside it yet.
+pub(super) fn beside(dest: &Path) -> Option<TempDir> {
+    let path = resolve(dest).ok()?;
+    let (parent, mut prefix) = (path.parent()?, path.file_name()?.to_owned());
+    if path.is_dir() && is_mount_point(&path, parent) {
+        return None;
+    }
+    prefix.push(INFIX);
+    tempfile::Builder::new().prefix(&prefix).rand_bytes(RANDOM).tempdir_in(parent).ok()
 }
 
 /// The absolute path, a link to a directory followed.
@@ -205,8 +217,8 @@ impl Destination {
         Ok(())
     }
 
-    /// Removes what killed runs left, as far as that can be; heals a replacement cut short.
-    pub(super) fn sweep(&self) {
+    /// Removes what killed runs left, as far as that can be, but not `own`; heals a replacement cut short.
+    pub(super) fn sweep(&self, own: Option<&Path>) {
         if self.lock.is_none() {
             return;
         }
@@ -216,8 +228,12 @@ impl Destination {
             let _ = fs::rename(self.previous(), &self.path);
         }
         let Ok(entries) = fs::read_dir(dir) else { return };
+        let own = own.and_then(Path::file_name);
         for entry in entries.filter_map(Result::ok) {
-            if is_staging(&entry.file_name(), name) && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if is_staging(&entry.file_name(), name)
+                && Some(&*entry.file_name()) != own
+                && entry.file_type().is_ok_and(|kind| kind.is_dir())
+            {
                 let _ = remove_tree(&entry.path());
             }
         }

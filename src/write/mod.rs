@@ -73,6 +73,9 @@ pub struct WriteOptions<'a> {
     pub threads: Option<NonZeroUsize>,
     /// Directory of unpacked wheels in the cache; `None` for no store.
     pub store: Option<&'a Path>,
+    /// Wheels that were unpacked beside the destination ([`Ahead::beside`]): their files are moved from there,
+    /// and the store is not used.
+    pub ahead: Option<&'a Path>,
     /// Whether to write although the destination is current already.
     pub force: bool,
     /// Looked at between files: once true, the run ends with [`Kind::Interrupted`], its staging removed.
@@ -96,6 +99,7 @@ impl WriteOptions<'_> {
             strict: false,
             threads: None,
             store: None,
+            ahead: None,
             force: false,
             interrupted: None,
             progress: None,
@@ -122,7 +126,7 @@ pub struct Report {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// How many of them were linked, cloned or copied from the store rather than unpacked.
+    /// How many of them were linked, cloned, copied or moved from where they were unpacked before.
     pub from_store: u64,
     /// The destination is a mount point (or its parent cannot be written): it was filled in place.
     pub in_place: bool,
@@ -171,7 +175,7 @@ pub fn tidy(dest: &Path) {
 /// One try; `None` if the destination turned out to be a mount point that must be written `inside`.
 fn write_once(plan: &Plan, dest: &Path, options: &WriteOptions<'_>, inside: bool) -> Result<Option<Report>> {
     let destination = destination::open(dest, options, inside)?;
-    destination.sweep();
+    destination.sweep(options.ahead);
     if !options.force && is_current(destination.path(), &options.key) {
         return Ok(Some(Report { current: true, ..Report::default() }));
     }

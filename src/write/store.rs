@@ -32,7 +32,8 @@ use crate::{
 const REFLINK: u8 = 0;
 const HARDLINK: u8 = 1;
 const COPY: u8 = 2;
-const OFF: u8 = 3;
+const MOVE: u8 = 3;
+const OFF: u8 = 4;
 
 /// The store of one run.
 pub(super) struct Store {
@@ -107,6 +108,19 @@ impl Store {
         Ok(Some(store))
     }
 
+    /// Wheels that this run unpacked on the destination's file system: what is taken is moved.
+    pub(super) fn unpacked_ahead(path: &Path, mtime: i64) -> Option<Self> {
+        let root = File::open(path).ok()?;
+        Some(Store {
+            root: root.into(),
+            shown: path.to_owned(),
+            method: AtomicU8::new(MOVE),
+            exact: false,
+            fill: AtomicBool::new(false),
+            mtime,
+        })
+    }
+
     /// Opens a wheel's directory, making it where files will be added.
     pub(super) fn wheel(&self, sha256: Sha256) -> Option<StoredWheel> {
         let name = sha256.to_string();
@@ -158,6 +172,7 @@ impl Store {
             }
             let done = match method {
                 HARDLINK => rustix::fs::linkat(&wheel.dir, &name, to.dir, to.name, AtFlags::empty()),
+                MOVE => rustix::fs::renameat(&wheel.dir, &name, to.dir, to.name),
                 _ => self.copy_out(wheel, &name, method, to),
             };
             match done {

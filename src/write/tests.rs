@@ -3,7 +3,10 @@ use std::{
     fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use proptest::prelude::*;
@@ -13,7 +16,7 @@ use super::{
     *,
 };
 use crate::{
-    cache::VerifiedFile,
+    cache::{self, Cache, VerifiedFile},
     layout::{Origin, PlanFile, PlanLink, PlannedDist, Written},
     script::LauncherStyle,
     vocab::{RelPath, Sha256},
@@ -69,14 +72,8 @@ impl Place {
         write(plan, &self.at(name), options).map_err(|e| e.report()).expect("written")
     }
 
-    /// As the pipeline does: made somewhere, published by one rename.
-    fn unpack_ahead(&self, ahead: &Ahead, wheel: &Wheel) {
-        let dir = self.at("ahead");
-        fs::create_dir(&dir).expect("directory");
-        ahead.unpack(wheel, &dir, &|| false).map_err(|e| e.report()).expect("unpacked");
-        let to = ahead.place(wheel.file.sha256());
-        fs::create_dir_all(to.parent().expect("parent")).expect("directory");
-        fs::rename(dir, to).expect("renamed");
+    fn cache(&self) -> Cache {
+        Cache::open(&self.at("cache"), cache::Options::default()).expect("a cache")
     }
 
     /// What is in the place besides `known`.
@@ -233,33 +230,41 @@ fn the_tree_is_the_same_whatever_way_it_was_made() {
 }
 
 #[test]
-fn what_was_unpacked_ahead_is_linked_and_gives_the_same_tree() {
+fn what_was_unpacked_ahead_is_linked_or_moved_and_gives_the_same_tree() {
     let place = Place::new();
-    let plan = place.plan();
-    let store = place.at("store");
-    let ahead =
-        Ahead::new(&store, LinkMode::Auto, MTIME, &place.at("not/yet/there"), &place.at("")).expect("links");
-    let wheel = &plan.dists[0].wheel;
-    place.unpack_ahead(&ahead, wheel);
-
-    let with_store = WriteOptions { store: Some(&store), ..options() };
-    assert_eq!(place.write(&plan, "linked", &with_store).from_store, 6);
+    let (plan, cache) = (place.plan(), place.cache());
+    let store = cache.unpacked_dir();
     place.write(&plan, "unpacked", &options());
-    let digest = |name: &str| tree_digest(&place.at(name)).expect("digest");
-    assert_eq!(digest("linked"), digest("unpacked"));
-    assert_eq!(place.others(&["store", "linked", "unpacked"]), Vec::<String>::new());
+    for (link, name, links) in [(LinkMode::Auto, "linked", 2), (LinkMode::Unpack, "moved", 1)] {
+        let ahead = Ahead::new(&cache, link, MTIME, &place.at(name)).expect("a place");
+        assert_eq!(ahead.beside(), None);
+        ahead.unpack(&plan.dists[0].wheel, &cache, &|| false);
+        assert_eq!(ahead.beside().is_some(), link == LinkMode::Unpack);
+        let options = WriteOptions { store: Some(&store), ahead: ahead.beside(), link, ..options() };
+        assert_eq!(place.write(&plan, name, &options).from_store, 6, "{name}");
+        let file = place.at(name).join(SITE).join("demo/code.py");
+        assert_eq!(fs::metadata(file).expect("file").nlink(), links, "{name}");
+        let digest = |name: &str| tree_digest(&place.at(name)).expect("digest");
+        assert_eq!(digest(name), digest("unpacked"));
+    }
+    assert_eq!(place.others(&["cache", "linked", "moved", "unpacked"]), Vec::<String>::new());
 }
 
 #[test]
-fn unpacking_ahead_ends_when_told_to_and_is_not_for_modes_without_links() {
+fn unpacking_ahead_that_is_stopped_leaves_all_to_be_written() {
     let place = Place::new();
-    let plan = place.plan();
-    let at = |link| Ahead::new(&place.at("store"), link, MTIME, &place.at("env"), &place.at(""));
-    assert!(at(LinkMode::Unpack).is_none() && at(LinkMode::Copy).is_none());
-    let ahead = at(LinkMode::Hardlink).expect("links");
-    fs::create_dir(place.at("dir")).expect("directory");
-    ahead.unpack(&plan.dists[0].wheel, &place.at("dir"), &|| true).expect_err("stopped");
-    assert_eq!(fs::read_dir(place.at("dir")).expect("list").count(), 0);
+    let (plan, cache) = (place.plan(), place.cache());
+    let store = cache.unpacked_dir();
+    for (link, name) in [(LinkMode::Hardlink, "linked"), (LinkMode::Unpack, "moved")] {
+        let ahead = Ahead::new(&cache, link, MTIME, &place.at(name)).expect("a place");
+        let asked = AtomicUsize::new(0);
+        ahead.unpack(&plan.dists[0].wheel, &cache, &|| asked.fetch_add(1, Ordering::Relaxed) >= 2);
+        let options = WriteOptions { store: Some(&store), ahead: ahead.beside(), link, ..options() };
+        assert_eq!(place.write(&plan, name, &options).from_store, 0, "{name}");
+        assert!(verify(&place.at(name)).expect("verified").is_clean());
+    }
+    assert!(Ahead::new(&cache, LinkMode::Copy, MTIME, &place.at("copied")).is_none());
+    assert_eq!(place.others(&["cache", "linked", "moved"]), Vec::<String>::new());
 }
 
 #[test]
@@ -499,13 +504,11 @@ fn a_file_that_differs_from_record_warns_and_strictly_is_an_error_that_changes_n
     let plan = plan_of(wheel);
     let store = place.at("store");
     let lenient = WriteOptions { store: Some(&store), ..options() };
-    for name in ["first", "second", "third"] {
-        if name == "third" {
-            fs::remove_dir_all(&store).expect("emptied");
-            let ahead = Ahead::new(&store, LinkMode::Auto, MTIME, &place.at("third"), &place.at(""));
-            place.unpack_ahead(&ahead.expect("links"), &plan.dists[0].wheel);
-        }
-        let report = place.write(&plan, name, &lenient);
+    let cache = place.cache();
+    let ahead = Ahead::new(&cache, LinkMode::Unpack, MTIME, &place.at("third")).expect("a place");
+    ahead.unpack(&plan.dists[0].wheel, &cache, &|| false);
+    for (name, ahead) in [("first", None), ("second", None), ("third", ahead.beside())] {
+        let report = place.write(&plan, name, &WriteOptions { ahead, ..lenient });
         let stored = fs::metadata(place.at(name).join(SITE).join("demo/wrong.py")).expect("file").nlink();
         assert_eq!(stored, 1, "what RECORD does not vouch for is not stored");
         let warning = format!(
@@ -515,12 +518,13 @@ fn a_file_that_differs_from_record_warns_and_strictly_is_an_error_that_changes_n
         );
         assert_eq!(report.warnings.0, [warning]);
     }
+    drop(ahead);
     let strict = WriteOptions { strict: true, key: key("strict"), ..options() };
     let error = write(&plan, &place.at("env"), &strict).expect_err("strict");
     assert_eq!(error.kind(), Kind::Integrity);
     assert!(error.report().contains("demo/wrong.py: got sha256:"), "{}", error.report());
     assert!(is_current(&place.at("env"), &key("plan")));
-    assert_eq!(place.others(&["env", "first", "second", "third", "store"]), Vec::<String>::new());
+    assert_eq!(place.others(&["cache", "env", "first", "second", "third", "store"]), Vec::<String>::new());
 }
 
 #[test]

@@ -35,7 +35,10 @@ use crate::{
 pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOptions<'_>) -> Result<Report> {
     let dir = File::open(root).map_err(|e| failed("open", root, e))?;
     let chmod = probe_modes(root, &dir)?;
-    let store = Store::open(options.store, options.link, options.mtime, &dir)?;
+    let store = match options.ahead {
+        Some(path) => Store::unpacked_ahead(path, options.mtime),
+        None => Store::open(options.store, options.link, options.mtime, &dir)?,
+    };
     let mut fill = Fill {
         plan: Cow::Borrowed(plan),
         shown,
