@@ -11,6 +11,7 @@ mod wheel;
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
@@ -243,6 +244,26 @@ fn a_read_only_cache_is_read_and_the_rest_is_fetched_for_this_run() {
     fs::remove_dir_all(project.venv()).expect("removed");
     project.lock(&Lock::of(&server.url("/simple"), &[Package::simple("one", "1.0")]));
     project.sync_with(&["--offline"]).says(&["warning: the cache {root}/cache cannot be written: it is read, but what is downloaded now will not be kept; set VENVOY_CACHE_DIR to a directory that can be written", ".venv: 1 package, {size} in {time} s: 1 cached"]);
+}
+
+#[test]
+fn an_unpacked_copy_in_a_cache_on_another_file_system_is_made_and_copied_from() {
+    let demo = Package::new(&greeter("demo", "1.0").stored("demo_data.txt", "something to damage"));
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::at(&server, std::slice::from_ref(&demo));
+    let Some(_disk) = Mount::tmpfs(&project.path("cache"), "16m") else { return };
+    let run = |venv| project.sync_with(&["--link", "copy", "--venv", venv]);
+    run("first").says(&["first: 1 package, {size} in {time} s: 1 downloaded (1.2 kB)"]);
+    // Had the second environment been unpacked, this would have been noticed.
+    damage(&cached(&project, &demo.file), b"something to damage");
+    run("second").says(&["second: 1 package, {size} in {time} s: 1 cached"]);
+    for venv in ["first", "second"] {
+        let files = project::files(&project.dir().join(venv));
+        let data = files.iter().find(|path| path.ends_with("demo_data.txt")).expect("a file");
+        assert_eq!(fs::read(data).expect("a file"), b"something to damage");
+        assert_eq!(fs::metadata(data).expect("a file").nlink(), 1);
+    }
+    assert_eq!(fetched(&server), 1);
 }
 
 /// A run whose last file is not served before the first was unpacked in one of the `places` below a root.

@@ -364,7 +364,7 @@ pub enum Link {
     Reflink,
     /// Hard-link the cache's unpacked copy.
     Hardlink,
-    /// Copy the cache's unpacked copy.
+    /// Keep an unpacked copy in the cache and copy that: faster than inflating, where the cache has room.
     Copy,
     /// Inflate from the cached wheel.
     Unpack,

@@ -32,7 +32,7 @@ pub struct Ahead {
 }
 
 enum Place {
-    /// The cache's store, which `write` links from: the directory of this time's wheels.
+    /// The cache's store, which `write` links or copies from: the directory of this time's wheels.
     Store(PathBuf),
     /// Beside the environment, from where `write` moves the files: the cache is on another file system.
     /// Made by whoever first needs it.
@@ -54,7 +54,8 @@ impl Ahead {
             LinkMode::Auto if linked()? => store(),
             LinkMode::Auto | LinkMode::Unpack => beside(),
             LinkMode::Reflink | LinkMode::Hardlink => linked()?.then(store)?,
-            LinkMode::Copy => return None,
+            LinkMode::Copy if cache.is_read_only() => beside(),
+            LinkMode::Copy => store(),
         };
         Some(Ahead { place, mtime })
     }

@@ -49,7 +49,7 @@ pub enum LinkMode {
     Reflink,
     /// Hard link; an error where store and destination are on different file systems.
     Hardlink,
-    /// Copy what the store holds and unpack the rest; never builds the store.
+    /// Copy, also from another file system: more to keep and to read than [`LinkMode::Unpack`], less to do.
     Copy,
     /// Unpack from the wheels, whatever the store holds.
     Unpack,

@@ -98,7 +98,7 @@ impl Store {
             shown,
             method: AtomicU8::new(method),
             exact,
-            fill: AtomicBool::new(method != COPY),
+            fill: AtomicBool::new(true),
             mtime,
         };
         if !same && method != COPY {
@@ -196,7 +196,7 @@ impl Store {
             let method = self.method.load(Ordering::Relaxed);
             let name = entry_name(entry, from.executable);
             let done = match method {
-                REFLINK => self.clone_in(wheel, &name, from),
+                REFLINK | COPY => self.copy_in(wheel, &name, method, from),
                 HARDLINK => rustix::fs::linkat(from.dir, from.name, &wheel.dir, &name, AtFlags::empty()),
                 _ => return Ok(()),
             };
@@ -231,23 +231,23 @@ impl Store {
     }
 
     fn copy_out(&self, wheel: &StoredWheel, name: &str, method: u8, to: &Spot<'_>) -> rustix::io::Result<()> {
-        let source = open_to_read(wheel.dir.as_fd(), name)?;
-        let mut out = to.create()?;
-        if method == REFLINK {
-            rustix::fs::ioctl_ficlone(&out, &source)?;
-        } else {
-            io::copy(&mut File::from(source), &mut out)
-                .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
-        }
+        let out = to.create()?;
+        copy(method, open_to_read(wheel.dir.as_fd(), name)?, &out)?;
         to.finish(&out, self.mtime)
     }
 
-    fn clone_in(&self, wheel: &StoredWheel, name: &str, from: &Spot<'_>) -> rustix::io::Result<()> {
+    fn copy_in(
+        &self,
+        wheel: &StoredWheel,
+        name: &str,
+        method: u8,
+        from: &Spot<'_>,
+    ) -> rustix::io::Result<()> {
         let source = open_to_read(from.dir, from.name)?;
         let temporary = format!(".{name}.{}", std::process::id());
         let inner = Spot { dir: wheel.dir.as_fd(), name: &temporary, ..*from };
         let done = inner.create().and_then(|out| {
-            rustix::fs::ioctl_ficlone(&out, &source)?;
+            copy(method, source, &out)?;
             inner.finish(&out, self.mtime)?;
             rustix::fs::renameat(&wheel.dir, &temporary, &wheel.dir, name)
         });
@@ -255,6 +255,16 @@ impl Store {
             let _ = rustix::fs::unlinkat(&wheel.dir, &temporary, AtFlags::empty());
         }
         done
+    }
+}
+
+fn copy(method: u8, source: OwnedFd, mut out: &File) -> rustix::io::Result<()> {
+    if method == REFLINK {
+        return rustix::fs::ioctl_ficlone(out, &source);
+    }
+    match io::copy(&mut File::from(source), &mut out) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
     }
 }
 
