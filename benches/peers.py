@@ -47,19 +47,25 @@ class Tool:
     links: bool = False
     # Takes tens of seconds: fewer rounds.
     slow: bool = False
+    # What it differs in from a tool that is measured in all figures; empty for all of them.
+    figures: tuple[str, ...] = ()
 
 
 def program(name: str) -> str:
     return str(PEERS / "bin" / name)
 
 
-def venvoy(binary: Path) -> Tool:
+def venvoy(binary: Path, away: str = "unpack") -> Tool:
+    """`away` is how files come from a cache that is too far away for links."""
+
     def commands(job: Job) -> list[list[str]]:
-        link = "auto" if job.link else "unpack"
+        link = "auto" if job.link else away
         command = [str(binary), "sync", "--project", str(job.project), "--venv", str(job.venv)]
         return [[*command, "--python", job.interpreter, "--link", link]]
 
-    return Tool("venvoy", commands, lambda job: {"VENVOY_CACHE_DIR": str(job.cache)}, links=True)
+    name, figures = ("venvoy", ()) if away == "unpack" else (f"venvoy {away}", ("warm-unpack",))
+    variables = lambda job: {"VENVOY_CACHE_DIR": str(job.cache)}
+    return Tool(name, commands, variables, links=True, figures=figures)
 
 
 def uv_commands(job: Job) -> list[list[str]]:

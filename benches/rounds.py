@@ -106,7 +106,8 @@ class Rounds:
             floors = {WARM_LINK: [link], WARM_UNPACK: [copy]}
         for figure in figures:
             # What cannot link takes the same time either way: it is measured once.
-            tools = [tool for tool in self.tools if tool.links or figure != WARM_LINK]
+            tools = [tool for tool in self.tools if figure in (tool.figures or FIGURES)]
+            tools = [tool for tool in tools if tool.links or figure != WARM_LINK]
             fast = [tool for tool in tools if not tool.slow] + floors.get(figure, [])
             slow = [tool for tool in tools if tool.slow]
             for tool in fast * runs + slow * slow_runs:

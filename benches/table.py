@@ -22,7 +22,7 @@ def summary(usages: dict[str, dict[str, list[Usage]]]) -> dict[str, dict[str, di
     }
     if WARM_LINK in result:
         for tool, values in result.get(WARM_UNPACK, {}).items():
-            if not tool.startswith("cp "):
+            if not tool.startswith(("cp ", f"{OURS} ")):
                 result[WARM_LINK].setdefault(tool, values)
     return result
 
