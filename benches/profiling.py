@@ -1,17 +1,18 @@
-"""Where the time of a warm-unpack run goes: perf's hottest symbols and strace's system calls."""
+"""Where the time of a run goes: perf's hottest symbols and strace's system calls."""
 
 import shutil
 import subprocess
+from pathlib import Path
 
 from peers import Tool, floor
-from rounds import WARM_UNPACK, Rounds, environment
+from rounds import COLD, FIGURES, NO_OP, WARM_LINK, WARM_UNPACK, Rounds, environment
 from workspace import PROFILES, REPOSITORY
 
 
-def capture(bench: Rounds, tool: Tool, prefix: list[str]) -> None:
+def capture(bench: Rounds, tool: Tool, figure: str, prefix: list[str]) -> None:
     """One run with `prefix` before each of the tool's commands."""
-    cache = bench.warm[tool.name].cache if tool.name in bench.warm else None
-    job = bench.job(tool, WARM_UNPACK, cache)
+    warm = bench.warm.get(tool.name) if figure != COLD else None
+    job = bench.job(tool, figure, warm.cache if warm else None)
     variables = environment(tool, job, bench.server.netrc)
     log = job.project.parent / "output.log"
     # The last command is the one that fills the environment.
@@ -21,21 +22,32 @@ def capture(bench: Rounds, tool: Tool, prefix: list[str]) -> None:
             subprocess.run(command, check=True, cwd=job.project, env=variables, stdout=output, stderr=output)
 
 
-def profile(bench: Rounds) -> None:
-    """Writes target/bench/profile/SET-TOOL.{perf,strace}.txt, with `cp -a` for comparison."""
+def report(stem: Path, data: str) -> None:
+    """What perf found: by object (kernel or program), by symbol, and by system call."""
+    reports = [("objects", ["--no-children", "--sort", "dso"]), ("symbols", ["--no-children", "--sort", "dso,symbol"])]
+    # With what was called from there: `__x64_sys_linkat` then is all of linkat.
+    reports.append(("calls", ["--children", "--sort", "symbol"]))
+    for kind, how in reports:
+        command = ["perf", "report", "--stdio", "-g", "none", *how, "--percent-limit", "0.5", "-i", data]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        Path(f"{stem}.perf-{kind}.txt").write_text(text)
+
+
+def profile(bench: Rounds, figures: list[str]) -> None:
+    """Writes target/bench/profile/SET-FIGURE-TOOL.{perf,strace}.txt, with `cp` for comparison."""
     PROFILES.mkdir(parents=True, exist_ok=True)
     for tool in bench.tools:
         bench.prime(tool)
-    for tool in [*bench.tools, floor(bench.copy())[1]]:
-        stem = PROFILES / f"{bench.name}-{tool.name.replace(' ', '')}"
-        if perf := shutil.which("perf"):
-            data = f"{stem}.perf.data"
-            capture(bench, tool, [perf, "record", "--quiet", "-F", "499", "-g", "-o", data, "--"])
-            for kind, keys in [("objects", "dso"), ("symbols", "dso,symbol")]:
-                report = [perf, "report", "--stdio", "--no-children", "-g", "none", "--sort", keys]
-                report += ["--percent-limit", "0.5", "-i", data]
-                text = subprocess.run(report, check=True, capture_output=True, text=True).stdout
-                (PROFILES / f"{stem.name}.perf-{kind}.txt").write_text(text)
-        if strace := shutil.which("strace"):
-            capture(bench, tool, [strace, "-c", "-f", "-o", f"{stem}.strace.txt"])
-        print(f"  {bench.name} {tool.name}: {stem.relative_to(REPOSITORY)}.*", flush=True)
+    link, copy = floor(bench.copy())
+    # What does nothing takes too little to see.
+    for figure in [figure for figure in figures if figure != NO_OP]:
+        tools = [tool for tool in bench.tools if figure in (tool.figures or FIGURES)]
+        for tool in [*tools, *{WARM_LINK: [link], WARM_UNPACK: [copy]}.get(figure, [])]:
+            stem = PROFILES / f"{bench.name}-{figure}-{tool.name.replace(' ', '')}"
+            if perf := shutil.which("perf"):
+                data = f"{stem}.perf.data"
+                capture(bench, tool, figure, [perf, "record", "--quiet", "-F", "1999", "-g", "-o", data, "--"])
+                report(stem, data)
+            if strace := shutil.which("strace"):
+                capture(bench, tool, figure, [strace, "-c", "-f", "-o", f"{stem}.strace.txt"])
+            print(f"  {bench.name} {figure} {tool.name}: {stem.relative_to(REPOSITORY)}.*", flush=True)
