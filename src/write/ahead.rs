@@ -112,13 +112,13 @@ impl Ahead {
             }
             Ok(())
         };
-        let is_script = |position: usize| {
-            let scripts = wheel.data_dir.as_ref().map(|dir| format!("{dir}/scripts/"));
-            scripts.is_some_and(|scripts| wheel.entries[position].path.as_str().starts_with(&scripts))
-        };
         // Scripts are rewritten, and so never linked.
-        let wanted =
-            (0..wheel.entries.len()).filter(|&at| wheel.entries[at].sha256.is_some() && !is_script(at));
+        let scripts = wheel.data_dir.as_ref().map(|dir| format!("{dir}/scripts/"));
+        let wanted = (0..wheel.entries.len()).filter(|&at| {
+            let entry = &wheel.entries[at];
+            let is_script = scripts.as_ref().is_some_and(|dir| entry.path.as_str().starts_with(dir));
+            entry.sha256.is_some() && !is_script
+        });
         let (large, small): (Vec<usize>, Vec<usize>) =
             wanted.partition(|&at| wheel.entries[at].size >= LARGE);
         let (a, b) = rayon::join(

@@ -194,6 +194,9 @@ impl Fill<'_> {
         scratch: &mut Scratch,
         done: &mut Vec<(usize, Written)>,
     ) -> Result<()> {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         if let (Some(dir), true) = (run.dir, run.make) {
             self.make_dir(dir)?;
         }
