@@ -6,11 +6,13 @@
 #[cfg(not(unix))]
 compile_error!("venvoy runs on Linux and macOS; Windows hosts are not supported yet");
 
+pub mod args;
 pub mod auth;
 pub mod build;
 pub mod bytecode;
 pub mod cache;
 pub mod cli;
+pub mod env;
 pub mod error;
 #[cfg(test)]
 #[path = "../tests/support/executable.rs"]

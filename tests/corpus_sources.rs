@@ -20,8 +20,8 @@ use std::{
 use project::{Lock, Package, Project, index, sha256};
 use serde_json::{Value, json};
 use venvoy::{
+    env::Env,
     lock::{Entry, Origin},
-    options::Env,
 };
 
 /// An entry that names its own source, as its lock has it.

@@ -1,6 +1,5 @@
 //! argv in, exit code out: reads what was typed, runs the command, prints results and errors.
 
-pub mod args;
 mod output;
 mod ui;
 mod usage;
@@ -12,14 +11,15 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{CommandFactory as _, Parser as _};
 
 use self::{
-    args::{CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, SizeArgs, SyncArgs},
     output::{CheckResult, Stdout},
     ui::Ui,
 };
 use crate::{
+    args::{CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, SizeArgs, SyncArgs},
+    env::Env,
     error::{Error, Kind, Result},
     interrupt,
-    options::{self, BuildOptions, Common, Env, IndexOptions, LockOptions, OutputOptions, TargetOptions},
+    options::{self, BuildOptions, Common, IndexOptions, LockOptions, OutputOptions, TargetOptions},
     pipeline::{self, Outcome, Progress as _, Request},
 };
 

@@ -7,7 +7,11 @@ use crate::{
     cache::VerifiedFile,
     error::{Result, Warnings},
     target::{Description, Target},
-    wheel::{Strictness, testing::Member, testing::WheelBuilder, with_scratch},
+    wheel::{
+        Strictness,
+        testing::{Member, WheelBuilder},
+        with_scratch,
+    },
 };
 
 fn target() -> Target {

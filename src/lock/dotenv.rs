@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::options::Env;
+use crate::env::Env;
 
 /// What a `.env` file sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

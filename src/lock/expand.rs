@@ -3,8 +3,8 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
+    env::Env,
     error::{Error, Kind, Result},
-    options::Env,
 };
 
 /// What Python's `urllib.parse.quote(text, safe="")` leaves as it is besides letters and digits.

@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::{Entry, Requires, Source, damage, read_entry::read_entry};
 use crate::{
+    env::Env,
     error::{Error, Kind, Result, Warnings},
-    options::Env,
 };
 
 /// A lock, parsed.

@@ -4,8 +4,8 @@ use toml::{Table, Value};
 
 use super::{Lock, Requires, Source, freshness, source::public_index};
 use crate::{
+    env::Env,
     error::{Error, Kind, Result, Warnings},
-    options::Env,
 };
 
 /// A Pipfile, parsed.

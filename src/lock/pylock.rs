@@ -7,8 +7,8 @@ use super::{
     read_entry::{digest, path_of_file_url, pin, repository, subdirectory},
 };
 use crate::{
+    env::Env,
     error::{Error, Kind, Result, Warnings},
-    options::Env,
     vocab::{Marker, PackageName, SourceUrl},
 };
 

@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::{Entry, Hashes, Origin, Pin, Vcs, VcsKind, expand::expand_url, parse::kind_of};
 use crate::{
+    env::Env,
     error::{Error, Kind, Result},
-    options::Env,
     vocab::{Extra, Marker, PackageName, RelPath, Sha256, VersionSpecifiers},
 };
 

@@ -156,7 +156,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{options::Env, target::Description};
+    use crate::{env::Env, target::Description};
 
     fn selected(json: &str, categories: &[&str]) -> Result<Selection> {
         let (lock, _) = Lock::parse(json.as_bytes(), "Pipfile.lock", &Env::default()).expect("a lock");

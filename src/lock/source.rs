@@ -1,8 +1,8 @@
 //! Sources: the indexes a lock names.
 
 use crate::{
+    env::Env,
     error::{Error, Result},
-    options::Env,
     vocab::SourceUrl,
 };
 

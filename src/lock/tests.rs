@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
+    env::Env,
     error::{Kind, Result},
-    options::Env,
 };
 
 fn parse(text: &str) -> Result<Lock> {

@@ -1,6 +1,5 @@
 //! What was typed and the environment, checked: what the pipeline runs with.
 
-mod env;
 mod output;
 mod project;
 
@@ -9,12 +8,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use env::Env;
 pub use output::{DEFAULT_MTIME, OutputOptions, SlimOptions};
 pub use project::{LockFile, Project};
 
 use crate::{
-    cli::args::{BuildArgs, Global, IndexArgs, Keyring, LockArgs, TargetArgs},
+    args::{BuildArgs, Global, IndexArgs, Keyring, LockArgs, TargetArgs},
+    env::Env,
     error::{Error, Kind, Result, Warnings},
     fetch::{CaPaths, Proxies},
     lock::{Entry, dotenv},

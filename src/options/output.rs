@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::ValueEnum as _;
 
-use super::{Env, Project, venv_path};
+use super::{Project, venv_path};
 use crate::{
+    args::{Compile, Link, OutputArgs, SlimWord},
     bytecode::Invalidation,
-    cli::args::{Compile, Link, OutputArgs, SlimWord},
+    env::Env,
     error::{Error, Kind, Result},
     layout::{Slim, SlimKind},
     vocab::PackageName,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Env;
+use crate::env::Env;
 use crate::error::{Error, Kind, Result};
 
 /// A project's directory and the files in it.

@@ -3,8 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use crate::{
+    args::CacheAction,
     cache::{Cache, Options},
-    cli::args::CacheAction,
     error::Result,
 };
 
