@@ -14,7 +14,8 @@ use support::{
 use venvoy::{
     auth::{AuthOptions, Store},
     error::{Error, Kind},
-    fetch::{Answer, Client, FetchOptions, Page},
+    fetch::{Answer, Page},
+    http::{Client, FetchOptions},
     vocab::SourceUrl,
 };
 

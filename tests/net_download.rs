@@ -17,7 +17,8 @@ use support::{
 };
 use venvoy::{
     error::{Kind, Result},
-    fetch::{FetchOptions, Sink},
+    fetch::Sink,
+    http::FetchOptions,
 };
 
 const ETAG: &str = "\"one\"";

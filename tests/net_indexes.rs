@@ -11,7 +11,8 @@ use support::{
 };
 use venvoy::{
     error::{Error, Kind},
-    fetch::{Answer, Client, Page},
+    fetch::{Answer, Page},
+    http::Client,
     vocab::SourceUrl,
 };
 

@@ -14,7 +14,7 @@ use support::{
 };
 use venvoy::{
     error::{Error, Kind},
-    fetch::{CaPaths, FetchOptions, Proxies},
+    http::{CaPaths, FetchOptions, Proxies},
     vocab::{Realm, Secret},
 };
 
@@ -218,7 +218,7 @@ fn a_proxys_password_is_sent_and_a_wrong_one_explained_but_never_shown() {
 fn an_unusable_proxy_url_is_named_but_not_shown() {
     let store = venvoy::auth::Store::new(no_credentials()).expect("a store");
     let options = through("http://me:canary@[bad", None, quick());
-    let error = venvoy::fetch::Client::new(options, store).err().expect("an error");
+    let error = venvoy::http::Client::new(options, store).err().expect("an error");
     assert!(
         error.report().contains("http_proxy") && !error.report().contains("canary"),
         "{}",

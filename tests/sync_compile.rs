@@ -335,7 +335,7 @@ fn asking_for_bytecode_or_no_longer_makes_another_environment() {
 
 /// A size as a summary has it.
 fn size(package: &Package) -> String {
-    venvoy::cli::size(package.bytes.len() as u64)
+    venvoy::vocab::size(package.bytes.len() as u64)
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Verified files, selection records, built wheels and locks below one directory.
+//! Verified files, records, built wheels and locks below one directory.
 //!
 //! The layout, below a directory that names its version:
 //!
@@ -17,7 +17,6 @@ mod files;
 mod keyed;
 mod lock;
 mod pending;
-mod selection;
 mod temporary;
 #[cfg(test)]
 mod tests;
@@ -34,7 +33,6 @@ pub use files::digest_of;
 pub use keyed::{Keyed, PendingDir};
 pub use lock::KeyLock;
 pub use pending::Pending;
-pub use selection::{Selection, SelectionKey};
 pub use upkeep::Usage;
 pub use verified::VerifiedFile;
 

@@ -11,16 +11,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tempfile::TempDir;
-use url::Url;
-
 use super::*;
-use crate::{
-    error::Kind,
-    index::IndexFile,
-    lock::Hashes,
-    vocab::{Concealed, PackageName, SourceUrl},
-};
+use crate::error::Kind;
+use tempfile::TempDir;
 
 const NAME: &str = "demo-1.0-py3-none-any.whl";
 
@@ -375,110 +368,4 @@ fn size_clear_and_prune_know_what_is_there() {
     assert!(cache.size().is_empty());
     pending.commit(&[Sha256::of(b"wheel")]).expect("who was at work goes on");
     assert!(cache.file(&Sha256::of(b"wheel")).is_some());
-}
-
-struct Locked {
-    source: SourceUrl,
-    concealed: Concealed,
-    name: PackageName,
-    hashes: Hashes,
-}
-
-impl Locked {
-    fn new(source: &str, contents: &[&str]) -> Self {
-        let sha256 = contents.iter().map(|text| Sha256::of(text.as_bytes())).collect();
-        Locked {
-            source: source.parse().expect("a URL"),
-            concealed: Concealed::default(),
-            name: "demo".parse().expect("a name"),
-            hashes: Hashes { sha256, other: Vec::new() },
-        }
-    }
-
-    fn key(&self) -> SelectionKey<'_> {
-        SelectionKey {
-            source: &self.source,
-            concealed: &self.concealed,
-            name: &self.name,
-            pin: "==1.0",
-            hashes: &self.hashes,
-        }
-    }
-}
-
-fn listed(filename: &str, contents: &str) -> IndexFile {
-    IndexFile {
-        filename: filename.to_owned(),
-        url: Url::parse(&format!("https://index.example/files/{filename}")).expect("a URL"),
-        sha256: Some(Sha256::of(contents.as_bytes())),
-        requires_python: Some(">=3.8".to_owned()),
-        yanked: Some(String::new()),
-        size: Some(7),
-    }
-}
-
-#[test]
-fn a_selection_is_complete_once_every_digest_has_its_file() {
-    let root = scratch();
-    let cache = open(root.path());
-    let locked = Locked::new("https://ci:canary@index.example/simple", &["a", "b"]);
-    assert_eq!(cache.selection(&locked.key()), None);
-    let (a, b) = (listed("a.whl", "a"), listed("b.tar.gz", "b"));
-    cache.store_selection(&locked.key(), std::slice::from_ref(&a)).expect("stored");
-    let partial = Selection { files: vec![a.clone()], complete: false };
-    assert_eq!(cache.selection(&locked.key()), Some(partial));
-    let all = [b.clone(), listed("other.whl", "not pinned"), a.clone()];
-    cache.store_selection(&locked.key(), &all).expect("stored");
-    assert_eq!(cache.selection(&locked.key()), Some(Selection { files: vec![a, b], complete: true }));
-
-    let same = Locked::new("https://someone:else@index.example/simple", &["b", "a", "b"]);
-    assert!(cache.selection(&same.key()).is_some(), "neither credentials nor order are part of the key");
-    for other in [
-        Locked::new("https://other.example/simple", &["a", "b"]),
-        Locked::new("https://index.example/simple", &["a"]),
-    ] {
-        assert_eq!(cache.selection(&other.key()), None);
-    }
-    for path in files_below(root.path()) {
-        assert!(!String::from_utf8_lossy(&fs::read(&path).expect("bytes")).contains("canary"));
-        assert!(!path.to_string_lossy().contains("canary"));
-    }
-}
-
-#[test]
-fn an_entry_without_digests_is_never_explained() {
-    let root = scratch();
-    let cache = open(root.path());
-    let locked = Locked::new("https://index.example/simple", &[]);
-    cache.store_selection(&locked.key(), &[listed("a.whl", "a")]).expect("nothing to store");
-    assert_eq!(cache.selection(&locked.key()), None);
-}
-
-#[test]
-fn signed_urls_are_not_kept() {
-    let root = scratch();
-    let cache = open(root.path());
-    let locked = Locked::new("https://index.example/simple", &["a", "b"]);
-    let mut signed = listed("a.whl", "a");
-    signed.url.set_query(Some("signature=canary"));
-    cache.store_selection(&locked.key(), &[signed, listed("b.whl", "b")]).expect("stored");
-    let kept = cache.selection(&locked.key()).expect("a record");
-    assert_eq!((kept.files, kept.complete), (vec![listed("b.whl", "b")], false));
-}
-
-#[test]
-fn a_damaged_record_counts_as_none_and_is_replaced() {
-    let root = scratch();
-    let cache = open(root.path());
-    let locked = Locked::new("https://index.example/simple", &["a"]);
-    let files = [listed("a.whl", "a")];
-    cache.store_selection(&locked.key(), &files).expect("stored");
-    let path = files_below(root.path()).remove(0);
-    let whole = fs::read(&path).expect("bytes");
-    for damaged in [&b""[..], b"\0\0\0", &whole[..whole.len() / 2], b"[{\"filename\": 1}]", b"{}"] {
-        fs::write(&path, damaged).expect("damaged");
-        assert_eq!(cache.selection(&locked.key()), None);
-    }
-    cache.store_selection(&locked.key(), &files).expect("stored");
-    assert!(cache.selection(&locked.key()).expect("a record").complete);
 }

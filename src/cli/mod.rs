@@ -4,8 +4,6 @@ mod output;
 mod ui;
 mod usage;
 
-pub use output::size;
-
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser as _};
@@ -16,11 +14,13 @@ use self::{
 };
 use crate::{
     args::{CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, SizeArgs, SyncArgs},
+    commands::{self, Outcome},
     env::Env,
     error::{Error, Kind, Result},
     interrupt,
-    options::{self, BuildOptions, Common, IndexOptions, LockOptions, OutputOptions, TargetOptions},
-    pipeline::{self, Outcome, Progress as _, Request},
+    options::{self, BuildOptions, Common, IndexOptions, LockOptions, Options, OutputOptions, TargetOptions},
+    progress::Progress as _,
+    vocab::count,
 };
 
 /// Runs the command line and gives the exit code (README, "Exit codes").
@@ -68,14 +68,14 @@ fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
         }
         Command::Plan(args) => {
             let common = common(&global, &args.lock, env)?;
-            let request = Request {
+            let request = Options {
                 lock: LockOptions::new(&args.lock, &common.env),
                 target: TargetOptions::new(&args.target, &common.env),
                 index: IndexOptions::new(&args.index, &common.env)?,
                 build: BuildOptions::new(&args.build, &common.env)?,
                 common,
             };
-            let rows = pipeline::plan(&request, ui)?;
+            let rows = commands::plan(&request, ui)?;
             if args.json {
                 out.json(&rows)?;
             } else {
@@ -86,7 +86,7 @@ fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
             let common = common(&global, &args.lock, env)?;
             let lock = LockOptions::new(&args.lock, &common.env);
             let index = IndexOptions::new(&args.index, &common.env)?;
-            let rows = pipeline::auth(&common, &lock, &index, args.check, ui)?;
+            let rows = commands::auth(&common, &lock, &index, args.check, ui)?;
             if args.json {
                 out.json(&rows)?;
             } else {
@@ -99,11 +99,11 @@ fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
         Command::Check(args) => return check(&args, &global, env, ui, out),
         Command::Digest(args) => {
             let venv = environment(args.venv.as_deref(), &global, &env)?;
-            out.line(&format!("sha256:{}", crate::write::tree_digest(&venv)?));
+            out.line(&format!("sha256:{}", crate::manifest::tree_digest(&venv)?));
         }
         Command::Size(args) => measure(&args, &global, &env, ui, &mut out)?,
         Command::Cache(args) => {
-            pipeline::cache(args.action, &options::cache_dir(&global, &env)?, &mut |line| out.line(line))?;
+            commands::cache(args.action, &options::cache_dir(&global, &env)?, &mut |line| out.line(line))?;
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -119,10 +119,10 @@ fn common(global: &Global, lock: &LockArgs, env: Env) -> Result<Common> {
 }
 
 /// What `sync` was asked to do, checked.
-fn request(args: &SyncArgs, global: &Global, env: Env) -> Result<(Request, OutputOptions)> {
+fn request(args: &SyncArgs, global: &Global, env: Env) -> Result<(Options, OutputOptions)> {
     let common = common(global, &args.lock, env)?;
     let output = OutputOptions::new(&args.output, &common.project, &common.env)?;
-    let request = Request {
+    let request = Options {
         lock: LockOptions::new(&args.lock, &common.env),
         target: TargetOptions::new(&args.target, &common.env),
         index: IndexOptions::new(&args.index, &common.env)?,
@@ -135,7 +135,7 @@ fn request(args: &SyncArgs, global: &Global, env: Env) -> Result<(Request, Outpu
 /// Compares an environment with what was written and with the lock; with `--repair` it is made anew.
 fn check(args: &CheckArgs, global: &Global, env: Env, ui: &Ui, mut out: Stdout) -> Result<ExitCode> {
     let (request, mut output) = request(&args.sync, global, env)?;
-    let checked = pipeline::check(&request, &output, ui)?;
+    let checked = commands::check(&request, &output, ui)?;
     if args.json {
         out.json(&CheckResult::from(&checked))?;
     } else {
@@ -182,14 +182,14 @@ fn sync(args: &SyncArgs, global: &Global, env: Env, ui: &Ui) -> Result<()> {
     run_sync(&request, &output, ui)
 }
 
-fn run_sync(request: &Request, output: &OutputOptions, ui: &Ui) -> Result<()> {
+fn run_sync(request: &Options, output: &OutputOptions, ui: &Ui) -> Result<()> {
     let start = std::time::Instant::now();
-    let outcome = pipeline::sync(request, output, ui)?;
+    let outcome = commands::sync(request, output, ui)?;
     let venv =
         output.venv.strip_prefix(&request.common.project.dir).unwrap_or(&output.venv).display().to_string();
     ui.done(&match outcome {
         Outcome::Current { packages } => {
-            format!("{venv} is up to date ({})", output::count(packages, "package"))
+            format!("{venv} is up to date ({})", count(packages, "package"))
         }
         Outcome::Written(summary) => output::summary(&venv, &summary, start.elapsed()),
     });

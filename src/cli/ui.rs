@@ -11,8 +11,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use super::output::size;
-use crate::{env::Env, error::Warnings, pipeline::Progress, vocab::Concealed};
+use crate::vocab::size;
+use crate::{env::Env, error::Warnings, progress::Progress, vocab::Concealed};
 
 /// How often a log gets a line about work that takes long.
 const EVERY: Duration = Duration::from_secs(10);

@@ -1,7 +1,8 @@
 //! `venvoy size` as tables.
 
-use super::output::{Stdout, count, size};
+use super::output::Stdout;
 use crate::size::{Amount, Usage, percent};
+use crate::vocab::{count, size};
 
 /// All of it: by package, by kind, and what `--slim` would save.
 pub fn report(out: &mut Stdout, usage: &Usage) {

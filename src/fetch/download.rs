@@ -11,11 +11,11 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{
+use super::page::interrupted;
+use crate::http::{
     Client,
     client::{Ask, Outcome, Reply},
     failure::{Failure, Tries, place, shown},
-    page::interrupted,
 };
 use crate::{
     error::{Error, Kind, Result},

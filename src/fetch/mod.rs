@@ -1,14 +1,7 @@
-//! URLs in, bytes out: the only room that uses the network.
+//! What is had over the network: pages of indexes, and files.
 
-mod client;
 mod download;
-mod failure;
-mod names;
-mod options;
 mod page;
-mod tls;
 
-pub use client::Client;
 pub use download::Sink;
-pub use options::{CaPaths, FetchOptions, Proxies};
 pub use page::{Answer, Page};

@@ -6,8 +6,8 @@ use flate2::read::MultiGzDecoder;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use url::Url;
 
-use super::{
-    Client,
+use crate::http::{
+    Client, FetchOptions,
     client::{Ask, Outcome, Reply},
     failure::{Failure, Tries, place, shown},
 };
@@ -51,7 +51,7 @@ impl Client {
     }
 
     /// The same for a package of which nothing is pinned: no other server answers for it, whatever
-    /// [`super::FetchOptions::allow_forwarding`] says.
+    /// [`FetchOptions::allow_forwarding`] says.
     pub fn page_of_unpinned(&self, url: &Url, source: &SourceUrl) -> Result<Answer> {
         self.get_page(url, source, true)
     }
@@ -108,7 +108,7 @@ impl Client {
 }
 
 /// A body that ended too early: the HTTP library's error is inside the I/O error.
-pub(super) fn interrupted(error: &std::io::Error, url: &Url, options: &super::FetchOptions) -> Failure {
+pub(super) fn interrupted(error: &std::io::Error, url: &Url, options: &FetchOptions) -> Failure {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>()) {
         Some(inner) => Failure::of_request(inner, url, options),
         None => Failure::passing(format!("the answer of {} is damaged: {error}", place(url))),

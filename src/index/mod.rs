@@ -6,6 +6,7 @@ mod html;
 mod json;
 mod link;
 mod page;
+mod records;
 mod refusal;
 mod sdist_name;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use url::Url;
 
 pub use choice::{Choice, Request, choose};
 pub use page::{find_links, parse_page};
+pub use records::{Selection, SelectionKey};
 pub use sdist_name::{SdistFormat, SdistName};
 
 use crate::{lock::Hashes, vocab::Sha256};

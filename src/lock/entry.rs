@@ -107,3 +107,15 @@ pub struct Vcs {
     /// The project's directory inside the repository.
     pub subdirectory: Option<crate::vocab::RelPath>,
 }
+
+/// The pin as one text, for keys and messages.
+impl std::fmt::Display for Pin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Pin::Exact(version) => write!(f, "=={version}"),
+            Pin::Arbitrary(text) => write!(f, "==={text}"),
+            Pin::Range(specifiers) => specifiers.fmt(f),
+            Pin::Any => f.write_str("*"),
+        }
+    }
+}

@@ -15,10 +15,25 @@ use crate::{
     args::{BuildArgs, Global, IndexArgs, Keyring, LockArgs, TargetArgs},
     env::Env,
     error::{Error, Kind, Result, Warnings},
-    fetch::{CaPaths, Proxies},
+    http::{CaPaths, Proxies},
     lock::{Entry, dotenv},
     vocab::{PackageName, SourceUrl},
 };
+
+/// What a run is asked to do, checked.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The project, the environment and the cache.
+    pub common: Common,
+    /// Which part of the lock.
+    pub lock: LockOptions,
+    /// Which interpreter.
+    pub target: TargetOptions,
+    /// From where.
+    pub index: IndexOptions,
+    /// How source packages are treated.
+    pub build: BuildOptions,
+}
 
 /// What every command knows: the project, the environment and the cache.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{Amount, FileKind, Package, Usage};
-use crate::cli::size as human;
+use crate::vocab::size as human;
 
 const TEMPLATE: &str = include_str!("page.html");
 

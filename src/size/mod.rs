@@ -27,7 +27,7 @@ use self::claims::{Claims, Owner};
 use crate::{
     error::{Error, Kind, Result},
     layout::{Mentions, Slim, SlimKind, Survey, is_shared_object},
-    write::strip::{self, Verdict},
+    strip::{self, Verdict},
 };
 
 /// The name under which what every environment has of its own is counted.

@@ -3,6 +3,7 @@
 mod concealed;
 mod credentials;
 mod digest;
+mod figures;
 mod marker;
 mod marker_env;
 mod name;
@@ -13,6 +14,7 @@ mod wheel_name;
 pub use concealed::Concealed;
 pub use credentials::{Credentials, Realm, Secret};
 pub use digest::Sha256;
+pub use figures::{count, size};
 pub use marker::Marker;
 pub use marker_env::MarkerEnv;
 pub use name::{Extra, PackageName};

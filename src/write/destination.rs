@@ -27,8 +27,9 @@ use rustix::{
 };
 use tempfile::TempDir;
 
-use super::{MANIFEST, WriteOptions, manifest::Manifest, remove::remove_tree};
+use super::{WriteOptions, remove::remove_tree};
 use crate::error::{Error, Kind, Result};
+use crate::manifest::{MANIFEST, text::Manifest};
 
 /// What every staging directory's name has in it, before [`RANDOM`] letters or digits.
 const INFIX: &str = ".venvoy-";

@@ -8,13 +8,9 @@
 
 mod ahead;
 mod bytecode;
-mod check;
 mod destination;
-mod digest;
-mod manifest;
 mod remove;
 mod store;
-pub mod strip;
 mod tree;
 mod unpack;
 mod work_list;
@@ -29,14 +25,12 @@ use std::{
 };
 
 pub use ahead::Ahead;
-pub use check::{Change, Changed, Check, is_current, verify};
-pub use digest::tree_digest;
-pub use manifest::{MANIFEST, PlanKey, render as render_manifest};
 
 use crate::{
     bytecode::Compiler,
     error::{Error, Kind, Result, Warnings},
     layout::Plan,
+    manifest::{PlanKey, is_current},
 };
 
 /// How files get from the unpacked store into an environment.

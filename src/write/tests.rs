@@ -11,11 +11,9 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{
-    manifest::{Content, Manifest},
-    *,
-};
+use super::*;
 use crate::{
+    manifest::{MANIFEST, render_manifest, text::{self as manifest, Content, Manifest}, verify, Change, tree_digest},
     cache::{self, Cache, VerifiedFile},
     layout::{Origin, PlanFile, PlanLink, PlannedDist, Written},
     script::LauncherStyle,

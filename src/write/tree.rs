@@ -17,16 +17,17 @@ use rayon::prelude::*;
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::{
-    MANIFEST, Report, Stripped, WriteOptions, manifest,
+    Report, Stripped, WriteOptions,
     store::{Fetched, Store, StoredWheel},
-    strip::{self, Verdict},
     unpack::{Spot, failed, held_at_most, probe_modes, timestamps},
     work_list::{Run, WorkList},
 };
 use crate::{
     error::{Error, Kind, Result},
     layout::{Origin, Plan, PlanFile, Written, render_record},
+    manifest::{MANIFEST, render_manifest},
     script::rewrite_script,
+    strip::{self, Verdict},
     vocab::{RelPath, Sha256},
     wheel::{Scratch, Wheel, WheelEntry, with_scratch},
 };
@@ -74,7 +75,7 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
     // The manifest changes no directory but the root.
     let (manifest, times) = rayon::join(
         || {
-            let manifest = manifest::render(plan, &written, &options.key, options.mtime, options.slim);
+            let manifest = render_manifest(plan, &written, &options.key, options.mtime, options.slim);
             fill.put_bytes(&fill.spot(MANIFEST, false), &manifest)
         },
         || fill.set_dir_times(),

@@ -15,7 +15,8 @@ use url::Url;
 use venvoy::{
     auth::{AuthOptions, Store},
     error::Result,
-    fetch::{Client, FetchOptions, Sink},
+    fetch::Sink,
+    http::{Client, FetchOptions},
     vocab::SourceUrl,
 };
 

@@ -5,6 +5,7 @@ mod hostile;
 mod html;
 mod json;
 mod page;
+mod records;
 mod refusal;
 mod sdist_name;
 

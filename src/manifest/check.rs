@@ -13,7 +13,7 @@ use std::{
 use rayon::prelude::*;
 use rustix::fs::AtFlags;
 
-use super::manifest::{Content, Dir, Item, MANIFEST, Manifest, PlanKey};
+use super::text::{Content, Dir, Item, MANIFEST, Manifest, PlanKey};
 use crate::{
     error::{Error, Kind, Result},
     vocab::Sha256,
@@ -248,7 +248,7 @@ fn check_item(dest: &Path, path: &Path, content: &Content<'_>) -> Result<Check> 
 }
 
 /// The digest of a file's content, in pieces.
-pub(super) fn digest_file(path: &Path) -> Result<Sha256> {
+pub(crate) fn digest_file(path: &Path) -> Result<Sha256> {
     use sha2::Digest as _;
     let mut file = File::open(path).map_err(|e| unreadable(path, e))?;
     let mut digest = sha2::Sha256::new();
@@ -261,6 +261,6 @@ pub(super) fn digest_file(path: &Path) -> Result<Sha256> {
     }
 }
 
-pub(super) fn unreadable(path: &Path, error: io::Error) -> Error {
+pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {
     Error::io("cannot read", path, error).with_kind(Kind::Destination)
 }

@@ -2,17 +2,17 @@
 
 use url::Url;
 
-use super::{
+use crate::supply::{
     obtain::local_path,
     session::Session,
     sources::{Index, page_url},
 };
 use crate::{
-    cache::{SelectionKey, digest_of},
+    cache::digest_of,
     error::{Error, Kind, Result},
     fetch::Answer,
-    index::{self, Choice, IndexFile, SdistName, choose, explains, fill_digests, parse_page},
-    lock::{Entry, Origin, Pin, PinnedFile},
+    index::{self, Choice, IndexFile, SdistName, SelectionKey, choose, explains, fill_digests, parse_page},
+    lock::{Entry, Origin, PinnedFile},
     vocab::{SourceUrl, WheelName},
 };
 
@@ -248,9 +248,9 @@ fn ask(
     index: Index,
     records: Records,
 ) -> Result<Result<Listing, Error>> {
-    let pin = pin_text(&entry.pin);
+    let pin = entry.pin.to_string();
     let key = selection_key(session, entry, &index.url, &pin);
-    let known = session.cache.selection(&key);
+    let known = key.known(&session.cache);
     let offline = session.request.index.offline && index.url.url().scheme() != "file";
     if let Some(known) = &known
         && (known.complete && records == Records::Trust || offline)
@@ -300,9 +300,9 @@ fn selection_key<'a>(
 fn remember(session: &Session<'_>, entry: &Entry, listing: &Listing) {
     let asked = !listing.remembered && entry.files.is_empty();
     let Some(index) = listing.source.as_ref().filter(|_| asked) else { return };
-    let pin = pin_text(&entry.pin);
+    let pin = entry.pin.to_string();
     let key = selection_key(session, entry, &index.url, &pin);
-    if session.cache.store_selection(&key, &listing.files).is_err() {
+    if key.keep(&session.cache, &listing.files).is_err() {
         let warning = "the cache cannot keep the index's answers: a run with --offline may miss them";
         session.progress.warn(warning);
     }
@@ -331,14 +331,4 @@ fn digest(
         }
     }
     Ok(())
-}
-
-/// The pin as one text, for keys and messages.
-pub fn pin_text(pin: &Pin) -> String {
-    match pin {
-        Pin::Exact(version) => format!("=={version}"),
-        Pin::Arbitrary(text) => format!("==={text}"),
-        Pin::Range(specifiers) => specifiers.to_string(),
-        Pin::Any => "*".to_owned(),
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::session::Session;
+use crate::supply::session::Session;
 use crate::{
     error::{Context as _, Error, Kind, Result},
     layout::DistInput,

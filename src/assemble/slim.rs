@@ -4,20 +4,19 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::Progress;
+use crate::progress::Progress;
 use crate::{
-    cli::size,
     error::Result,
     layout::{Cut, DistInput, Mentions, Plan, Reading, SlimKind, Survey, places},
     options::SlimOptions,
     target::Target,
-    vocab::RelPath,
+    vocab::{RelPath, size},
     wheel::{STREAM_LIMIT, with_scratch},
     write::Stripped,
 };
 
 /// Decides what is left out of each distribution.
-pub(super) fn cut(
+pub(crate) fn cut(
     inputs: &mut [DistInput],
     target: &Target,
     options: &SlimOptions,
@@ -82,7 +81,7 @@ pub struct Saved {
 }
 
 /// What each chosen kind saved, in the order of kinds; details go to `progress` by distribution.
-pub(super) fn saved(
+pub(crate) fn saved(
     options: &SlimOptions,
     plan: &Plan,
     stripped: &[Stripped],

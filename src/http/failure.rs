@@ -23,7 +23,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 
 /// Why one try failed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// Trying again will not help.
     Final(Error),
     /// It may work a little later, or after the time the server asks for.
@@ -98,12 +98,12 @@ impl Failure {
 }
 
 /// Whether a status may be different in a moment.
-pub(super) fn passes(status: StatusCode) -> bool {
+pub(crate) fn passes(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429) || status.is_server_error()
 }
 
 /// The tries made so far of one request.
-pub(super) struct Tries<'a> {
+pub(crate) struct Tries<'a> {
     options: &'a FetchOptions,
     made: u32,
     since_progress: u32,
@@ -151,7 +151,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 /// A URL for messages: without userinfo, query and fragment, where secrets and signatures may be.
-pub(super) fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     let _ = url.set_username("");
     let _ = url.set_password(None);
@@ -161,7 +161,7 @@ pub(super) fn shown(url: &Url) -> String {
 }
 
 /// Host and, where it is not the scheme's own, port.
-pub(super) fn place(url: &Url) -> String {
+pub(crate) fn place(url: &Url) -> String {
     let host = url.host_str().unwrap_or("?");
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

@@ -2,18 +2,21 @@
 
 use serde::Serialize;
 
-use super::{
-    Progress,
-    inputs::Inputs,
-    session::client,
-    sources::{Index, Sources, page_url},
-};
 use crate::{
     error::{Error, Result},
-    fetch::{Answer, Client},
+    fetch::Answer,
+    http::Client,
     index::parse_page,
     lock::{Entry, Origin},
     options::{Common, IndexOptions, LockOptions},
+};
+use crate::{
+    inputs::Inputs,
+    progress::Progress,
+    supply::{
+        session::client,
+        sources::{Index, Sources, page_url},
+    },
 };
 
 /// One source and its credentials, never the secret.

@@ -5,18 +5,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    Progress, Request,
-    builder::{Builder, variables},
-    copies,
+use crate::{
+    assemble::{
+        copies, key,
+        slim::{self, Saved},
+    },
     inputs::Inputs,
-    key,
-    obtain::{Came, Obtained, forget_if_damaged, local_path, place_checkout},
-    seed::seeds,
-    session::Session,
-    slim::{self, Saved},
-    sources::Sources,
-    work::obtain_all,
+    options::Options,
+    progress::Progress,
+    supply::{
+        builder::{Builder, variables},
+        obtain::{Came, Obtained, forget_if_damaged, local_path, place_checkout},
+        seed::seeds,
+        session::Session,
+        sources::Sources,
+        work::obtain_all,
+    },
 };
 use crate::{
     build::directory_digest,
@@ -25,11 +29,12 @@ use crate::{
     interrupt,
     layout::{self, DistInput, EnvFiles, GivenFile, PlanLink},
     lock::{Entry, Origin},
+    manifest::{PlanKey, is_current},
     options::OutputOptions,
     script::{LauncherStyle, Place, environment},
     target::Target,
     vocab::Sha256,
-    write::{self, Ahead, PlanKey, Report, WriteOptions},
+    write::{self, Ahead, Report, WriteOptions},
 };
 
 /// What a run did.
@@ -68,7 +73,7 @@ pub struct Summary {
 }
 
 /// Makes the environment what the lock says.
-pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) -> Result<Outcome> {
+pub fn sync(request: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Outcome> {
     let inputs = Inputs::read(&request.common, &request.lock, progress)?;
     let target = inputs.target(&request.common, &request.target, request.lock.deploy, progress)?;
     let selection = inputs.select(&request.lock, &target)?;
@@ -96,7 +101,7 @@ pub fn sync(request: &Request, output: &OutputOptions, progress: &dyn Progress) 
     if let Some(key) = key
         && checkouts_there
         && !output.force
-        && write::is_current(&output.venv, &PlanKey(key))
+        && is_current(&output.venv, &PlanKey(key))
     {
         write::tidy(&output.venv);
         return Ok(Outcome::Current { packages: entries.len() });
@@ -285,7 +290,7 @@ fn environment_files(target: &Target, place: &Place, copied: &[GivenFile]) -> Re
 }
 
 /// The target with its interpreter where it will be at run time (`--python-home`, `--python-exe`).
-fn runtime_target(target: &Target, request: &Request) -> Result<Target> {
+fn runtime_target(target: &Target, request: &Options) -> Result<Target> {
     let mut runtime = target.clone();
     let options = &request.target;
     if let Some(home) = &options.home {
@@ -313,7 +318,7 @@ fn runtime_target(target: &Target, request: &Request) -> Result<Target> {
 }
 
 /// What a local entry's files are now.
-fn local_digest(entry: &Entry, request: &Request) -> Result<Option<Sha256>> {
+fn local_digest(entry: &Entry, request: &Options) -> Result<Option<Sha256>> {
     let Origin::Path(path) = &entry.origin else { return Ok(None) };
     let path = local_path(request, path);
     if path.is_dir() {

@@ -28,14 +28,14 @@ const MOST_HOPS: usize = 10;
 /// Asks servers, with the credentials that are theirs. Shared by all download threads; connections are
 /// made on first use, and certificate files read no earlier.
 pub struct Client {
-    pub(super) options: FetchOptions,
+    pub(crate) options: FetchOptions,
     store: Store,
     /// One HTTP client (with its own connections and thread) per TLS setting: none, verifying, and not.
     http: [Mutex<Option<reqwest::blocking::Client>>; 3],
 }
 
 /// One request, before redirects.
-pub(super) struct Ask<'a> {
+pub(crate) struct Ask<'a> {
     pub url: &'a Url,
     /// The source this belongs to.
     pub via: Option<&'a SourceUrl>,
@@ -48,14 +48,14 @@ pub(super) struct Ask<'a> {
 }
 
 /// The answer at the end of all redirects.
-pub(super) struct Reply {
+pub(crate) struct Reply {
     pub response: Response,
     pub url: Url,
     pub found: Option<Found>,
 }
 
 /// How a request ended when it did not fail.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Reply(Box<Reply>),
     /// The server sends us to another one, and `stay` was asked for.
     Leaves(Url),
@@ -136,7 +136,7 @@ impl Client {
     /// Sends one request and follows its redirects. Every hop is sent what belongs to its own realm and
     /// nothing else; a redirect from https to http is refused, as anyone on the way could read and
     /// change the rest. Statuses that pass are failures; others, errors among them, are replies.
-    pub(super) fn send(&self, ask: &Ask) -> Result<Outcome, Failure> {
+    pub(crate) fn send(&self, ask: &Ask) -> Result<Outcome, Failure> {
         let mut url = ask.url.clone();
         for _ in 0..=MOST_HOPS {
             let presigned = is_presigned(&url);
@@ -183,7 +183,7 @@ impl Client {
     }
 
     /// Says why a server does not give what it was asked for.
-    pub(super) fn refusal(&self, reply: &Reply, via: Option<&SourceUrl>) -> Error {
+    pub(crate) fn refusal(&self, reply: &Reply, via: Option<&SourceUrl>) -> Error {
         let (url, status) = (&reply.url, reply.response.status());
         let (host, path) = (place(url), url.path());
         let looked_in = || self.store.looked_in(url, via);

@@ -2,7 +2,7 @@
 
 use sha2::Digest as _;
 
-use super::{Request, resolve::pin_text};
+use crate::options::Options;
 use crate::{
     bytecode::VERSION as BYTECODE_VERSION,
     error::Result,
@@ -55,7 +55,7 @@ impl Lines {
 pub fn of(
     entries: &[Entry],
     target: &Target,
-    request: &Request,
+    request: &Options,
     output: &OutputOptions,
     copied: &[GivenFile],
     local: &dyn Fn(&Entry) -> Result<Option<Sha256>>,
@@ -71,7 +71,7 @@ pub fn of(
             return Ok(None);
         }
         lines.add("entry", entry.name.as_str());
-        lines.add("pin", &pin_text(&entry.pin));
+        lines.add("pin", &entry.pin.to_string());
         lines.add("settings", &format!("{} {} {:?}", entry.editable, entry.no_binary, entry.pip_args));
         let mut hashes = entry.hashes.sha256.clone();
         hashes.sort_unstable();

@@ -19,7 +19,7 @@ pub fn cache(action: CacheAction, dir: &Path, print: &mut dyn FnMut(&str)) -> Re
         return Ok(());
     }
     let cache = Cache::open(dir, Options::default())?;
-    let size = crate::cli::size;
+    let size = crate::vocab::size;
     match action {
         CacheAction::Dir => {}
         CacheAction::Size => {

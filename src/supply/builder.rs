@@ -9,11 +9,6 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{
-    Request,
-    session::Session,
-    sources::{Index, page_url},
-};
 use crate::{
     build::{self, Built, Context, DirStore, IndexSource, Job},
     error::{Error, Kind, Result},
@@ -23,6 +18,13 @@ use crate::{
     lock::{Entry, Hashes, Pin},
     options::OutputOptions,
     vocab::{Credentials, PackageName},
+};
+use crate::{
+    options::Options,
+    supply::{
+        session::Session,
+        sources::{Index, page_url},
+    },
 };
 
 /// Runs builds, as many at once as there are cores.
@@ -36,13 +38,13 @@ pub struct Builder<'a> {
     env: Vec<(OsString, OsString)>,
     free: Mutex<usize>,
     freed: Condvar,
-    request: &'a Request,
+    request: &'a Options,
     mtime: i64,
 }
 
 impl<'a> Builder<'a> {
     /// A builder for an environment.
-    pub fn new(request: &'a Request, output: &OutputOptions) -> Self {
+    pub fn new(request: &'a Options, output: &OutputOptions) -> Self {
         let venv = resolved(&output.venv);
         // With --at the environment goes elsewhere alone: only what is inside it moves with it.
         let anchor = match (&output.at, venv.parent()) {
@@ -173,7 +175,7 @@ impl Drop for Permit<'_> {
 
 /// The environment of a run as children get it. pip, which fetches build requirements, trusts and presents
 /// the certificates that this run does.
-pub fn variables(request: &Request) -> Vec<(OsString, OsString)> {
+pub fn variables(request: &Options) -> Vec<(OsString, OsString)> {
     let mut variables: Vec<(OsString, OsString)> =
         request.common.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
     // pip takes one place.

@@ -5,18 +5,21 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{
-    Progress, Request,
-    inputs::Inputs,
-    obtain::local_path,
-    resolve::{Records, Resolved, What, check_digests, pin_text, resolve},
-    session::Session,
-    sources::Sources,
-    work::subject,
-};
 use crate::{
     error::{Error, Kind, Result},
     lock::{Entry, Origin},
+};
+use crate::{
+    inputs::Inputs,
+    options::Options,
+    progress::Progress,
+    supply::{
+        obtain::local_path,
+        resolve::{Records, Resolved, What, check_digests, resolve},
+        session::Session,
+        sources::Sources,
+        work::subject,
+    },
 };
 
 /// One entry of a plan.
@@ -48,7 +51,7 @@ pub struct PlanRow {
 }
 
 /// Says for each entry what would be installed.
-pub fn plan(request: &Request, progress: &dyn Progress) -> Result<Vec<PlanRow>> {
+pub fn plan(request: &Options, progress: &dyn Progress) -> Result<Vec<PlanRow>> {
     let inputs = Inputs::read(&request.common, &request.lock, progress)?;
     let target = inputs.target(&request.common, &request.target, request.lock.deploy, progress)?;
     let selection = inputs.select(&request.lock, &target)?;
@@ -83,7 +86,7 @@ pub fn plan(request: &Request, progress: &dyn Progress) -> Result<Vec<PlanRow>> 
 }
 
 fn bare(entry: &Entry) -> PlanRow {
-    let pin = pin_text(&entry.pin);
+    let pin = entry.pin.to_string();
     let can_have_hashes = matches!(entry.origin, Origin::Index | Origin::Url(_));
     PlanRow {
         name: entry.name.to_string(),

@@ -5,12 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    Request,
-    builder::Builder,
-    resolve::{Records, Resolved, What, pin_text, resolve},
-    session::Session,
-};
 use crate::{
     build::{self, Built, EditableInfo, Job, Source, relativise},
     cache::{VerifiedFile, digest_of},
@@ -20,6 +14,14 @@ use crate::{
     options::LockFile,
     vocab::{SourceUrl, WheelName},
     wheel::{Strictness, Wheel, with_scratch},
+};
+use crate::{
+    options::Options,
+    supply::{
+        builder::Builder,
+        resolve::{Records, Resolved, What, resolve},
+        session::Session,
+    },
 };
 
 /// How a wheel came about.
@@ -161,7 +163,7 @@ fn direct(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry) -> Result
 
 /// A path of the lock as it is on disk: relative ones are relative to the project, and in a
 /// `pylock.toml` to the lock itself (PEP 751).
-pub fn local_path(request: &Request, path: &str) -> PathBuf {
+pub fn local_path(request: &Options, path: &str) -> PathBuf {
     let project = &request.common.project;
     let base = match &project.lock {
         LockFile::Pylock(lock) => lock.parent().unwrap_or(&project.dir),
@@ -201,7 +203,7 @@ fn build(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry, source: So
     ));
     let wheel = open(session, builder, built.wheel.clone(), built.file_name.clone())?;
     let extra = movable(session, builder, &wheel, &built)
-        .context(|| format!("cannot make {} {} movable", entry.name, pin_text(&entry.pin)))?;
+        .context(|| format!("cannot make {} {} movable", entry.name, entry.pin.to_string()))?;
     let place = built.checkout.is_some().then(|| builder.checkout_dir(entry.name.as_str()));
     let direct_url = built.direct_url.clone().filter(|_| !moves_along(builder, entry, &built));
     let input = DistInput { direct_url, extra, ..DistInput::new(wheel) };

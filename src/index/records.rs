@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Cache;
+use super::{IndexFile, explains};
 use crate::{
+    cache::Cache,
     error::Result,
-    index::{IndexFile, explains},
     lock::Hashes,
     vocab::{Concealed, PackageName, Sha256, SourceUrl},
 };
@@ -63,29 +63,29 @@ impl SelectionKey<'_> {
     }
 }
 
-impl Cache {
-    /// The record for `key`; one that is damaged counts as none.
-    pub fn selection(&self, key: &SelectionKey) -> Option<Selection> {
-        let bytes = self.keyed("selections", &key.digest()).read()?;
+impl SelectionKey<'_> {
+    /// The record; one that is damaged counts as none.
+    pub fn known(&self, cache: &Cache) -> Option<Selection> {
+        let bytes = cache.keyed("selections", &self.digest()).read()?;
         let records: Vec<Record> = serde_json::from_slice(&bytes).ok()?;
         let files: Option<Vec<IndexFile>> =
-            records.into_iter().map(|record| record.read(key.concealed)).collect();
+            records.into_iter().map(|record| record.read(self.concealed)).collect();
         let files = files?;
-        Some(Selection { complete: explains(&files, key.hashes), files })
+        Some(Selection { complete: explains(&files, self.hashes), files })
     }
 
     /// Keeps what an index said about the digests of an entry; files that the entry does not pin are
     /// left out. So are files whose URL has a query: it may be a signature or a token, and those are
     /// not kept. The index is then asked again next time.
-    pub fn store_selection(&self, key: &SelectionKey, files: &[IndexFile]) -> Result<()> {
-        let mut records: Vec<Record> = files.iter().filter_map(|file| Record::of(file, key)).collect();
+    pub fn keep(&self, cache: &Cache, files: &[IndexFile]) -> Result<()> {
+        let mut records: Vec<Record> = files.iter().filter_map(|file| Record::of(file, self)).collect();
         records.sort_by(|a, b| (&a.filename, &a.url).cmp(&(&b.filename, &b.url)));
         if records.is_empty() {
             return Ok(());
         }
         // Serialising plain values cannot fail.
         let Ok(bytes) = serde_json::to_vec(&records) else { return Ok(()) };
-        let place = self.keyed("selections", &key.digest());
+        let place = cache.keyed("selections", &self.digest());
         if place.read().as_deref() == Some(&bytes) {
             return Ok(());
         }

@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
 
-use super::{Progress, Request, inputs::Inputs, resolve::pin_text};
 use crate::{
     error::{Error, Kind, Result},
     lock::{Entry, Origin, Pin},
+    manifest::{self, Check},
     options::OutputOptions,
     vocab::{PackageName, RelPath, Version},
-    write::{self, Check},
 };
+use crate::{inputs::Inputs, options::Options, progress::Progress};
 
 /// What was found.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ pub struct Difference {
 ///
 /// # Errors
 /// [`Kind::Destination`] where there is no environment of venvoy's.
-pub fn check(request: &Request, output: &OutputOptions, progress: &dyn Progress) -> Result<Checked> {
-    let files = write::verify(&output.venv)?;
+pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Checked> {
+    let files = manifest::verify(&output.venv)?;
     let inputs = Inputs::read(&request.common, &request.lock, progress)?;
     let target = inputs.target(&request.common, &request.target, request.lock.deploy, progress)?;
     let selection = inputs.select(&request.lock, &target)?;
@@ -59,7 +59,7 @@ pub fn check(request: &Request, output: &OutputOptions, progress: &dyn Progress)
             lock.push(Difference {
                 name: entry.name.to_string(),
                 installed: found.map(|version| version.to_string()),
-                locked: Some(pin_text(&entry.pin)),
+                locked: Some(entry.pin.to_string()),
             });
         }
     }

@@ -115,28 +115,28 @@ fn split(path: &str) -> (&str, &str) {
 }
 
 /// A manifest's text, its head and directories found; items are parsed on demand.
-pub(super) struct Manifest<'t> {
-    pub(super) key: &'t str,
-    pub(super) mtime: i64,
-    pub(super) slim: Option<Cow<'t, str>>,
-    pub(super) dirs: Vec<Dir<'t>>,
+pub(crate) struct Manifest<'t> {
+    pub(crate) key: &'t str,
+    pub(crate) mtime: i64,
+    pub(crate) slim: Option<Cow<'t, str>>,
+    pub(crate) dirs: Vec<Dir<'t>>,
 }
 
 /// A directory and the lines of what lies in it (directories not among them).
-pub(super) struct Dir<'t> {
+pub(crate) struct Dir<'t> {
     /// `.` for the top.
-    pub(super) path: Cow<'t, str>,
+    pub(crate) path: Cow<'t, str>,
     lines: &'t str,
 }
 
 /// A file or link in a directory.
-pub(super) struct Item<'t> {
-    pub(super) name: Cow<'t, str>,
-    pub(super) content: Content<'t>,
+pub(crate) struct Item<'t> {
+    pub(crate) name: Cow<'t, str>,
+    pub(crate) content: Content<'t>,
 }
 
 /// What an item is.
-pub(super) enum Content<'t> {
+pub(crate) enum Content<'t> {
     /// A file; the digest is in RECORD's form.
     File { size: u64, digest: Cow<'t, str>, executable: bool },
     /// A link with this target.
@@ -145,7 +145,7 @@ pub(super) enum Content<'t> {
 
 impl<'t> Manifest<'t> {
     /// Reads a manifest; `None` if it is not one of this version.
-    pub(super) fn parse(text: &'t str) -> Option<Self> {
+    pub(crate) fn parse(text: &'t str) -> Option<Self> {
         let rest = text.strip_prefix(HEAD)?;
         let (key, rest) = rest.strip_prefix("key ")?.split_once('\n')?;
         let (mtime, rest) = rest.strip_prefix("mtime ")?.split_once('\n')?;
@@ -171,7 +171,7 @@ impl<'t> Manifest<'t> {
 
 impl<'t> Dir<'t> {
     /// The items in order; `None` for a damaged line.
-    pub(super) fn items(&self) -> impl Iterator<Item = Option<Item<'t>>> + use<'t> {
+    pub(crate) fn items(&self) -> impl Iterator<Item = Option<Item<'t>>> + use<'t> {
         self.lines.lines().map(|line| {
             let (kind, rest) = line.split_once(' ')?;
             match kind {

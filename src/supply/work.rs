@@ -9,10 +9,10 @@ use std::{
     },
 };
 
-use super::{
+use crate::supply::{
     builder::Builder,
     obtain::{Came, Obtained, obtain},
-    resolve::{Records, Resolved, pin_text, resolve},
+    resolve::{Records, Resolved, resolve},
     session::Session,
 };
 use crate::{
@@ -132,7 +132,7 @@ pub fn obtain_all(
 
 /// How messages call an entry.
 pub fn subject(entry: &Entry) -> String {
-    let pin = pin_text(&entry.pin);
+    let pin = entry.pin.to_string();
     let pin = pin.trim_start_matches('=');
     if pin == "*" {
         format!("{} [{}]", entry.written, entry.category)

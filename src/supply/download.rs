@@ -4,7 +4,6 @@ use std::{cell::Cell, io};
 
 use url::Url;
 
-use super::{Progress, session::Session};
 use crate::{
     cache::{Pending, VerifiedFile},
     error::{Error, Kind, Result},
@@ -12,6 +11,7 @@ use crate::{
     interrupt,
     vocab::{Sha256, SourceUrl},
 };
+use crate::{progress::Progress, supply::session::Session};
 
 /// A file on its way into the cache that stops coming when the user interrupts, or when there is more of it
 /// than the index said.

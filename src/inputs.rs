@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Progress;
+use crate::progress::Progress;
 use crate::{
     error::{Error, Kind, Result},
     lock::{Lock, Pipfile, Requires, Selection, parse_pylock, select},

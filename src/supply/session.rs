@@ -7,26 +7,28 @@ use std::{
 
 use url::Url;
 
-use super::{
-    Progress, Request,
-    sources::{Index, Sources},
-};
 use crate::{
     auth::{AuthOptions, Keyring, Store},
     cache::Cache,
     error::{Error, Kind, Result},
-    fetch::{Answer, Client, FetchOptions},
+    fetch::Answer,
+    http::{Client, FetchOptions},
     index::{IndexFile, find_links, parse_page},
     lock::{Entry, Origin},
     options::{Common, IndexOptions},
     target::Target,
     vocab::{PackageName, Realm, SourceUrl},
 };
+use crate::{
+    options::Options,
+    progress::Progress,
+    supply::sources::{Index, Sources},
+};
 
 /// Everything the entries of a run are found and fetched with.
 pub struct Session<'a> {
     /// What was asked for.
-    pub request: &'a Request,
+    pub request: &'a Options,
     /// The interpreter.
     pub target: &'a Target,
     /// Which index an entry belongs to.
@@ -43,7 +45,7 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Opens the cache, reads netrc and lists the find-links.
     pub fn open(
-        request: &'a Request,
+        request: &'a Options,
         target: &'a Target,
         sources: &'a Sources<'a>,
         entries: &[Entry],
