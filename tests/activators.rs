@@ -11,8 +11,8 @@ use std::{
 };
 
 use venvoy::{
-    script::{Place, environment},
-    target::{Description, Target},
+    environment::script::{Place, environment},
+    project::python::{Description, Target},
 };
 
 /// Directory names that mean something to some shell. `PWNED` is what an expanded one would create.

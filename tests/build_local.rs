@@ -8,7 +8,7 @@ use build_support::{
     Run, SETUPTOOLS, assert_unchanged, borrowed, directory, git, has_extension, in_tree, plant, repository,
     snapshot, target, wheel_files,
 };
-use venvoy::build::{Built, relativise};
+use venvoy::packages::sdist::{Built, relativise};
 
 /// Lays an editable wheel out beside the project, by the `.pth` alone, and runs code with it.
 fn import(run: &Run, built: &Built, root: &Path, code: &str) -> String {

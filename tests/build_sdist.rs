@@ -9,10 +9,9 @@ use build_support::{
     zip,
 };
 use venvoy::{
-    build::{IndexSource, Source},
-    error::Kind,
-    lock::{Hashes, Pin},
-    vocab::Sha256,
+    packages::sdist::{IndexSource, Source},
+    project::lock::{Hashes, Pin},
+    words::{error::Kind, vocab::Sha256},
 };
 
 #[test]
@@ -142,7 +141,7 @@ fn a_wheel_of_another_name_or_version_is_refused() {
         let bytes = tar_gz("demo-1.0", &borrowed(&files));
         let path = run.write("sdist", &bytes);
         let file = run.store.clone();
-        let file = venvoy::build::Store::keep_wheel(&file, "feed", &{
+        let file = venvoy::packages::sdist::Store::keep_wheel(&file, "feed", &{
             // A store vouches for what it keeps; the name is only a name.
             let named = run.path().join("sdist.whl");
             fs::rename(&path, &named).expect("renamed");

@@ -5,8 +5,8 @@ use std::{fs, io::Write as _, path::Path};
 use proptest::prelude::*;
 use tar::{EntryType, Header};
 use venvoy::{
-    build::{Limits, unpack},
-    error::Kind,
+    packages::sdist::{Limits, unpack},
+    words::error::Kind,
 };
 
 /// One member of an archive, written without any of the checks a library makes.

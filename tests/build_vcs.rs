@@ -6,9 +6,9 @@ use std::fs;
 
 use build_support::{Run, borrowed, credentials, git, in_tree, job, plant, repository, server, wheel_files};
 use venvoy::{
-    build::{Job, Source},
-    error::Kind,
-    lock::{Vcs, VcsKind},
+    packages::sdist::{Job, Source},
+    project::lock::{Vcs, VcsKind},
+    words::error::Kind,
 };
 
 fn vcs(url: &str, reference: Option<&str>) -> Vcs {
@@ -35,7 +35,7 @@ fn file_url(path: &std::path::Path) -> String {
     format!("file://{}", path.display())
 }
 
-fn source(built: &venvoy::build::Built) -> String {
+fn source(built: &venvoy::packages::sdist::Built) -> String {
     String::from_utf8_lossy(&wheel_files(built)["source.txt"]).into_owned()
 }
 

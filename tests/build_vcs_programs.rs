@@ -12,9 +12,9 @@ use std::{
 
 use build_support::{Run, borrowed, git, in_tree, job, plant, repository, wheel_files};
 use venvoy::{
-    build::{Built, Job, Source},
-    error::Kind,
-    lock::{Vcs, VcsKind},
+    packages::sdist::{Built, Job, Source},
+    project::lock::{Vcs, VcsKind},
+    words::error::Kind,
 };
 
 fn from(kind: VcsKind, url: &str, reference: Option<&str>) -> Job {
@@ -141,7 +141,7 @@ fn files_in_git_lfs_come_along() {
     fs::create_dir(&bin).expect("a directory");
     std::os::unix::fs::symlink("/usr/bin/git", bin.join("git")).expect("a link");
     test.set("PATH", bin.to_str().expect("text"));
-    test.store = venvoy::build::DirStore::new(test.path().join("another store"));
+    test.store = venvoy::packages::sdist::DirStore::new(test.path().join("another store"));
     let built = test.built(&job);
     assert!(source(&built).starts_with("version https://git-lfs"), "{}", source(&built));
     assert!(

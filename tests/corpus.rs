@@ -12,8 +12,8 @@ use std::{
 
 use serde_json::Value;
 use venvoy::{
-    env::Env,
-    lock::{Entry, Lock, Origin, Pipfile},
+    project::lock::{Entry, Lock, Origin, Pipfile},
+    words::env::Env,
 };
 
 /// One of a corpus's locks, and what its table says of it.

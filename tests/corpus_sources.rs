@@ -20,8 +20,8 @@ use std::{
 use project::{Lock, Package, Project, index, sha256};
 use serde_json::{Value, json};
 use venvoy::{
-    env::Env,
-    lock::{Entry, Origin},
+    project::lock::{Entry, Origin},
+    words::env::Env,
 };
 
 /// An entry that names its own source, as its lock has it.
@@ -93,7 +93,7 @@ fn cases() -> BTreeMap<String, Vec<Case>> {
                 }
                 let alone = Lock::new().entry(category, name, value.clone()).0.to_string();
                 let (parsed, _) =
-                    venvoy::lock::Lock::parse(alone.as_bytes(), "Pipfile.lock", &Env::default())
+                    venvoy::project::lock::Lock::parse(alone.as_bytes(), "Pipfile.lock", &Env::default())
                         .unwrap_or_else(|error| panic!("{lock} {name}: {}", error.report()));
                 let mut entries = parsed.categories.into_iter().flat_map(|(_, entries)| entries);
                 let case = Case {

@@ -18,8 +18,8 @@ use executable::write_executable;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use venvoy::{
-    script::{LauncherStyle, launcher, rewrite_script},
-    wheel::EntryPoint,
+    environment::script::{LauncherStyle, launcher, rewrite_script},
+    packages::wheel::EntryPoint,
 };
 
 /// How a script is started: by its path (no words), or by a shell.

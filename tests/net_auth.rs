@@ -12,11 +12,15 @@ use support::{
     source, url,
 };
 use venvoy::{
-    auth::{AuthOptions, Store},
-    error::{Error, Kind},
-    fetch::{Answer, Page},
-    http::{Client, FetchOptions},
-    vocab::SourceUrl,
+    packages::{
+        fetch::{Answer, Page},
+        http::{Client, FetchOptions},
+    },
+    project::auth::{AuthOptions, Store},
+    words::{
+        error::{Error, Kind},
+        vocab::SourceUrl,
+    },
 };
 
 /// `/private/` asks for user and password; `/moved/` redirects to the other port, which wants nothing.

@@ -16,9 +16,8 @@ use support::{
     url,
 };
 use venvoy::{
-    error::{Kind, Result},
-    fetch::Sink,
-    http::FetchOptions,
+    packages::{fetch::Sink, http::FetchOptions},
+    words::error::{Kind, Result},
 };
 
 const ETAG: &str = "\"one\"";

@@ -10,10 +10,14 @@ use support::{
     source, url,
 };
 use venvoy::{
-    error::{Error, Kind},
-    fetch::{Answer, Page},
-    http::Client,
-    vocab::SourceUrl,
+    packages::{
+        fetch::{Answer, Page},
+        http::Client,
+    },
+    words::{
+        error::{Error, Kind},
+        vocab::SourceUrl,
+    },
 };
 
 fn page(client: &Client, text: &str, source: &SourceUrl) -> Result<Page, Error> {

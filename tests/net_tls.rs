@@ -13,9 +13,11 @@ use support::{
     quick, url,
 };
 use venvoy::{
-    error::{Error, Kind},
-    http::{CaPaths, FetchOptions, Proxies},
-    vocab::{Realm, Secret},
+    packages::http::{CaPaths, FetchOptions, Proxies},
+    words::{
+        error::{Error, Kind},
+        vocab::{Realm, Secret},
+    },
 };
 
 /// https on `{port}`; `{other}` demands a client certificate.
@@ -216,9 +218,9 @@ fn a_proxys_password_is_sent_and_a_wrong_one_explained_but_never_shown() {
 
 #[test]
 fn an_unusable_proxy_url_is_named_but_not_shown() {
-    let store = venvoy::auth::Store::new(no_credentials()).expect("a store");
+    let store = venvoy::project::auth::Store::new(no_credentials()).expect("a store");
     let options = through("http://me:canary@[bad", None, quick());
-    let error = venvoy::http::Client::new(options, store).err().expect("an error");
+    let error = venvoy::packages::http::Client::new(options, store).err().expect("an error");
     assert!(
         error.report().contains("http_proxy") && !error.report().contains("canary"),
         "{}",

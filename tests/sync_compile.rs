@@ -18,9 +18,9 @@ use std::{
 
 use project::{Package, Project, clean, files, script_of_python};
 use venvoy::{
-    bytecode::{Compiler, Invalidation, Kept},
-    cache::Cache,
-    target,
+    environment::bytecode::{Compiler, Invalidation, Kept},
+    packages::cache::Cache,
+    project::python,
 };
 use wheel::WheelBuilder;
 
@@ -335,7 +335,7 @@ fn asking_for_bytecode_or_no_longer_makes_another_environment() {
 
 /// A size as a summary has it.
 fn size(package: &Package) -> String {
-    venvoy::vocab::size(package.bytes.len() as u64)
+    venvoy::words::vocab::size(package.bytes.len() as u64)
 }
 
 #[test]
@@ -377,9 +377,10 @@ fn what_was_compiled_comes_from_the_cache_unless_it_was_damaged() {
     assert_eq!(fresh("second"), expected);
 
     // A mark in the cache shows where bytecode came from.
-    let request = target::Request { python: Some("/usr/bin/python3".into()), ..target::Request::default() };
-    let target = target::find(&request).expect("an interpreter");
-    let cache = Cache::open(&project.path("cache"), venvoy::cache::Options::default()).expect("a cache");
+    let request = python::Request { python: Some("/usr/bin/python3".into()), ..python::Request::default() };
+    let target = python::find(&request).expect("an interpreter");
+    let cache =
+        Cache::open(&project.path("cache"), venvoy::packages::cache::Options::default()).expect("a cache");
     let compiler = Compiler::new(&target, Invalidation::Unchecked, None, 315_532_800, Some(&cache));
     let compiler = compiler.expect("a compiler");
     let wheel = demo().sha256.parse().expect("a digest");

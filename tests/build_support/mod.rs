@@ -15,11 +15,15 @@ use std::{
 use tempfile::TempDir;
 use url::Url;
 use venvoy::{
-    build::{self, Built, Context, DirStore, IndexSource, Job, Source},
-    error::{Error, Result},
-    lock::{Hashes, Pin},
-    target::{self, Target},
-    vocab::{Concealed, Credentials, Secret},
+    packages::sdist::{self, Built, Context, DirStore, IndexSource, Job, Source},
+    project::{
+        lock::{Hashes, Pin},
+        python::{self, Target},
+    },
+    words::{
+        error::{Error, Result},
+        vocab::{Concealed, Credentials, Secret},
+    },
 };
 
 pub mod server;
@@ -40,7 +44,7 @@ pub fn target() -> &'static Target {
     static TARGET: OnceLock<Target> = OnceLock::new();
     TARGET.get_or_init(|| {
         let python = Some(ask("import sys; print(sys.executable)"));
-        target::find(&target::Request { python, ..Default::default() }).expect("a target")
+        python::find(&python::Request { python, ..Default::default() }).expect("a target")
     })
 }
 
@@ -156,7 +160,7 @@ impl Run {
             let (realm, credentials) = self.credentials.as_ref()?;
             (realm.origin() == url.origin()).then(|| credentials.clone())
         };
-        build::build(
+        sdist::build(
             job,
             &Context {
                 target: target(),

@@ -13,11 +13,12 @@ use std::{io, time::Duration};
 
 use url::Url;
 use venvoy::{
-    auth::{AuthOptions, Store},
-    error::Result,
-    fetch::Sink,
-    http::{Client, FetchOptions},
-    vocab::SourceUrl,
+    packages::{
+        fetch::Sink,
+        http::{Client, FetchOptions},
+    },
+    project::auth::{AuthOptions, Store},
+    words::{error::Result, vocab::SourceUrl},
 };
 
 /// A download kept in memory.

@@ -1,0 +1,5 @@
+//! Where it goes.
+//!
+//! A room uses only those above it in this list, and the floors before this one.
+
+pub mod write;

@@ -1,0 +1,364 @@
+//! Where an environment goes: what may be replaced, who else works on it, how it is published.
+//!
+//! *Beside* (the usual way): the tree is made in `NAME.venvoy-XXXXXXXX` next to the destination and put in
+//! its place by one `renameat2(RENAME_EXCHANGE)`. Where the file system lacks that, the old tree is renamed
+//! to `NAME.venvoy-previous` and the new one to `NAME`; a run killed between the two is healed by the next,
+//! which renames the previous tree back before it does anything else.
+//!
+//! *Inside* (the destination is a mount point, or its parent cannot be written): the tree is made in
+//! `.venvoy-XXXXXXXX` inside the destination. Then, in this order, so that a run killed at any point leaves
+//! something that the next run knows as an environment and does not take for current: the old manifest
+//! goes; `pyvenv.cfg` comes; every other new top-level entry is exchanged with (or moved to) its place; old
+//! entries that are not in the new tree go; the manifest comes. Whatever
+//! went lies in the staging directory, which is removed last.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{self, File},
+    io,
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, FlockOperation, RenameFlags, StatxAttributes, StatxFlags, Timestamps},
+    io::Errno,
+};
+use tempfile::TempDir;
+
+use super::{WriteOptions, remove::remove_tree};
+use crate::environment::manifest::{MANIFEST, text::Manifest};
+use crate::words::error::{Error, Kind, Result};
+
+/// What every staging directory's name has in it, before [`RANDOM`] letters or digits.
+const INFIX: &str = ".venvoy-";
+const RANDOM: usize = 8;
+/// The suffix of an old tree while it is replaced by two renames; as long as [`RANDOM`].
+const PREVIOUS: &str = "previous";
+
+/// How often a run that waits for another looks again.
+const WAIT: Duration = Duration::from_millis(20);
+
+/// A destination this run has to itself.
+pub(super) struct Destination {
+    path: PathBuf,
+    parent: PathBuf,
+    name: OsString,
+    inside: bool,
+    /// Held while this lives; `None` where the file system has no locks.
+    lock: Option<File>,
+}
+
+/// How publishing ended.
+pub(super) enum Published {
+    /// The tree is in its place; perhaps with a warning about what could not be removed.
+    Done(Option<String>),
+    /// The destination turned out to be a mount point: nothing was changed.
+    Busy,
+}
+
+/// Finds out how to write to `dest` and waits until no other run does. `inside` forces the way for mount points.
+pub(super) fn open(dest: &Path, options: &WriteOptions<'_>, inside: bool) -> Result<Destination> {
+    let path = resolve(dest)?;
+    let (Some(parent), Some(name)) =
+        (path.parent().map(Path::to_path_buf), path.file_name().map(OsStr::to_owned))
+    else {
+        return Err(Error::new(
+            Kind::Destination,
+            format!("{}: not a place for an environment", path.display()),
+        )
+        .help("name a directory, such as .venv"));
+    };
+    fs::create_dir_all(&parent).map_err(|e| failed("make the directory", &parent, e))?;
+    let inside = inside || (path.is_dir() && (is_mount_point(&path, &parent) || !can_write(&parent)));
+    let lock = lock(if inside { &path } else { &parent }, options)?;
+    Ok(Destination { path, parent, name, inside, lock })
+}
+
+/// Removes what killed runs left of `dest`, unless another run is at work there.
+pub(super) fn tidy(dest: &Path) {
+    let Ok(path) = resolve(dest) else { return };
+    let (Some(parent), Some(name)) =
+        (path.parent().map(Path::to_path_buf), path.file_name().map(OsStr::to_owned))
+    else {
+        return;
+    };
+    let inside = is_mount_point(&path, &parent) || !can_write(&parent);
+    let (dir, of) = if inside { (&path, OsStr::new("")) } else { (&parent, &*name) };
+    if !names_in(dir).is_ok_and(|names| names.iter().any(|name| is_staging(name, of))) {
+        return;
+    }
+    let Ok(lock) = File::open(dir) else { return };
+    if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        Destination { path, parent, name, inside, lock: Some(lock) }.sweep(None);
+    }
+}
+
+/// A directory on the file system of `dest` that the next run removes if this one cannot; `None` where the
+/// environment is made in a mount point, or nothing can be made beside it yet.
+pub(super) fn beside(dest: &Path) -> Option<TempDir> {
+    let path = resolve(dest).ok()?;
+    let (parent, mut prefix) = (path.parent()?, path.file_name()?.to_owned());
+    if path.is_dir() && is_mount_point(&path, parent) {
+        return None;
+    }
+    prefix.push(INFIX);
+    tempfile::Builder::new().prefix(&prefix).rand_bytes(RANDOM).tempdir_in(parent).ok()
+}
+
+/// The absolute path, a link to a directory followed.
+fn resolve(dest: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(dest).map_err(|e| failed("find", dest, e))?;
+    let absolute = path_clean::clean(absolute);
+    match fs::symlink_metadata(&absolute) {
+        Ok(meta) if meta.is_symlink() => match fs::canonicalize(&absolute) {
+            Ok(real) if real.is_dir() => Ok(real),
+            _ => Err(Error::new(
+                Kind::Destination,
+                format!(
+                    "{} is a symbolic link to something that is not a directory ({})",
+                    absolute.display(),
+                    fs::read_link(&absolute).unwrap_or_default().display()
+                ),
+            )
+            .help("remove the link, or make the directory it points to")),
+        },
+        Ok(meta) if !meta.is_dir() => {
+            Err(Error::new(Kind::Destination, format!("{} is not a directory", absolute.display()))
+                .help("move it away, or name another place for the environment"))
+        }
+        Ok(_) => Ok(absolute),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(absolute),
+        Err(e) => Err(failed("look at", &absolute, e)),
+    }
+}
+
+fn failed(action: &str, path: &Path, error: io::Error) -> Error {
+    Error::io(&format!("cannot {action}"), path, error).with_kind(Kind::Destination)
+}
+
+fn is_mount_point(path: &Path, parent: &Path) -> bool {
+    if let Ok(stat) = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS)
+        && stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT)
+    {
+        return stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
+    }
+    match (rustix::fs::stat(path), rustix::fs::stat(parent)) {
+        (Ok(a), Ok(b)) => a.st_dev != b.st_dev,
+        _ => false,
+    }
+}
+
+fn can_write(dir: &Path) -> bool {
+    rustix::fs::accessat(
+        CWD,
+        dir,
+        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+        AtFlags::EACCESS,
+    )
+    .is_ok()
+}
+
+/// Locks a directory itself, so that no lock file lies about in a project. The kernel lets go when the
+/// process ends, however it ends.
+fn lock(dir: &Path, options: &WriteOptions<'_>) -> Result<Option<File>> {
+    let Ok(file) = File::open(dir) else { return Ok(None) };
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(file)),
+            Err(Errno::WOULDBLOCK) => {
+                options.check_interrupted()?;
+                std::thread::sleep(WAIT);
+            }
+            // Network file systems without locks on directories.
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+impl Destination {
+    /// The real path, absolute.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the tree is made inside the destination.
+    pub(super) fn is_inside(&self) -> bool {
+        self.inside
+    }
+
+    /// Refuses everything but environments, empty directories and what a killed run of ours left.
+    pub(super) fn check_replaceable(&self) -> Result<()> {
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(failed("list", &self.path, e)),
+        };
+        if self.path.join("pyvenv.cfg").is_file() {
+            return Ok(());
+        }
+        for entry in entries {
+            let name = entry.map_err(|e| failed("list", &self.path, e))?.file_name();
+            if name == MANIFEST || is_staging(&name, OsStr::new("")) {
+                return Ok(());
+            }
+            if name != "lost+found" {
+                return Err(Error::new(
+                    Kind::Destination,
+                    format!(
+                        "{} is not a virtual environment: it has no pyvenv.cfg, but holds {}",
+                        self.path.display(),
+                        Path::new(&name).display()
+                    ),
+                )
+                .help("move it away, or name another place for the environment; nothing was changed"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what killed runs left, as far as that can be, but not `own`; heals a replacement cut short.
+    pub(super) fn sweep(&self, own: Option<&Path>) {
+        if self.lock.is_none() {
+            return;
+        }
+        let (dir, name) =
+            if self.inside { (&self.path, OsStr::new("")) } else { (&self.parent, &*self.name) };
+        if !self.inside && fs::symlink_metadata(&self.path).is_err() {
+            let _ = fs::rename(self.previous(), &self.path);
+        }
+        let Ok(entries) = fs::read_dir(dir) else { return };
+        let own = own.and_then(Path::file_name);
+        for entry in entries.filter_map(Result::ok) {
+            if is_staging(&entry.file_name(), name)
+                && Some(&*entry.file_name()) != own
+                && entry.file_type().is_ok_and(|kind| kind.is_dir())
+            {
+                let _ = remove_tree(&entry.path());
+            }
+        }
+    }
+
+    /// Makes an empty staging directory; it goes when dropped.
+    pub(super) fn stage(&self) -> Result<TempDir> {
+        let (dir, mut prefix) =
+            if self.inside { (&self.path, OsString::new()) } else { (&self.parent, self.name.clone()) };
+        prefix.push(INFIX);
+        tempfile::Builder::new().prefix(&prefix).rand_bytes(RANDOM).tempdir_in(dir).map_err(|e| {
+            failed("make a directory in", dir, e)
+                .help("make it writable, or name another place for the environment")
+        })
+    }
+
+    /// Puts the staged tree in its place.
+    pub(super) fn publish(&self, staging: TempDir) -> Result<Published> {
+        if self.inside {
+            return self.publish_inside(staging);
+        }
+        let new = staging.path();
+        let done = match fs::symlink_metadata(&self.path) {
+            Err(_) => rustix::fs::rename(new, &self.path),
+            Ok(_) => match rustix::fs::renameat_with(CWD, new, CWD, &self.path, RenameFlags::EXCHANGE) {
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                    let previous = self.previous();
+                    rustix::fs::rename(&self.path, &previous).and_then(|()| {
+                        rustix::fs::rename(new, &self.path).inspect_err(|_| {
+                            let _ = rustix::fs::rename(&previous, &self.path);
+                        })
+                    })
+                }
+                exchanged => exchanged,
+            },
+        };
+        match done {
+            Ok(()) => {}
+            Err(Errno::BUSY | Errno::XDEV) if self.path.is_dir() => return Ok(Published::Busy),
+            Err(e) => return Err(failed("put the new environment in its place at", &self.path, e.into())),
+        }
+        // From here on the staging path holds the old tree, or nothing.
+        let old = staging.keep();
+        Ok(Published::Done([old, self.previous()].iter().find_map(|old| removed(old))))
+    }
+
+    fn previous(&self) -> PathBuf {
+        let mut name = self.name.clone();
+        name.push(INFIX);
+        name.push(PREVIOUS);
+        self.parent.join(name)
+    }
+
+    /// See the module's text for the order and its reasons.
+    fn publish_inside(&self, staging: TempDir) -> Result<Published> {
+        let new = staging.path();
+        let went = tempfile::Builder::new()
+            .prefix(INFIX)
+            .rand_bytes(RANDOM)
+            .tempdir_in(&self.path)
+            .map_err(|e| failed("make a directory in", &self.path, e))?;
+        let text =
+            fs::read_to_string(new.join(MANIFEST)).map_err(|e| failed("read", &new.join(MANIFEST), e))?;
+        let mtime = Manifest::parse(&text).map_or(0, |manifest| manifest.mtime);
+        let away = |name: &OsStr| match fs::rename(self.path.join(name), went.path().join(name)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(failed("move away", &self.path.join(name), e))
+            }
+            _ => Ok(()),
+        };
+        let place = |name: &OsStr| {
+            let (from, to) = (new.join(name), self.path.join(name));
+            if rustix::fs::renameat_with(CWD, &from, CWD, &to, RenameFlags::EXCHANGE).is_ok() {
+                return Ok(());
+            }
+            // Nothing there, or no such exchange here: a file still replaces a file at once.
+            let renamed = fs::rename(&from, &to).or_else(|_| {
+                fs::rename(&to, went.path().join(name))?;
+                fs::rename(&from, &to)
+            });
+            renamed.map_err(|e| failed("put in its place", &to, e))
+        };
+
+        away(OsStr::new(MANIFEST))?;
+        let mut names = names_in(new)?;
+        // pyvenv.cfg first, the manifest last.
+        names.sort_by_key(|name| (name == MANIFEST, name != "pyvenv.cfg"));
+        for name in names.iter().filter(|name| *name != MANIFEST) {
+            place(name)?;
+        }
+        for name in names_in(&self.path)? {
+            if !names.contains(&name) && name != "lost+found" && !is_staging(&name, OsStr::new("")) {
+                away(&name)?;
+            }
+        }
+        place(OsStr::new(MANIFEST))?;
+        let went = went.keep();
+        let left = [staging.keep(), went].iter().find_map(|old| removed(old));
+        if let Ok(top) = File::open(&self.path) {
+            let times: Timestamps = super::unpack::timestamps(mtime);
+            let _ = rustix::fs::futimens(top.as_fd(), &times);
+        }
+        Ok(Published::Done(left))
+    }
+}
+
+fn names_in(dir: &Path) -> Result<Vec<OsString>> {
+    let list = || fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>();
+    list().map_err(|e| failed("list", dir, e))
+}
+
+/// Removes an old tree; a warning if that fails.
+fn removed(old: &Path) -> Option<String> {
+    match remove_tree(old) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Some(format!("{}: the old environment could not be removed: {e}", old.display()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether `name` is that of a staging directory for `of`.
+fn is_staging(name: &OsStr, of: &OsStr) -> bool {
+    let rest = name.as_encoded_bytes().strip_prefix(of.as_encoded_bytes());
+    rest.and_then(|rest| rest.strip_prefix(INFIX.as_bytes()))
+        .is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
+}

@@ -1,0 +1,206 @@
+//! What goes where: wheels and a target give a [`Plan`]. Conflicts are decided here. Pure.
+
+mod bytecode;
+mod placement;
+mod plan;
+mod record;
+mod reserved;
+mod slim;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use placement::places;
+pub use plan::plan;
+pub use record::render_record;
+pub use reserved::MANIFEST;
+pub use slim::{Cut, Mentions, Reading, Slim, SlimKind, Survey, is_doc, is_header, is_shared_object};
+
+use crate::{
+    environment::script::LauncherStyle,
+    packages::wheel::Wheel,
+    words::vocab::{PackageName, RelPath, Sha256, Version},
+};
+
+/// Changes whenever the same wheels and target would be laid out (or slimmed) in another way: part of the key by which
+/// an environment is known to be current.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// A distribution to be laid out.
+#[derive(Debug, Clone)]
+pub struct DistInput {
+    /// Its wheel.
+    pub wheel: Arc<Wheel>,
+    /// Whether it was asked for by name: gives it a REQUESTED file (PEP 376, as pip).
+    pub requested: bool,
+    /// The contents of `direct_url.json` (PEP 610), for what came from a URL, a checkout or a directory.
+    pub direct_url: Option<Vec<u8>>,
+    /// Files it gets besides its wheel's or in their place, such as the `.pth` file of an editable project.
+    pub extra: Vec<GivenFile>,
+    /// What is left out of it (`--slim`).
+    pub cut: Cut,
+}
+
+impl DistInput {
+    /// A wheel from an index that the lock names.
+    pub fn new(wheel: Arc<Wheel>) -> Self {
+        DistInput { wheel, requested: true, direct_url: None, extra: Vec::new(), cut: Cut::default() }
+    }
+}
+
+/// A file whose bytes are given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenFile {
+    /// Where it goes, relative to the environment.
+    pub path: RelPath,
+    /// Its contents.
+    pub bytes: Arc<[u8]>,
+    /// 0755 rather than 0644.
+    pub executable: bool,
+}
+
+/// The environment's own: `pyvenv.cfg`, interpreter links, activators. No distribution may touch these.
+#[derive(Debug, Clone, Default)]
+pub struct EnvFiles {
+    /// Its regular files.
+    pub files: Vec<GivenFile>,
+    /// Its symbolic links.
+    pub links: Vec<PlanLink>,
+}
+
+/// Every path of an environment: what `write` puts on disk and `pack` into an archive.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The distributions, sorted by name; other parts refer to them by position.
+    pub dists: Vec<PlannedDist>,
+    /// Every directory, parents before children, sorted. The root itself is not among them.
+    pub dirs: Vec<RelPath>,
+    /// Every regular file, sorted by path, each path once.
+    pub files: Vec<PlanFile>,
+    /// Every symbolic link, sorted by path.
+    pub links: Vec<PlanLink>,
+    /// Files that a distribution brings and another wrote: its RECORD lists them too, with the digest of
+    /// what is on disk. Sorted; each a position in `dists` and one in `files`.
+    pub shared: Vec<(usize, usize)>,
+    /// What was left out, in the order of distributions and their entries.
+    pub dropped: Vec<Dropped>,
+}
+
+/// A wheel's entry that is not in the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dropped {
+    /// The distribution, a position in [`Plan::dists`].
+    pub dist: usize,
+    /// As what it was dropped.
+    pub kind: SlimKind,
+    /// The size it would have had, in bytes.
+    pub size: u64,
+}
+
+impl Plan {
+    /// For each distribution the files its RECORD lists: positions in `files`, in their order, its RECORD
+    /// among them.
+    pub fn listed(&self) -> Vec<Vec<usize>> {
+        let mut listed = vec![Vec::new(); self.dists.len()];
+        for (at, file) in self.files.iter().enumerate() {
+            if let Some(dist) = file.dist {
+                listed[dist].push(at);
+            }
+        }
+        for &(dist, at) in &self.shared {
+            listed[dist].push(at);
+        }
+        for files in &mut listed {
+            files.sort_unstable();
+        }
+        listed
+    }
+}
+
+/// A distribution of a plan.
+#[derive(Debug, Clone)]
+pub struct PlannedDist {
+    /// Its name.
+    pub name: PackageName,
+    /// Its version.
+    pub version: Version,
+    /// The wheel it is unpacked from.
+    pub wheel: Arc<Wheel>,
+    /// Its dist-info directory in the environment.
+    pub dist_info: RelPath,
+}
+
+/// A regular file of a plan.
+#[derive(Debug, Clone)]
+pub struct PlanFile {
+    /// Where it goes, relative to the environment.
+    pub path: RelPath,
+    /// The distribution whose RECORD lists it; `None` for the environment's own (activators, pyvenv.cfg).
+    pub dist: Option<usize>,
+    /// Where its bytes come from.
+    pub origin: Origin,
+    /// 0755 rather than 0644.
+    pub executable: bool,
+}
+
+/// Where a file's bytes come from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// An entry of the wheel of a distribution: positions in [`Plan::dists`] and `Wheel::entries`.
+    Entry {
+        /// Position of the distribution whose wheel holds the bytes.
+        dist: usize,
+        /// Position in its `entries`.
+        entry: usize,
+    },
+    /// An entry that is a shared object by its name, and is written without its symbol table and debug
+    /// sections.
+    Stripped {
+        /// Position of the distribution whose wheel holds the bytes.
+        dist: usize,
+        /// Position in its `entries`.
+        entry: usize,
+    },
+    /// An entry that [`crate::environment::script::rewrite_script`] changes if it begins with `#!python`. Never larger
+    /// than [`crate::packages::wheel::STREAM_LIMIT`]: it can be held whole.
+    Script {
+        /// Position of the distribution whose wheel holds the bytes.
+        dist: usize,
+        /// Position in its `entries`.
+        entry: usize,
+        /// How it finds its interpreter.
+        style: Arc<LauncherStyle>,
+    },
+    /// Bytes made by `script` or `layout`.
+    Bytes(Arc<[u8]>),
+    /// The bytecode of a module, made by the target's interpreter from what was written.
+    Bytecode {
+        /// Position of the module in [`Plan::files`].
+        source: usize,
+    },
+    /// The RECORD of the distribution, made by [`render_record`] from what was written.
+    Record {
+        /// Position in [`Plan::dists`].
+        dist: usize,
+    },
+}
+
+/// A symbolic link of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanLink {
+    /// Where it goes.
+    pub path: RelPath,
+    /// What it points to, exactly as stored in the link.
+    pub target: String,
+}
+
+/// A file's digest and size after it was written: a row of RECORD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The digest of the bytes as written.
+    pub sha256: Sha256,
+    /// The size in bytes.
+    pub size: u64,
+}

@@ -1,0 +1,221 @@
+//! The manifest: what an environment holds, and which plan it was made from.
+//!
+//! One text file, `venvoy.manifest`, at the top of the environment. Lines end in LF:
+//!
+//! ```text
+//! venvoy manifest 1
+//! key 64-hex-digits          the plan's name
+//! mtime 315532800            of every directory, file and link
+//! slim tests,strip           what was left out; no such line where nothing was
+//! d .                        a directory; what follows lies in it
+//! f 123 RECORD-digest NAME   a file of mode 0644: size, SHA-256, name
+//! x 123 RECORD-digest NAME   the same with mode 0755
+//! l NAME<TAB>TARGET          a symbolic link
+//! d lib
+//! ```
+//!
+//! Directories are sorted and so are the names in each. Backslash, LF, CR and TAB in names are written
+//! `\\`, `\n`, `\r`, `\t`. Nothing in it depends on where or when the environment was made.
+
+use std::{borrow::Cow, collections::HashMap, fmt};
+
+use rayon::prelude::*;
+
+pub use crate::environment::layout::MANIFEST;
+use crate::{
+    environment::layout::{Plan, Written},
+    words::vocab::Sha256,
+};
+
+const HEAD: &str = "venvoy manifest 1\n";
+
+/// The name of a plan: the digest of everything it was made from (selection, target, options).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PlanKey(pub Sha256);
+
+impl fmt::Display for PlanKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The manifest of `plan` once its files (in the plan's order) came out as `written`.
+///
+/// `slim` says what was left out, in words; empty for nothing.
+pub fn render(plan: &Plan, written: &[Written], key: &PlanKey, mtime: i64, slim: &str) -> Vec<u8> {
+    use std::fmt::Write as _;
+    let mut dirs: Vec<(&str, Vec<NewItem<'_>>)> = std::iter::once(".")
+        .chain(plan.dirs.iter().map(crate::words::vocab::RelPath::as_str))
+        .map(|dir| (dir, Vec::new()))
+        .collect();
+    dirs.sort_unstable_by_key(|(dir, _)| *dir);
+    let positions: HashMap<&str, usize> = dirs.iter().enumerate().map(|(i, (dir, _))| (*dir, i)).collect();
+    let mut last = 0;
+    let mut add = |path, content| {
+        let (dir, name) = split(path);
+        // A plan names every directory of its files, and most files lie where the one before does.
+        if dirs[last].0 != dir {
+            let Some(&position) = positions.get(dir) else { return };
+            last = position;
+        }
+        dirs[last].1.push(NewItem { name, content });
+    };
+    for (file, written) in plan.files.iter().zip(written) {
+        add(file.path.as_str(), New::File(*written, file.executable));
+    }
+    for link in &plan.links {
+        add(link.path.as_str(), New::Link(&link.target));
+    }
+    let parts: Vec<String> = dirs
+        .par_chunks_mut(64)
+        .map(|dirs| {
+            let mut out = String::new();
+            for (dir, items) in dirs {
+                let _ = writeln!(out, "d {}", escape(dir));
+                items.sort_by_key(|item| item.name);
+                for item in items.iter() {
+                    item.render(&mut out);
+                }
+            }
+            out
+        })
+        .collect();
+    let slim = if slim.is_empty() { String::new() } else { format!("slim {}\n", escape(slim)) };
+    format!("{HEAD}key {key}\nmtime {mtime}\n{slim}{}", parts.concat()).into_bytes()
+}
+
+/// A line to be written.
+struct NewItem<'p> {
+    name: &'p str,
+    content: New<'p>,
+}
+
+enum New<'p> {
+    /// Whether it is executable comes second.
+    File(Written, bool),
+    Link(&'p str),
+}
+
+impl NewItem<'_> {
+    fn render(&self, out: &mut String) {
+        use std::fmt::Write as _;
+        let name = escape(self.name);
+        let _ = match &self.content {
+            New::File(Written { sha256, size }, executable) => {
+                let kind = if *executable { 'x' } else { 'f' };
+                writeln!(out, "{kind} {size} {} {name}", sha256.to_record())
+            }
+            New::Link(target) => writeln!(out, "l {name}\t{}", escape(target)),
+        };
+    }
+}
+
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or((".", path))
+}
+
+/// A manifest's text, its head and directories found; items are parsed on demand.
+pub(crate) struct Manifest<'t> {
+    pub(crate) key: &'t str,
+    pub(crate) mtime: i64,
+    pub(crate) slim: Option<Cow<'t, str>>,
+    pub(crate) dirs: Vec<Dir<'t>>,
+}
+
+/// A directory and the lines of what lies in it (directories not among them).
+pub(crate) struct Dir<'t> {
+    /// `.` for the top.
+    pub(crate) path: Cow<'t, str>,
+    lines: &'t str,
+}
+
+/// A file or link in a directory.
+pub(crate) struct Item<'t> {
+    pub(crate) name: Cow<'t, str>,
+    pub(crate) content: Content<'t>,
+}
+
+/// What an item is.
+pub(crate) enum Content<'t> {
+    /// A file; the digest is in RECORD's form.
+    File { size: u64, digest: Cow<'t, str>, executable: bool },
+    /// A link with this target.
+    Link(Cow<'t, str>),
+}
+
+impl<'t> Manifest<'t> {
+    /// Reads a manifest; `None` if it is not one of this version.
+    pub(crate) fn parse(text: &'t str) -> Option<Self> {
+        let rest = text.strip_prefix(HEAD)?;
+        let (key, rest) = rest.strip_prefix("key ")?.split_once('\n')?;
+        let (mtime, rest) = rest.strip_prefix("mtime ")?.split_once('\n')?;
+        let (slim, rest) = match rest.strip_prefix("slim ") {
+            Some(rest) => rest.split_once('\n').map(|(slim, rest)| (unescape(slim), rest))?,
+            None => (None, rest),
+        };
+        if !rest.starts_with("d ") || !rest.ends_with('\n') {
+            return None;
+        }
+        let mut dirs = Vec::new();
+        let starts = std::iter::once(0)
+            .chain(memchr::memmem::find_iter(rest.as_bytes(), b"\nd ").map(|at| at + 1))
+            .collect::<Vec<_>>();
+        for (i, &start) in starts.iter().enumerate() {
+            let end = starts.get(i + 1).copied().unwrap_or(rest.len());
+            let (path, lines) = rest[start + 2..end].split_once('\n')?;
+            dirs.push(Dir { path: unescape(path)?, lines });
+        }
+        Some(Manifest { key, mtime: mtime.parse().ok()?, slim, dirs })
+    }
+}
+
+impl<'t> Dir<'t> {
+    /// The items in order; `None` for a damaged line.
+    pub(crate) fn items(&self) -> impl Iterator<Item = Option<Item<'t>>> + use<'t> {
+        self.lines.lines().map(|line| {
+            let (kind, rest) = line.split_once(' ')?;
+            match kind {
+                "f" | "x" => {
+                    let mut fields = rest.splitn(3, ' ');
+                    let size = fields.next()?.parse().ok()?;
+                    let digest = Cow::Borrowed(fields.next()?);
+                    let name = unescape(fields.next()?)?;
+                    Some(Item { name, content: Content::File { size, digest, executable: kind == "x" } })
+                }
+                "l" => {
+                    let (name, target) = rest.split_once('\t')?;
+                    Some(Item { name: unescape(name)?, content: Content::Link(unescape(target)?) })
+                }
+                _ => None,
+            }
+        })
+    }
+}
+
+fn escape(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\\', '\n', '\r', '\t']) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t"))
+}
+
+fn unescape(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('\\') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            '\\' => match chars.next()? {
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                '\\' => '\\',
+                _ => return None,
+            },
+            c => c,
+        });
+    }
+    Some(Cow::Owned(out))
+}

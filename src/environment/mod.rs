@@ -1,0 +1,9 @@
+//! What it becomes: launchers, the plan, stripped libraries, bytecode, the manifest.
+//!
+//! A room uses only those above it in this list, and the floors before this one.
+
+pub mod script;
+pub mod layout;
+pub mod strip;
+pub mod bytecode;
+pub mod manifest;

@@ -1,0 +1,123 @@
+//! Selection records: which files the digests of a lock's entry belong to.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{IndexFile, explains};
+use crate::{
+    packages::cache::Cache,
+    project::lock::Hashes,
+    words::{
+        error::Result,
+        vocab::{Concealed, PackageName, Sha256, SourceUrl},
+    },
+};
+
+/// What a record is kept for.
+#[derive(Debug, Clone, Copy)]
+pub struct SelectionKey<'a> {
+    /// The index that was asked; credentials in it have no part in the key.
+    pub source: &'a SourceUrl,
+    /// What may stand in its path and in the files' URLs, but neither in the key nor in the record.
+    pub concealed: &'a Concealed,
+    /// The package.
+    pub name: &'a PackageName,
+    /// The pin as text.
+    pub pin: &'a str,
+    /// The digests the lock accepts, in any order.
+    pub hashes: &'a Hashes,
+}
+
+/// A record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// The files whose digests the lock accepts.
+    pub files: Vec<IndexFile>,
+    /// Whether they account for every digest: then the index has nothing to add, and need not be asked.
+    pub complete: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    filename: String,
+    url: String,
+    sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    requires_python: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    yanked: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+}
+
+impl SelectionKey<'_> {
+    fn digest(&self) -> Sha256 {
+        let mut text =
+            format!("{}\n{}\n{}\n", self.concealed.hide(self.source.url().as_str()), self.name, self.pin);
+        let mut hashes = self.hashes.sha256.clone();
+        hashes.sort_unstable();
+        hashes.dedup();
+        for hash in hashes {
+            text.push_str(&hash.to_string());
+            text.push('\n');
+        }
+        Sha256::of(text.as_bytes())
+    }
+}
+
+impl SelectionKey<'_> {
+    /// The record; one that is damaged counts as none.
+    pub fn known(&self, cache: &Cache) -> Option<Selection> {
+        let bytes = cache.keyed("selections", &self.digest()).read()?;
+        let records: Vec<Record> = serde_json::from_slice(&bytes).ok()?;
+        let files: Option<Vec<IndexFile>> =
+            records.into_iter().map(|record| record.read(self.concealed)).collect();
+        let files = files?;
+        Some(Selection { complete: explains(&files, self.hashes), files })
+    }
+
+    /// Keeps what an index said about the digests of an entry; files that the entry does not pin are
+    /// left out. So are files whose URL has a query: it may be a signature or a token, and those are
+    /// not kept. The index is then asked again next time.
+    pub fn keep(&self, cache: &Cache, files: &[IndexFile]) -> Result<()> {
+        let mut records: Vec<Record> = files.iter().filter_map(|file| Record::of(file, self)).collect();
+        records.sort_by(|a, b| (&a.filename, &a.url).cmp(&(&b.filename, &b.url)));
+        if records.is_empty() {
+            return Ok(());
+        }
+        // Serialising plain values cannot fail.
+        let Ok(bytes) = serde_json::to_vec(&records) else { return Ok(()) };
+        let place = cache.keyed("selections", &self.digest());
+        if place.read().as_deref() == Some(&bytes) {
+            return Ok(());
+        }
+        place.publish(&bytes)
+    }
+}
+
+impl Record {
+    fn of(file: &IndexFile, key: &SelectionKey) -> Option<Self> {
+        let digest = file.sha256.filter(|digest| key.hashes.sha256.contains(digest))?;
+        let clean =
+            file.url.query().is_none() && file.url.username().is_empty() && file.url.password().is_none();
+        clean.then(|| Record {
+            filename: file.filename.clone(),
+            url: key.concealed.hide(file.url.as_str()),
+            sha256: digest.to_string(),
+            requires_python: file.requires_python.clone(),
+            yanked: file.yanked.clone(),
+            size: file.size,
+        })
+    }
+
+    fn read(self, concealed: &Concealed) -> Option<IndexFile> {
+        Some(IndexFile {
+            filename: self.filename,
+            url: Url::parse(&concealed.reveal(&self.url)).ok()?,
+            sha256: Some(self.sha256.parse().ok()?),
+            requires_python: self.requires_python,
+            yanked: self.yanked,
+            size: self.size,
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! File names of source distributions, in the form of PEP 625 and in the older ones.
+
+use crate::words::vocab::{PackageName, Version};
+
+/// The archive formats of source distributions, the preferred first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "they are the endings' names")]
+pub enum SdistFormat {
+    TarGz,
+    Zip,
+    TarBz2,
+    TarXz,
+    Tar,
+}
+
+const ENDINGS: [(&str, SdistFormat); 8] = [
+    (".tar.gz", SdistFormat::TarGz),
+    (".tgz", SdistFormat::TarGz),
+    (".zip", SdistFormat::Zip),
+    (".tar.bz2", SdistFormat::TarBz2),
+    (".tbz", SdistFormat::TarBz2),
+    (".tar.xz", SdistFormat::TarXz),
+    (".txz", SdistFormat::TarXz),
+    (".tar", SdistFormat::Tar),
+];
+
+/// A source distribution's file name, read for a known package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SdistName {
+    /// The version as the file name writes it (a legacy version need not be one of PEP 440).
+    pub written: String,
+    /// The version, where it is one of PEP 440.
+    pub version: Option<Version>,
+    /// The archive's format.
+    pub format: SdistFormat,
+}
+
+impl SdistName {
+    /// Reads a file name as a source distribution of `name`; `None` where it is something else.
+    ///
+    /// `NAME-VERSION.tar.gz` with any spelling of the name: old names hold dashes, so the name's end is
+    /// wherever what stands before a dash is this package, the first that leaves a version counts.
+    pub fn parse(file_name: &str, name: &PackageName) -> Option<Self> {
+        let lower = file_name.to_ascii_lowercase();
+        let (ending, format) = ENDINGS.into_iter().find(|(ending, _)| lower.ends_with(ending))?;
+        let stem = &file_name[..file_name.len() - ending.len()];
+        let mut legacy = None;
+        for (at, _) in stem.match_indices('-') {
+            let (prefix, written) = (&stem[..at], &stem[at + 1..]);
+            if written.is_empty() || !prefix.parse::<PackageName>().is_ok_and(|prefix| prefix == *name) {
+                continue;
+            }
+            // Old tools wrote `_` for what PEP 440 writes as `+`.
+            let version = written.parse().or_else(|_| written.replacen('_', "+", 1).parse()).ok();
+            let read = SdistName { written: written.to_owned(), version, format };
+            if read.version.is_some() {
+                return Some(read);
+            }
+            legacy = legacy.or(Some(read));
+        }
+        legacy
+    }
+}

@@ -1,0 +1,345 @@
+//! A private environment to build in: the target's interpreter, the build requirements, nothing else.
+
+use std::{
+    ffi::OsString,
+    fmt::Write as _,
+    fs,
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink},
+    path::{Path, PathBuf},
+};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use super::{
+    Context, IndexSource,
+    backend::check_requirement,
+    confine::writable,
+    environment::Environment,
+    process::{Failure, Runner, Step},
+    settings::Settings,
+};
+use crate::words::{
+    error::{Context as _, Error, Kind, Result},
+    vocab::PackageName,
+};
+
+const PROBE: &str = include_str!("probe.py");
+
+/// Where pip may be found, as the interpreter knows it.
+#[derive(Deserialize)]
+struct Pip {
+    /// Its own installed package.
+    pip: Option<PathBuf>,
+    /// ensurepip's bundled wheels.
+    wheels: Vec<PathBuf>,
+}
+
+/// A virtual environment made for one build, below that build's temporary directory.
+#[derive(Debug)]
+pub struct Isolated<'a> {
+    context: &'a Context<'a>,
+    runner: &'a Runner<'a>,
+    /// The interpreter to run hooks with.
+    pub python: PathBuf,
+    /// The environment hooks see: no index, no credentials, the requirements' programs first.
+    pub environment: Environment,
+    /// What runs pip: a directory or wheel with `__main__`; `None` until first needed.
+    home: PathBuf,
+    private: PathBuf,
+    /// Where hooks may write; everywhere without isolation.
+    pub writable: Option<Vec<PathBuf>>,
+}
+
+impl<'a> Isolated<'a> {
+    /// Makes the environment below `work` (which is private to this build).
+    pub fn create(
+        context: &'a Context<'a>,
+        runner: &'a Runner<'a>,
+        work: &Path,
+        settings: &Settings,
+    ) -> Result<Self> {
+        let home = work.join("env");
+        let private = work.join("private");
+        let temporary = work.join("tmp");
+        let target = context.target;
+        let site_packages = home.join(target.site_packages.as_path());
+        for directory in [&private, &temporary, &home.join("bin"), &site_packages] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(directory)
+                .map_err(|e| Error::io("cannot create", directory, e))?;
+        }
+        if target.lib64 {
+            symlink("lib", home.join("lib64"))
+                .map_err(|e| Error::io("cannot create", &home.join("lib64"), e))?;
+        }
+        // What `python -m venv --without-pip` makes, without starting an interpreter or needing
+        // Debian's python3-venv.
+        let bin = home.join("bin");
+        let mut names = vec!["python".to_owned(), "python3".to_owned()];
+        names.push(format!("python{}.{}", target.version.0, target.version.1));
+        for name in names {
+            let link = bin.join(name);
+            symlink(&target.executable, &link).map_err(|e| Error::io("cannot create", &link, e))?;
+        }
+        let config = format!(
+            "home = {}\ninclude-system-site-packages = {}\nversion = {}.{}.{}\n",
+            target.home.display(),
+            settings.no_isolation,
+            target.version.0,
+            target.version.1,
+            target.version.2
+        );
+        let file = home.join("pyvenv.cfg");
+        fs::write(&file, config).map_err(|e| Error::io("cannot write", &file, e))?;
+
+        let mut environment = Environment::for_build(context.env, &runner.secrets);
+        let mut path = OsString::from(&bin);
+        if let Some(user) = environment.get("PATH") {
+            path.push(":");
+            path.push(user);
+        }
+        environment.set("PATH", path);
+        environment.set("TMPDIR", &temporary);
+        environment.set("SOURCE_DATE_EPOCH", context.epoch().to_string());
+        // The directory of the whole build: the sources lie beside this environment.
+        let writable = writable(work.parent().unwrap_or(work), &mut environment);
+        let writable = (!settings.no_isolation).then_some(writable);
+        Ok(Isolated { context, runner, python: bin.join("python"), environment, home, private, writable })
+    }
+
+    /// Installs build requirements (PEP 508), wheels first choice, from the lock's sources.
+    ///
+    /// Index URLs with their credentials are in a file only the user can read, and only while pip runs:
+    /// not in its arguments, not in its environment, and gone when the backend starts.
+    pub fn install(&self, requirements: &[String], settings: &Settings) -> Result<()> {
+        if requirements.is_empty() || settings.no_isolation {
+            return Ok(());
+        }
+        for requirement in requirements {
+            check_requirement(requirement)?;
+        }
+        self.install_from_sources(requirements, settings)
+            .context(|| format!("cannot install the build requirements ({})", requirements.join(", ")))
+    }
+
+    /// Where the lock has several sources, what the entry's own index has is taken from there and asked for
+    /// nowhere else. pip alone would take the highest version that any of them has.
+    fn install_from_sources(&self, requirements: &[String], settings: &Settings) -> Result<()> {
+        let sources = self.context.sources;
+        let pip = |requirements: &[String], sources, options: &[&str]| {
+            self.run_pip(requirements, sources, options, settings)
+        };
+        if self.context.offline || sources.len() < 2 {
+            return pip(requirements, sources, &[])?.map_err(|failure| self.explain(&failure));
+        }
+        let own = &sources[..1];
+        let mut there = Vec::new();
+        for requirement in requirements {
+            if let Some(name) = name_of(requirement)
+                && (self.context.has)(&own[0], &name)?
+            {
+                there.push(requirement.clone());
+            }
+        }
+        if there.len() == requirements.len() {
+            match pip(&there, own, &[])? {
+                // What they need themselves may lie elsewhere.
+                Err(failure) if unfound(&failure).is_some() => {}
+                done => return done.map_err(|failure| self.explain(&failure)),
+            }
+        }
+        if !there.is_empty() {
+            pip(&there, own, &["--no-deps"])?.map_err(|failure| self.explain(&failure))?;
+        }
+        // pip leaves alone what is installed and fits.
+        pip(requirements, sources, &[])?.map_err(|failure| self.explain(&failure))
+    }
+
+    fn run_pip(
+        &self,
+        requirements: &[String],
+        sources: &[IndexSource],
+        options: &[&str],
+        settings: &Settings,
+    ) -> Result<Result<(), Failure>> {
+        let list = self.private.join("requirements.txt");
+        write_private(&list, &(requirements.join("\n") + "\n"))?;
+        let mut environment = Environment::for_pip(self.context.env, &self.runner.secrets);
+        for name in ["PATH", "TMPDIR", "SOURCE_DATE_EPOCH", "CARGO_HOME", "XDG_CACHE_HOME"] {
+            if let Some(value) = self.environment.get(name) {
+                environment.set(name, value);
+            }
+        }
+        let config = self.private.join("pip.conf");
+        environment.set("PIP_CONFIG_FILE", &config);
+        let cache = self.context.scratch.join("pip-cache");
+        fs::create_dir_all(&cache).map_err(|e| Error::io("cannot create", &cache, e))?;
+        environment.set("PIP_CACHE_DIR", &cache);
+        let writable = self.writable.clone().map(|mut places| {
+            places.push(cache);
+            places
+        });
+        if self.context.offline || sources.is_empty() {
+            environment.set("PIP_NO_INDEX", "1");
+        }
+        let mut args: Vec<OsString> = vec!["-I".into(), self.pip()?.into(), "install".into()];
+        args.extend(["--no-compile", "--no-warn-script-location", "--progress-bar=off"].map(OsString::from));
+        args.extend(options.iter().map(OsString::from));
+        args.extend(settings.pip.iter().map(OsString::from));
+        args.extend(["-r".into(), list.into()]);
+        // Relative `PIP_FIND_LINKS` and constraints are relative to where the user is.
+        let step = Step {
+            program: self.python.as_os_str(),
+            args,
+            directory: self.context.project_dir,
+            environment: &environment,
+            writable,
+        };
+        write_private(&config, &self.pip_config(sources))?;
+        let result = self.runner.run(&step);
+        fs::remove_file(&config).map_err(|e| Error::io("cannot remove", &config, e))?;
+        Ok(result?.map(drop))
+    }
+
+    fn explain(&self, failure: &Failure) -> Error {
+        let error = failure.error();
+        match unfound(failure) {
+            Some(what) if self.context.offline => error.help(format!(
+                "{what} is needed for the build and --offline asks no index: run once with a network, so that the built wheel is kept, or name a directory of wheels in PIP_FIND_LINKS"
+            )),
+            Some(what) => error.help(format!(
+                "{what} is needed for the build and none of the lock's sources has it: add it to one of them, or name a directory of wheels in PIP_FIND_LINKS"
+            )),
+            None => error.help("the build requirements come from the lock's sources: check that they answer"),
+        }
+    }
+
+    /// pip's configuration: the lock's sources and no others, whatever the machine's own files say.
+    fn pip_config(&self, sources: &[IndexSource]) -> String {
+        let mut urls = Vec::new();
+        let mut trusted = Vec::new();
+        for source in sources {
+            let mut url = source.url.clone();
+            if let Some(credentials) = (self.context.credentials)(&url) {
+                let (user, password) = credentials.basic();
+                // A `%` of the password's own would stay one otherwise.
+                let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+                // Fails only for URLs without a host, which have no realm and so no credentials.
+                let _ = url.set_username(&encode(user));
+                let password = encode(password);
+                let _ = url.set_password((!password.is_empty()).then_some(&password));
+            }
+            urls.push(url.to_string());
+            if !source.verify_ssl
+                && let Some(host) = url.host_str()
+            {
+                trusted.push(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")));
+            }
+        }
+        let mut lines = String::new();
+        if let Some((first, rest)) = urls.split_first() {
+            lines = format!("index-url = {first}\nextra-index-url = {}\n", rest.join("\n    "));
+        }
+        if !trusted.is_empty() {
+            let _ = writeln!(lines, "trusted-host = {}", trusted.join("\n    "));
+        }
+        // A section of the command outweighs [global], also one of the machine's own file.
+        format!("[global]\n{lines}[install]\n{lines}[wheel]\n{lines}")
+    }
+
+    /// What to give the interpreter as its program to run pip, alone: no neighbour of an installed pip
+    /// may pass for an installed requirement.
+    fn pip(&self) -> Result<PathBuf> {
+        let place = self.private.join("pip-home");
+        let link = place.join("pip");
+        if link.exists() {
+            return Ok(link);
+        }
+        let target = &self.context.target.executable;
+        let step = Step {
+            program: target.as_os_str(),
+            args: vec!["-I".into(), "-c".into(), PROBE.into()],
+            directory: &self.home,
+            environment: &self.environment,
+            writable: self.writable.clone(),
+        };
+        let output = self
+            .runner
+            .run(&step)?
+            .map_err(|failure| failure.error())
+            .context(|| format!("cannot ask {} for its pip", target.display()))?;
+        let found: Pip =
+            output.lines().last().and_then(|line| serde_json::from_str(line).ok()).ok_or_else(|| {
+                Error::new(Kind::Target, format!("{} did not say where its pip is", target.display()))
+            })?;
+        if let Some(pip) = found.pip {
+            fs::create_dir_all(&place).map_err(|e| Error::io("cannot create", &place, e))?;
+            symlink(pip, &link).map_err(|e| Error::io("cannot create", &link, e))?;
+            return Ok(link);
+        }
+        let wheel = match (found.wheels.into_iter().next_back(), self.context.pip_wheel) {
+            (Some(wheel), _) => wheel,
+            (None, Some(fetch)) if !self.context.offline => {
+                fetch().context(|| "cannot get pip from the index")?
+            }
+            _ => {
+                return Err(Error::new(
+                    Kind::Build,
+                    format!("{} has neither pip nor ensurepip, so nothing can be built", target.display()),
+                )
+                .help("install pip for it (Debian: python3-pip or python3-venv; Alpine: py3-pip), or lock versions that have wheels"));
+            }
+        };
+        Ok(wheel.join("pip"))
+    }
+}
+
+/// The package a requirement (PEP 508) names; `None` where its URL stands beside it, so that no index is asked.
+fn name_of(requirement: &str) -> Option<PackageName> {
+    let text = requirement.trim();
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c)).unwrap_or(text.len());
+    let extras = text[end..].trim_start();
+    let after =
+        extras.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(extras, |(_, rest)| rest);
+    if after.trim_start().starts_with('@') { None } else { text[..end].parse().ok() }
+}
+
+/// What pip could not find anywhere.
+fn unfound(failure: &Failure) -> Option<String> {
+    let mut lines = failure.output.lines().rev();
+    let (_, what) = lines.find_map(|line| line.split_once("No matching distribution found for "))?;
+    Some(what.split(" (").next().unwrap_or(what).trim().to_owned())
+}
+
+/// Writes a file that nobody else can read, not even for a moment.
+pub fn write_private(path: &Path, text: &str) -> Result<()> {
+    let failed = |e| Error::io("cannot write", path, e);
+    if path.exists() {
+        fs::remove_file(path).map_err(failed)?;
+    }
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_requirement_names_its_package_unless_its_url_stands_beside_it() {
+        let name = |text: &str| name_of(text).map(|name| name.as_str().to_owned());
+        for text in
+            ["Set.Tools", " set-tools[a,b] >= 61 ; python_version > '3'", "set_tools>=1", "set-tools;x"]
+        {
+            assert_eq!(name(text).as_deref(), Some("set-tools"), "{text}");
+        }
+        for text in ["x @ https://h.example/x.whl", "x[a]@file:///x.whl", "@x", ""] {
+            assert_eq!(name(text), None, "{text}");
+        }
+    }
+}

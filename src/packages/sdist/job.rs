@@ -1,0 +1,187 @@
+//! What is to be built, with what, and what came of it.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+    time::Duration,
+};
+
+use url::Url;
+
+use super::{EditableInfo, Store};
+use crate::{
+    packages::cache::VerifiedFile,
+    project::{
+        lock::{Hashes, Pin, Vcs},
+        python::Target,
+    },
+    words::{
+        error::{Result, Warnings},
+        vocab::{Concealed, Credentials, PackageName, SourceUrl, Version, WheelName},
+    },
+};
+
+/// An index that build requirements may come from.
+#[derive(Debug, Clone)]
+pub struct IndexSource {
+    /// Its simple API, without credentials.
+    pub url: Url,
+    /// Whether its certificate is checked.
+    pub verify_ssl: bool,
+}
+
+/// What every build of a run shares.
+pub struct Context<'a> {
+    /// The interpreter to build with and for.
+    pub target: &'a Target,
+    /// Where the Pipfile is: relative settings of pip are relative to it.
+    pub project_dir: &'a Path,
+    /// A directory of this run, removed by the caller after it; best on a file system with space.
+    pub scratch: &'a Path,
+    /// Where the output of builds is kept; made if it is not there.
+    pub log_dir: &'a Path,
+    /// What is kept between runs.
+    pub store: &'a dyn Store,
+    /// The lock's sources, the one the package itself belongs to first.
+    pub sources: &'a [IndexSource],
+    /// Whether one of them has a package.
+    pub has: &'a (dyn Fn(&IndexSource, &PackageName) -> Result<bool> + Sync),
+    /// Credentials for a URL of an index or repository.
+    pub credentials: &'a (dyn Fn(&Url) -> Option<Credentials> + Sync),
+    /// The user's environment, that of `.env` included.
+    pub env: &'a [(OsString, OsString)],
+    /// `--extra-pip-args`, one word each.
+    pub pip_args: &'a [String],
+    /// Neither indexes nor repositories are asked.
+    pub offline: bool,
+    /// How long one build may take.
+    pub timeout: Duration,
+    /// SOURCE_DATE_EPOCH, in seconds since 1970; 1980-01-01 without.
+    pub source_date_epoch: Option<u64>,
+    /// Fetches a pip wheel from the index, for interpreters that have none.
+    pub pip_wheel: Option<&'a (dyn Fn() -> Result<PathBuf> + Sync)>,
+    /// What must not be shown, written or handed to builds besides passwords: tokens in the paths of URLs.
+    pub concealed: &'a Concealed,
+    /// Set when the user interrupts.
+    pub interrupted: Option<&'a AtomicBool>,
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The environment may hold secrets.
+        f.debug_struct("Context")
+            .field("project_dir", &self.project_dir)
+            .field("scratch", &self.scratch)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Context<'_> {
+    /// The time everything built gets. A zip cannot say what was before 1980.
+    pub fn epoch(&self) -> u64 {
+        const ZIP_BEGINS: u64 = 315_532_800;
+        self.source_date_epoch.unwrap_or(ZIP_BEGINS).max(ZIP_BEGINS)
+    }
+}
+
+/// One lock entry to build.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The entry's name.
+    pub name: PackageName,
+    /// What the lock accepts as its version.
+    pub pin: Pin,
+    /// What to build from.
+    pub source: Source,
+    /// The entry's `pip_args`, one word each.
+    pub pip_args: Vec<String>,
+}
+
+/// What a wheel is built from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A source distribution of an index.
+    Sdist {
+        /// Its verified bytes.
+        file: VerifiedFile,
+        /// Its name on the index, whose ending tells the format.
+        file_name: String,
+    },
+    /// A repository.
+    Vcs {
+        /// Which, and at which revision.
+        vcs: Vcs,
+        /// Where its checkout will live, if it is to be used in its place.
+        editable: Option<PathBuf>,
+    },
+    /// A project's directory.
+    Directory {
+        /// Absolute.
+        path: PathBuf,
+        /// Whether it is to be used in its place.
+        editable: bool,
+    },
+    /// A wheel or source distribution on disk.
+    LocalFile {
+        /// Absolute.
+        path: PathBuf,
+        /// The lock's digests: enforced where there are any.
+        hashes: Hashes,
+    },
+    /// A wheel or source distribution that was fetched from a URL.
+    Url {
+        /// The fetched file.
+        file: VerifiedFile,
+        /// Where it came from.
+        url: SourceUrl,
+        /// The last component of the URL's path.
+        file_name: String,
+    },
+}
+
+impl Job {
+    /// The job in a message: name, version if it is exact, and what it is built from.
+    pub fn subject(&self) -> String {
+        let version = match &self.pin {
+            Pin::Exact(version) => format!(" {version}"),
+            Pin::Arbitrary(text) => format!(" {text}"),
+            Pin::Range(_) | Pin::Any => String::new(),
+        };
+        let from = match &self.source {
+            Source::Sdist { file_name, .. } => file_name.clone(),
+            Source::Vcs { vcs, .. } => vcs.url.to_string(),
+            Source::Directory { path, .. } | Source::LocalFile { path, .. } => path.display().to_string(),
+            Source::Url { url, .. } => url.to_string(),
+        };
+        format!("{}{version} from {from}", self.name)
+    }
+}
+
+/// What a build gave.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The wheel; in the store where it can be used again.
+    pub wheel: VerifiedFile,
+    /// Its file name, parsed.
+    pub file_name: WheelName,
+    /// Its name. May differ from the entry's for local projects, whose key in a lock is the user's choice.
+    pub name: PackageName,
+    /// Its version.
+    pub version: Version,
+    /// `direct_url.json` to lay beside its metadata (PEP 610).
+    pub direct_url: Option<Vec<u8>>,
+    /// Where an editable wheel leads.
+    pub editable: Option<EditableInfo>,
+    /// An editable repository's working tree, in scratch, to be moved to where the job said it will live.
+    pub checkout: Option<PathBuf>,
+    /// The commit a repository was taken at.
+    pub commit: Option<String>,
+    /// Whether nothing had to be built.
+    pub cached: bool,
+    /// Where the build's output is.
+    pub log: Option<PathBuf>,
+    /// What the user should hear.
+    pub warnings: Warnings,
+}

@@ -1,0 +1,52 @@
+//! Source distributions, checkouts and local projects in, wheels out.
+//!
+//! venvoy calls the backends' hooks itself (PEP 517, PEP 660) and leaves what pip is good at to pip: the
+//! installation of build requirements. That splits a build in two kinds of processes: pip, which may read
+//! a private file with the indexes' credentials while it runs, and the backend with all the project's own
+//! code, which never can. `pip wheel` would give both the same.
+
+mod backend;
+mod confine;
+mod direct_url;
+mod editable;
+mod environment;
+mod git;
+mod hints;
+mod in_place;
+mod isolated;
+mod job;
+mod normalise;
+mod process;
+mod session;
+mod settings;
+mod store;
+mod tree;
+mod unpack;
+mod vcs;
+
+pub use direct_url::program;
+pub use editable::{EditableInfo, relativise};
+pub use job::{Built, Context, IndexSource, Job, Source};
+pub use settings::Settings;
+pub use store::{DirStore, Store, copy_all};
+pub use unpack::{Limits, unpack};
+
+use std::{ffi::OsString, path::Path};
+
+use crate::words::{error::Result, vocab::Sha256};
+
+/// Builds what `job` asks for, or takes it from the store when that was done before.
+///
+/// Safe to call from many threads at once with one context; it blocks until the build is over, so the
+/// caller bounds how many run. Fails with [`crate::words::error::Kind::Build`] when the build does, with the
+/// command, its exit code, its last lines and the log's path; with other kinds for what went wrong around
+/// it (a refused login, a wheel of another name).
+pub fn build(job: &Job, context: &Context) -> Result<Built> {
+    session::run(job, context)
+}
+
+/// The digest of a local project as it is now: what git sees of it where it does, all but leftovers
+/// elsewhere. Nothing is written. Fails where there is no such directory or it cannot be read.
+pub fn directory_digest(directory: &Path, env: &[(OsString, OsString)]) -> Result<Sha256> {
+    tree::Tree::of(directory, &environment::Environment::for_git(env))?.digest()
+}

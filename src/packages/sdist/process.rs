@@ -1,0 +1,321 @@
+//! Running a build's processes: output to a log, a time limit, nothing left running.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::{confine::confine_thread, environment::Environment};
+use crate::words::{
+    error::{Error, Kind, Result},
+    vocab::Secret,
+};
+
+/// How many of the output's last lines an error shows.
+const TAIL: usize = 25;
+
+/// The log's line for a process that was to be confined and is not.
+const UNCONFINED: &str = "# this kernel cannot keep the build from writing elsewhere";
+
+/// What bounds and records the processes of one build.
+#[derive(Debug)]
+pub struct Runner<'a> {
+    /// When the whole build has to be over.
+    pub deadline: Instant,
+    /// The limit the deadline came from, for the message.
+    pub timeout: Duration,
+    /// Set by whoever takes the user's interrupt.
+    pub interrupted: Option<&'a AtomicBool>,
+    /// Where output is kept. Readable by the user alone.
+    pub log: PathBuf,
+    /// Never shown, should a child print one.
+    pub secrets: Vec<Secret>,
+}
+
+/// One process to run.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// The program.
+    pub program: &'a OsStr,
+    /// Its arguments. No secret is among them.
+    pub args: Vec<OsString>,
+    /// Where it runs.
+    pub directory: &'a Path,
+    /// All of its environment.
+    pub environment: &'a Environment,
+    /// The places it may write to, where the kernel can see to that; everywhere without.
+    pub writable: Option<Vec<PathBuf>>,
+}
+
+/// How a process that ran to its end failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// The command as a user could type it.
+    pub command: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its last lines.
+    pub tail: String,
+    /// All it printed.
+    pub output: String,
+}
+
+impl Failure {
+    /// The innermost link of a build error: command, exit code, last lines.
+    pub fn error(&self) -> Error {
+        let tail = quoted(&self.tail);
+        let tail = if tail.is_empty() {
+            "; it printed nothing".to_owned()
+        } else {
+            format!("; its last lines:{tail}")
+        };
+        Error::new(Kind::Build, format!("`{}` failed ({}){tail}", self.command, describe(self.status)))
+    }
+}
+
+/// Output below a message, told apart from it.
+fn quoted(tail: &str) -> String {
+    tail.lines().fold(String::new(), |out, line| out + "\n  | " + line)
+}
+
+fn describe(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(9)) => "killed by signal 9: the machine may be out of memory".to_owned(),
+        (None, signal) => format!("killed by signal {}", signal.unwrap_or(0)),
+    }
+}
+
+impl Runner<'_> {
+    /// Runs a step to its end: `Ok(Ok(output))` when it exits with 0, `Ok(Err(failure))` when not.
+    ///
+    /// Fails when it cannot be started, does not end in time, or the user interrupts. Whatever it left
+    /// running in its process group is killed in every case.
+    pub fn run(&self, step: &Step) -> Result<Result<String, Failure>> {
+        let command_line = shown(step, &self.secrets);
+        let opened = |e| Error::io("cannot write the log", &self.log, e);
+        let mut log =
+            OpenOptions::new().create(true).append(true).mode(0o600).open(&self.log).map_err(opened)?;
+        writeln!(log, "$ {command_line}").map_err(opened)?;
+        let begin = log.metadata().map_err(opened)?.len();
+        let duplicate = || log.try_clone().map(Stdio::from).map_err(opened);
+        let mut command = Command::new(step.program);
+        command
+            .args(&step.args)
+            .current_dir(step.directory)
+            .env_clear()
+            .envs(step.environment.iter())
+            .stdin(Stdio::null())
+            .stdout(duplicate()?)
+            .stderr(duplicate()?)
+            .process_group(0);
+        let writable = step.writable.clone();
+        let (sender, receiver) = mpsc::channel();
+        // A thread of its own: being confined lasts as long as the thread, and is what a child inherits.
+        let waiter = std::thread::spawn(move || {
+            if let Some(writable) = writable
+                && !confine_thread(&writable)
+            {
+                let _ = writeln!(log, "{UNCONFINED}");
+            }
+            let mut child = command.spawn().map_err(Ended::NotStarted)?;
+            let _ = sender.send(Event::Started(i32::try_from(child.id()).ok().and_then(Pid::from_raw)));
+            let status = child.wait().map_err(Ended::Lost);
+            let _ = sender.send(Event::Ended);
+            status
+        });
+        let group = match receiver.recv() {
+            Ok(Event::Started(group)) => group,
+            Ok(Event::Ended) | Err(mpsc::RecvError) => None,
+        };
+        let stopped = self.wait(&receiver);
+        if let Some(group) = group {
+            // Fails where nothing is left to kill, which is the rule.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let status = waiter
+            .join()
+            .unwrap_or_else(|_| Err(Ended::Lost(io::Error::other("the waiting thread panicked"))))
+            .map_err(|ended| match ended {
+                Ended::NotStarted(e) => {
+                    Error::new(Kind::Build, format!("cannot start {}", step.program.to_string_lossy()))
+                        .because(e)
+                }
+                Ended::Lost(e) => {
+                    Error::new(Kind::Io, format!("cannot wait for `{command_line}`")).because(e)
+                }
+            })?;
+        let output = self.collect(begin)?;
+        if let Some(stopped) = stopped {
+            let shown = quoted(&tail(&output));
+            return Err(match stopped {
+                Stopped::Interrupted => Error::new(Kind::Interrupted, "interrupted"),
+                Stopped::TimedOut => Error::new(
+                    Kind::Build,
+                    format!("`{command_line}` did not end within {} seconds and was stopped; its last lines:{shown}", self.timeout.as_secs()),
+                )
+                .help("if it is only slow, allow it more time with --build-timeout"),
+            });
+        }
+        if status.success() {
+            return Ok(Ok(output));
+        }
+        Ok(Err(Failure { command: command_line, status, tail: tail(&output), output }))
+    }
+
+    fn wait(&self, ended: &mpsc::Receiver<Event>) -> Option<Stopped> {
+        loop {
+            if self.interrupted.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+                return Some(Stopped::Interrupted);
+            }
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Some(Stopped::TimedOut);
+            }
+            let nap = if self.interrupted.is_some() { left.min(Duration::from_millis(100)) } else { left };
+            match ended.recv_timeout(nap) {
+                Ok(_) | Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// What was printed since `begin`, secrets struck out, there and in the log.
+    fn collect(&self, begin: u64) -> Result<String> {
+        let bytes = fs::read(&self.log).map_err(|e| Error::io("cannot read the log", &self.log, e))?;
+        let whole = String::from_utf8_lossy(&bytes);
+        let clean = redact(&whole, &self.secrets);
+        if clean != whole {
+            fs::write(&self.log, &clean).map_err(|e| Error::io("cannot write the log", &self.log, e))?;
+        }
+        let begin = usize::try_from(begin).unwrap_or(0).min(bytes.len());
+        Ok(redact(&String::from_utf8_lossy(&bytes[begin..]), &self.secrets))
+    }
+}
+
+/// What the thread that waits for a child tells.
+enum Event {
+    Started(Option<Pid>),
+    Ended,
+}
+
+/// Why there is no exit status.
+enum Ended {
+    NotStarted(io::Error),
+    Lost(io::Error),
+}
+
+enum Stopped {
+    TimedOut,
+    Interrupted,
+}
+
+fn redact(text: &str, secrets: &[Secret]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| secret.expose().len() >= 4) {
+        text = text.replace(secret.expose(), "****");
+    }
+    text
+}
+
+fn tail(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+}
+
+/// The command for people: quoted where a shell would need it.
+fn shown(step: &Step, secrets: &[Secret]) -> String {
+    let words = std::iter::once(step.program).chain(step.args.iter().map(OsString::as_os_str));
+    let quoted: Vec<String> = words
+        .map(|word| {
+            let word = word.to_string_lossy();
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:+,@%".contains(c);
+            if !word.is_empty() && word.chars().all(plain) {
+                word.into_owned()
+            } else {
+                format!("'{}'", word.replace('\'', "'\\''"))
+            }
+        })
+        .collect();
+    redact(&quoted.join(" "), secrets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(
+        script: &str,
+        timeout: Duration,
+        secrets: Vec<Secret>,
+    ) -> (Result<Result<String, Failure>>, String) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let runner = Runner {
+            deadline: Instant::now() + timeout,
+            timeout,
+            interrupted: None,
+            log: directory.path().join("log"),
+            secrets,
+        };
+        let mut environment = Environment::default();
+        environment.set("PATH", "/usr/bin:/bin");
+        let step = Step {
+            program: OsStr::new("/bin/sh"),
+            args: vec!["-c".into(), script.into()],
+            directory: directory.path(),
+            environment: &environment,
+            writable: None,
+        };
+        let result = runner.run(&step);
+        (result, fs::read_to_string(directory.path().join("log")).expect("a log"))
+    }
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn a_failure_says_which_command_how_it_ended_and_what_it_said_last() {
+        let (result, log) = run("echo one; echo two >&2; exit 3", LONG, vec![]);
+        let error = result.expect("started").expect_err("fails").error();
+        assert_eq!(
+            error.report(),
+            "`/bin/sh -c 'echo one; echo two >&2; exit 3'` failed (exit code 3); its last lines:\n    | one\n    | two"
+        );
+        assert!(log.ends_with("one\ntwo\n"), "{log}");
+    }
+
+    #[test]
+    fn what_hangs_is_stopped_with_all_it_started() {
+        let started = Instant::now();
+        let (result, _) = run("sleep 50 & echo begun; sleep 50", Duration::from_millis(300), vec![]);
+        let error = result.expect_err("stopped").report();
+        assert!(started.elapsed() < Duration::from_secs(20));
+        assert!(error.contains("did not end within 0 seconds and was stopped"), "{error}");
+        assert!(error.contains("| begun") && error.contains("--build-timeout"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_that_a_child_prints_is_struck_out_everywhere() {
+        let (result, log) = run("echo canary-$((1))-x; exit 1", LONG, vec![Secret::new("canary-1")]);
+        let error = result.expect("started").expect_err("fails").error().report();
+        assert!(error.contains("****-x") && !error.contains("canary-1-x"), "{error}");
+        assert!(!log.contains("canary-1-x"), "{log}");
+    }
+
+    #[test]
+    fn nothing_is_asked_at_the_terminal() {
+        let (result, _) = run("read answer || echo eof", LONG, vec![]);
+        assert_eq!(result.expect("started").expect("ends"), "eof\n");
+    }
+}

@@ -1,0 +1,568 @@
+//! One build from beginning to end.
+
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use serde_json::json;
+
+use super::{
+    Built, Context, Job, Limits, Source,
+    backend::Backend,
+    direct_url,
+    environment::{self, Environment},
+    hints,
+    isolated::Isolated,
+    normalise::{Move, normalise},
+    process::{Runner, Step},
+    settings::Settings,
+    store::{copy_all, digest},
+    tree::{Tree, needs_history},
+    unpack,
+    vcs::Remote,
+};
+use crate::{
+    packages::cache::VerifiedFile,
+    project::lock::{Hashes, Pin, Vcs},
+    words::{
+        error::{Context as _, Error, Kind, Result, Warnings},
+        vocab::{Credentials, Secret, Sha256, SourceUrl, Version, WheelName},
+    },
+};
+
+const HOOKS: &str = include_str!("hooks.py");
+
+/// Changes when the same inputs are built in another way, so that older wheels are not taken for it.
+const FORMAT: &str = "venvoy build 1";
+
+/// How strictly what was built must be what the lock names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strict {
+    /// Another name or version is an error: the file claims to be this release.
+    All,
+    /// Another name is an error; the version beside a repository's commit is old news.
+    Name,
+    /// The user's own project: a difference is only told.
+    Nothing,
+}
+
+pub(super) struct Session<'a> {
+    pub(super) job: &'a Job,
+    pub(super) context: &'a Context<'a>,
+    runner: Runner<'a>,
+    pub(super) settings: Settings,
+    pub(super) work: PathBuf,
+    pub(super) warnings: Warnings,
+}
+
+/// Runs a job. See [`super::build`].
+pub fn run(job: &Job, context: &Context) -> Result<Built> {
+    let mut args = context.pip_args.to_vec();
+    args.extend(job.pip_args.iter().cloned());
+    let settings = Settings::parse(&args)?;
+    let scratch =
+        context.scratch.canonicalize().map_err(|e| Error::io("cannot resolve", context.scratch, e))?;
+    let work = tempfile::Builder::new()
+        .prefix("build-")
+        .tempdir_in(&scratch)
+        .map_err(|e| Error::io("cannot create a directory in", &scratch, e))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(context.log_dir)
+        .map_err(|e| Error::io("cannot create", context.log_dir, e))?;
+    let subject = Sha256::of(job.subject().as_bytes()).to_string();
+    let log = context.log_dir.join(format!("{}-{}.log", job.name, &subject[..12]));
+    if log.exists() {
+        fs::remove_file(&log).map_err(|e| Error::io("cannot remove", &log, e))?;
+    }
+    let runner = Runner {
+        deadline: Instant::now() + context.timeout,
+        timeout: context.timeout,
+        interrupted: context.interrupted,
+        log,
+        secrets: secrets(job, context),
+    };
+    let mut session = Session {
+        job,
+        context,
+        runner,
+        settings,
+        work: work.path().to_path_buf(),
+        warnings: Warnings::default(),
+    };
+    let result = match &job.source {
+        Source::Sdist { file, file_name } => {
+            session.archive(file.path(), file_name, file.sha256(), Strict::All)
+        }
+        Source::Url { file, url, file_name } => session.url(file, url, file_name),
+        Source::LocalFile { path, hashes } => session.local_file(path, hashes),
+        Source::Directory { path, editable } => session.directory(path, *editable),
+        Source::Vcs { vcs, editable } => session.repository(vcs, editable.as_deref()),
+    };
+    match result {
+        Ok(mut built) => {
+            built.warnings.extend(session.warnings);
+            built.log = session.runner.log.exists().then_some(session.runner.log);
+            Ok(built)
+        }
+        Err(error) => {
+            let error = error.context(format!("cannot build {}", job.subject()));
+            let log = &session.runner.log;
+            Err(if log.exists() {
+                error.help(format!("the whole output is in {}", log.display()))
+            } else {
+                error
+            })
+        }
+    }
+}
+
+/// All that must not be shown, should a child come across it.
+fn secrets(job: &Job, context: &Context) -> Vec<Secret> {
+    let mut found: Vec<Credentials> =
+        context.sources.iter().filter_map(|source| (context.credentials)(&source.url)).collect();
+    let own = match &job.source {
+        Source::Vcs { vcs, .. } => Some(&vcs.url),
+        Source::Url { url, .. } => Some(url),
+        _ => None,
+    };
+    if let Some(url) = own {
+        if !url.url().scheme().ends_with("ssh") {
+            found.extend(url.credentials().cloned());
+        }
+        found.extend((context.credentials)(url.url()));
+    }
+    let passwords = found.into_iter().map(|credentials| credentials.password);
+    let mut secrets = Vec::new();
+    let others = environment::secrets(context.env).into_iter().chain(context.concealed.secrets());
+    for password in passwords.chain(others) {
+        let secret = password.expose();
+        let encoded =
+            percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
+        if encoded != secret {
+            secrets.push(Secret::new(encoded));
+        }
+        secrets.push(password);
+    }
+    secrets
+}
+
+impl Session<'_> {
+    fn url(&mut self, file: &VerifiedFile, url: &SourceUrl, file_name: &str) -> Result<Built> {
+        let mut built = if is_wheel(file_name) {
+            self.finished_wheel(file.clone(), file_name, Strict::All)?
+        } else {
+            self.archive(file.path(), file_name, file.sha256(), Strict::All)?
+        };
+        built.direct_url = Some(self.without_secrets(&direct_url::archive(url, file.sha256())));
+        Ok(built)
+    }
+
+    /// A record for the environment, in which a token in a URL's path has its variable's name (PEP 610 leaves
+    /// secrets out).
+    fn without_secrets(&self, record: &[u8]) -> Vec<u8> {
+        self.context.concealed.hide(&String::from_utf8_lossy(record)).into_bytes()
+    }
+
+    fn local_file(&mut self, path: &Path, hashes: &Hashes) -> Result<Built> {
+        let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // A copy is what is digested and used: the original may change in between.
+        let place =
+            self.context.scratch.join(format!("file-{}", Sha256::of(path.as_os_str().as_encoded_bytes())));
+        fs::create_dir_all(&place).map_err(|e| Error::io("cannot create", &place, e))?;
+        let copy = place.join(&file_name);
+        fs::copy(path, &copy).map_err(|e| {
+            let missing = e.kind() == std::io::ErrorKind::NotFound;
+            let error = Error::io("cannot read", path, e);
+            if missing {
+                error
+                    .with_kind(Kind::Build)
+                    .help("check the path in the lock, and that the file was copied to where venvoy runs")
+            } else {
+                error
+            }
+        })?;
+        let (sha256, size) = digest(&copy)?;
+        if !hashes.sha256.is_empty() && !hashes.sha256.contains(&sha256) {
+            let expected: Vec<String> = hashes.sha256.iter().map(|hash| format!("sha256:{hash}")).collect();
+            return Err(Error::new(
+                Kind::Integrity,
+                format!("{} is sha256:{sha256}, the lock accepts {}", path.display(), expected.join(", ")),
+            )
+            .help("lock again if the file was changed on purpose"));
+        }
+        if hashes.sha256.is_empty() && !hashes.other.is_empty() {
+            return Err(Error::new(
+                Kind::Integrity,
+                format!(
+                    "the lock has no SHA-256 digest of {}, only {}",
+                    path.display(),
+                    hashes.other.join(", ")
+                ),
+            )
+            .help("lock again with a current pipenv"));
+        }
+        if is_wheel(&file_name) {
+            return self.finished_wheel(VerifiedFile::vouch(copy, sha256, size), &file_name, Strict::Nothing);
+        }
+        self.archive(&copy, &file_name, sha256, Strict::Nothing)
+    }
+
+    /// A wheel needs no build; it must still be what the lock names and fit the target.
+    fn finished_wheel(&mut self, file: VerifiedFile, file_name: &str, strict: Strict) -> Result<Built> {
+        let name: WheelName = file_name.parse()?;
+        self.check(&name, strict)?;
+        Ok(self.built(file, name, false))
+    }
+
+    fn archive(&mut self, file: &Path, file_name: &str, sha256: Sha256, strict: Strict) -> Result<Built> {
+        let key = self.key(&format!("archive {sha256}"));
+        if let Some(built) = self.kept(&key, strict)? {
+            return Ok(built);
+        }
+        let project = unpack(file, file_name, &self.work.join("source"), Limits::default())?;
+        self.build_and_keep(&project, &key, strict)
+    }
+
+    fn directory(&mut self, path: &Path, editable: bool) -> Result<Built> {
+        if !path.exists() {
+            return Err(Error::new(Kind::Build, format!("{} does not exist", path.display()))
+                .help("check the path in the lock, and that the project was copied to where venvoy runs"));
+        }
+        let tree = Tree::of(path, &Environment::for_git(self.context.env))?;
+        let place = tree.project_directory();
+        if editable {
+            return self.editable_directory(&tree, &place);
+        }
+        let key = self.key(&format!("directory {}", tree.digest()?));
+        if let Some(built) = self.kept(&key, Strict::Nothing)? {
+            return Ok(built);
+        }
+        let project = tree.copy(&self.work.join("source"))?;
+        self.build_and_keep(&project, &key, Strict::Nothing)
+    }
+
+    fn repository(&mut self, vcs: &Vcs, editable: Option<&Path>) -> Result<Built> {
+        let private = self.work.join("vcs");
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&private)
+            .map_err(|e| Error::io("cannot create", &private, e))?;
+        let context = self.context;
+        let mut warnings = Warnings::default();
+        let (mut built, commit, url) = {
+            let deadline = Runner {
+                deadline: self.runner.deadline,
+                timeout: self.runner.timeout,
+                interrupted: self.runner.interrupted,
+                log: self.runner.log.clone(),
+                secrets: self.runner.secrets.clone(),
+            };
+            let remote = Remote::new(vcs, context, &deadline, &private)?;
+            let known = remote.commit(&mut warnings)?;
+            let url = remote.shown();
+            let inside = vcs.subdirectory.as_ref().map_or(String::new(), ToString::to_string);
+            let source = |commit: &str| format!("{} {url} {commit} {inside}", direct_url::program(vcs.kind));
+            let kept = match (&known, editable) {
+                (Some(commit), None) => self.kept(&self.key(&source(commit)), Strict::Name)?,
+                _ => None,
+            };
+            let (built, commit) = if let (Some(built), Some(commit)) = (kept, known.clone()) {
+                (built, commit)
+            } else {
+                let top = self.work.join("source");
+                let commit =
+                    fetch(&remote, context, known.as_deref(), &url, inside.as_str(), &top, &mut warnings)?;
+                let project = subdirectory(&top, vcs)?;
+                // A revision that only the fetch could tell may have been built before.
+                let key = self.key(&source(&commit));
+                let built = if let Some(place) = editable {
+                    self.editable_checkout(&top, &project, place)?
+                } else if let Some(built) = self.kept(&key, Strict::Name)? {
+                    built
+                } else {
+                    self.build_and_keep(&project, &key, Strict::Name)?
+                };
+                (built, commit)
+            };
+            (built, commit, remote.recorded())
+        };
+        built.warnings.extend(warnings);
+        built.direct_url = Some(self.without_secrets(&direct_url::vcs(vcs, &url, &commit)));
+        built.commit = Some(commit);
+        Ok(built)
+    }
+
+    fn build_and_keep(&mut self, project: &Path, key: &str, strict: Strict) -> Result<Built> {
+        let backend = Backend::of(project)?;
+        let wheel = self.hook_wheel(project, &backend, "build_wheel")?;
+        self.finish(&wheel, Some(key), strict, None)
+    }
+
+    /// Calls a backend's hook in an environment of its own and gives the wheel it wrote.
+    pub(super) fn hook_wheel(&mut self, project: &Path, backend: &Backend, hook: &str) -> Result<PathBuf> {
+        let work = tempfile::Builder::new()
+            .prefix("run-")
+            .tempdir_in(&self.work)
+            .map_err(|e| Error::io("cannot create a directory in", &self.work, e))?
+            .keep();
+        let isolated = Isolated::create(self.context, &self.runner, &work, &self.settings)?;
+        isolated.install(&backend.requires, &self.settings)?;
+        let out = work.join("out");
+        fs::create_dir(&out).map_err(|e| Error::io("cannot create", &out, e))?;
+        let ask = |name: &str| self.hook(&isolated, &work, project, backend, name, &out);
+        let further = ask(&hook.replace("build_", "get_requires_for_build_"))?;
+        let further: Vec<String> = serde_json::from_value(further).map_err(|e| {
+            Error::new(Kind::Build, "the backend's further requirements are no list of texts").because(e)
+        })?;
+        let missing: Vec<String> =
+            further.into_iter().filter(|one| !backend.requires.contains(one)).collect();
+        isolated.install(&missing, &self.settings)?;
+        let name = ask(hook)?;
+        let name = name.as_str().unwrap_or_default();
+        name.parse::<WheelName>()
+            .context(|| format!("{} gave {name:?} as the wheel's name", backend.object))?;
+        let wheel = out.join(name);
+        if !fs::symlink_metadata(&wheel).is_ok_and(|meta| meta.is_file()) {
+            return Err(Error::new(
+                Kind::Build,
+                format!("{} said it wrote {name}, but did not", backend.object),
+            ));
+        }
+        Ok(wheel)
+    }
+
+    fn hook(
+        &self,
+        isolated: &Isolated,
+        work: &Path,
+        project: &Path,
+        backend: &Backend,
+        hook: &str,
+        out: &Path,
+    ) -> Result<serde_json::Value> {
+        let config: serde_json::Map<String, serde_json::Value> = self
+            .settings
+            .config
+            .iter()
+            .map(|(key, values)| {
+                (
+                    key.clone(),
+                    match values.as_slice() {
+                        [one] if !key.starts_with("--") => json!(one),
+                        several => json!(several),
+                    },
+                )
+            })
+            .collect();
+        let request = json!({
+            "hook": hook,
+            "backend": backend.object,
+            "backend_path": backend.path,
+            "config": config,
+            "out": out,
+        });
+        let place = work.join("hooks");
+        fs::create_dir_all(&place).map_err(|e| Error::io("cannot create", &place, e))?;
+        let (script, question, answer) =
+            (place.join("hooks.py"), place.join("request.json"), place.join("answer.json"));
+        for (path, text) in [(&script, HOOKS), (&question, request.to_string().as_str()), (&answer, "")] {
+            fs::write(path, text).map_err(|e| Error::io("cannot write", path, e))?;
+        }
+        let args: Vec<OsString> = vec![script.into(), question.into(), answer.clone().into()];
+        let step = Step {
+            program: isolated.python.as_os_str(),
+            args,
+            directory: project,
+            environment: &isolated.environment,
+            writable: isolated.writable.clone(),
+        };
+        if let Err(failure) = self.runner.run(&step)? {
+            let error = failure.error();
+            let error = match hints::hint(&failure.output, self.job.name.as_str()) {
+                Some(hint) => error.help(hint),
+                None => error,
+            };
+            return Err(error.context(format!("{hook} of {} failed", backend.object)));
+        }
+        let text = fs::read(&answer).map_err(|e| Error::io("cannot read", &answer, e))?;
+        serde_json::from_slice(&text).map_err(|e| {
+            Error::new(Kind::Build, format!("{hook} of {} ended without an answer", backend.object))
+                .because(e)
+        })
+    }
+
+    /// Normalises, checks and keeps a wheel.
+    pub(super) fn finish(
+        &mut self,
+        wheel: &Path,
+        key: Option<&str>,
+        strict: Strict,
+        moved: Option<Move>,
+    ) -> Result<Built> {
+        let file_name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name: WheelName = file_name.parse()?;
+        let place = tempfile::Builder::new()
+            .prefix("wheel-")
+            .tempdir_in(self.context.scratch)
+            .map_err(|e| Error::io("cannot create a directory in", self.context.scratch, e))?
+            .keep();
+        let out = place.join(&file_name);
+        let identity = normalise(wheel, &out, self.context.epoch(), moved)?;
+        if identity.name != name.name || identity.version != name.version {
+            return Err(Error::new(
+                Kind::Integrity,
+                format!(
+                    "the built wheel {file_name} says inside that it is {} {}",
+                    identity.name, identity.version
+                ),
+            ));
+        }
+        self.check(&name, strict)?;
+        let file = if let Some(key) = key {
+            self.context.store.keep_wheel(key, &out)?
+        } else {
+            let (sha256, size) = digest(&out)?;
+            VerifiedFile::vouch(out, sha256, size)
+        };
+        Ok(self.built(file, name, false))
+    }
+
+    /// A wheel that an earlier build of the same inputs gave.
+    pub(super) fn kept(&mut self, key: &str, strict: Strict) -> Result<Option<Built>> {
+        let Some(file) = self.context.store.wheel(key)? else { return Ok(None) };
+        let name: WheelName = file.path().file_name().unwrap_or_default().to_string_lossy().parse()?;
+        self.check(&name, strict)?;
+        Ok(Some(self.built(file, name, true)))
+    }
+
+    #[allow(clippy::unused_self, reason = "it belongs to the other ways to end a session")]
+    fn built(&self, wheel: VerifiedFile, file_name: WheelName, cached: bool) -> Built {
+        Built {
+            wheel,
+            name: file_name.name.clone(),
+            version: file_name.version.clone(),
+            file_name,
+            direct_url: None,
+            editable: None,
+            checkout: None,
+            commit: None,
+            cached,
+            log: None,
+            warnings: Warnings::default(),
+        }
+    }
+
+    /// Whether the wheel is the distribution the lock names, and one the target can use.
+    fn check(&mut self, wheel: &WheelName, strict: Strict) -> Result<()> {
+        let same_name = wheel.name == self.job.name || is_placeholder(self.job.name.as_str());
+        let same_version = accepts(&self.job.pin, &wheel.version);
+        let fatal = !same_name && strict != Strict::Nothing || !same_version && strict == Strict::All;
+        if !same_name || !same_version {
+            let expected = match &self.job.pin {
+                Pin::Exact(version) => format!(" {version}"),
+                Pin::Arbitrary(text) => format!(" {text}"),
+                Pin::Range(range) => format!(" {range}"),
+                Pin::Any => String::new(),
+            };
+            let message =
+                format!("got {} {}, the lock says {}{expected}", wheel.name, wheel.version, self.job.name);
+            if fatal {
+                return Err(Error::new(Kind::Integrity, message)
+                    .help("the source does not give what the lock names: do not use it, or lock again"));
+            }
+            self.warnings.push(message);
+        }
+        let target = self.context.target;
+        if target.tags.best(wheel).is_none() {
+            let why = target.tags.explain(wheel).map_or_else(String::new, |mismatch| format!(": {mismatch}"));
+            return Err(Error::new(
+                Kind::Selection,
+                format!("{} does not fit {}{why}", wheel.file_name, target.describe_shortly()),
+            )
+            .help("build it on the platform and with the interpreter it is for"));
+        }
+        Ok(())
+    }
+
+    /// What a built wheel is kept under: everything that decides its bytes, and no secret.
+    pub(super) fn key(&self, source: &str) -> String {
+        let target = self.context.target;
+        let platform = target.tags.iter().next().map_or("any", |tag| tag.platform.as_str());
+        let flags = Environment::for_pip(self.context.env, &self.runner.secrets).flags();
+        let text = format!(
+            "{FORMAT}\n{source}\n{} {:?} {} {platform}\n{}\n{}\n{flags}",
+            target.cache_tag,
+            target.version,
+            target.free_threaded,
+            self.context.epoch(),
+            self.settings.key(),
+        );
+        Sha256::of(text.as_bytes()).to_string()
+    }
+}
+
+fn is_wheel(file_name: &str) -> bool {
+    Path::new(file_name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("whl"))
+}
+
+/// A key that an older pipenv made up for a project without a name (seven hexadecimal digits).
+fn is_placeholder(name: &str) -> bool {
+    name.len() == 7 && name.bytes().all(|c| c.is_ascii_hexdigit())
+}
+
+fn accepts(pin: &Pin, version: &Version) -> bool {
+    match pin {
+        Pin::Exact(pinned) => {
+            pinned == version || pinned.local().is_empty() && *pinned == version.clone().without_local()
+        }
+        Pin::Arbitrary(text) => version.to_string().eq_ignore_ascii_case(text.trim()),
+        Pin::Range(range) => range.contains(version),
+        Pin::Any => true,
+    }
+}
+
+/// Puts a repository's tree into `top`, from the store when it was there before, and gives its commit.
+fn fetch(
+    remote: &Remote,
+    context: &Context,
+    known: Option<&str>,
+    url: &str,
+    inside: &str,
+    top: &Path,
+    warnings: &mut Warnings,
+) -> Result<String> {
+    let key = |commit: &str| Sha256::of(format!("tree {url} {commit}").as_bytes()).to_string();
+    if let Some(commit) = known
+        && let Some(kept) = context.store.tree(&key(commit))?
+    {
+        fs::create_dir(top).map_err(|e| Error::io("cannot create", top, e))?;
+        copy_all(&kept, top)?;
+        return Ok(commit.to_owned());
+    }
+    let mut commit = remote.check_out(known, top, false, warnings)?;
+    if needs_history(&top.join(inside)) && top.join(".git").is_dir() {
+        // Only now is it known that the version is made from the commits and tags.
+        fs::remove_dir_all(top).map_err(|e| Error::io("cannot remove", top, e))?;
+        commit = remote.check_out(Some(&commit), top, true, warnings)?;
+    }
+    context.store.keep_tree(&key(&commit), top)?;
+    Ok(commit)
+}
+
+/// The project's directory in a checkout; a link may not lead out of it.
+fn subdirectory(top: &Path, vcs: &Vcs) -> Result<PathBuf> {
+    let Some(inside) = &vcs.subdirectory else { return Ok(top.to_path_buf()) };
+    let project = top.join(inside.as_path());
+    let resolved = project.canonicalize().ok().filter(|path| path.is_dir());
+    match resolved {
+        Some(resolved) if resolved.starts_with(top) => Ok(resolved),
+        _ => Err(Error::new(Kind::Build, format!("{} has no directory {inside} at this commit", vcs.url))
+            .help("check `subdirectory` in the lock")),
+    }
+}

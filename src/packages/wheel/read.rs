@@ -1,0 +1,333 @@
+//! The bytes of an entry: read at once, checked against its local header, inflated, digested.
+
+use std::{cell::RefCell, fs::File, os::unix::fs::FileExt as _, path::Path};
+
+use flate2::{Decompress, FlushDecompress, Status};
+use sha2::Digest as _;
+
+use super::{
+    Method, Wheel, WheelEntry, refused,
+    zip_directory::{LOCAL_SIZE, REFUSED_FLAGS, Sizes, len, u16_at, u32_at, u64_at},
+};
+use crate::words::{
+    error::{Context as _, Error, Result},
+    vocab::Sha256,
+};
+
+/// Entries larger than this (bytes, inflated or not) are better read with [`Wheel::stream`], so that a
+/// run's memory does not grow with its largest file: a worker holds at most twice this.
+pub const STREAM_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// How much of a streamed entry is held at a time, compressed and inflated.
+const CHUNK: usize = 256 * 1024;
+const DESCRIPTOR: u16 = 1 << 3;
+
+/// What one worker reuses from entry to entry: an inflater and two buffers that grow as needed.
+pub struct Scratch {
+    inflater: libdeflater::Decompressor,
+    raw: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Scratch { inflater: libdeflater::Decompressor::new(), raw: Vec::new(), out: Vec::new() }
+    }
+}
+
+/// Lends this thread's scratch (a fresh one where `work` itself lends it again).
+pub fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
+    thread_local!(static SCRATCH: RefCell<Option<Box<Scratch>>> = const { RefCell::new(None) });
+    let mut scratch = SCRATCH.with_borrow_mut(Option::take).unwrap_or_default();
+    let result = work(&mut scratch);
+    SCRATCH.set(Some(scratch));
+    result
+}
+
+/// An entry's bytes: size and CRC-32 are as the archive says.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'s> {
+    /// The inflated bytes.
+    pub bytes: &'s [u8],
+    /// Their digest, to be compared with RECORD's by [`Wheel::contradiction`].
+    pub sha256: Sha256,
+}
+
+/// What came out of an entry that was streamed: size and CRC-32 were as the archive says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked {
+    /// The digest of the inflated bytes.
+    pub sha256: Sha256,
+    /// Their number.
+    pub size: u64,
+}
+
+impl Wheel {
+    /// An entry's bytes, whole. Never more than the declared size is written.
+    pub fn inflate<'s>(&self, entry: usize, scratch: &'s mut Scratch) -> Result<Content<'s>> {
+        bytes(&self.handle, self.file.path(), &self.entries[entry], scratch)
+            .map(|bytes| Content { bytes, sha256: Sha256::of(bytes) })
+            .context(|| format!("cannot unpack wheel {}", self.name))
+    }
+
+    /// Hands an entry's bytes to `sink` piece by piece, in order. Size, CRC-32 and the end of the
+    /// compressed stream are known to be right only when this returns: discard what `sink` got on an
+    /// error. Errors of `sink` come back as they are.
+    pub fn stream(&self, entry: usize, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Checked> {
+        let mut from_sink = false;
+        let mut watched = |bytes: &[u8]| sink(bytes).inspect_err(|_| from_sink = true);
+        let result = stream(&self.handle, self.file.path(), &self.entries[entry], &mut watched);
+        match result {
+            Err(error) if !from_sink => Err(error.context(format!("cannot unpack wheel {}", self.name))),
+            other => other,
+        }
+    }
+
+    /// An entry's bytes as the archive holds them (deflated or stored), after its local header was
+    /// checked. Nothing is inflated: CRC-32 and size are not checked, nor where the deflate stream ends
+    /// (`stream` checks that).
+    pub fn raw<'s>(&self, entry: usize, scratch: &'s mut Scratch) -> Result<&'s [u8]> {
+        let entry = &self.entries[entry];
+        raw(&self.handle, self.file.path(), entry, &mut scratch.raw)
+            .context(|| format!("entry {:?} cannot be read", entry.path.as_str()))
+            .context(|| format!("cannot unpack wheel {}", self.name))
+    }
+}
+
+/// [`Wheel::inflate`] before there is a wheel, without the digest.
+pub(super) fn bytes<'s>(
+    handle: &File,
+    path: &Path,
+    entry: &WheelEntry,
+    scratch: &'s mut Scratch,
+) -> Result<&'s [u8]> {
+    inflated(handle, path, entry, scratch)
+        .context(|| format!("entry {:?} cannot be unpacked", entry.path.as_str()))
+}
+
+fn inflated<'s>(
+    handle: &File,
+    path: &Path,
+    entry: &WheelEntry,
+    scratch: &'s mut Scratch,
+) -> Result<&'s [u8]> {
+    let Scratch { inflater, raw: buffer, out } = scratch;
+    let data = raw(handle, path, entry, buffer)?;
+    let bytes = match entry.method {
+        Method::Stored => data,
+        Method::Deflated => {
+            let size = len(entry.size)?;
+            if out.len() < size {
+                out.resize(size, 0);
+            }
+            let got = inflater.deflate_decompress(data, &mut out[..size]).map_err(|e| match e {
+                libdeflater::DecompressionError::InsufficientSpace => too_long(entry),
+                libdeflater::DecompressionError::BadData => damaged(),
+            })?;
+            if got != size {
+                return Err(wrong_size(entry, got as u64));
+            }
+            &out[..size]
+        }
+    };
+    check_crc(entry, libdeflater::crc32(bytes))?;
+    Ok(bytes)
+}
+
+fn stream(
+    handle: &File,
+    path: &Path,
+    entry: &WheelEntry,
+    sink: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<Checked> {
+    let mut sha256 = sha2::Sha256::new();
+    let mut crc = libdeflater::Crc::new();
+    let mut size = 0_u64;
+    let mut sink_failed = false;
+    let mut take = |bytes: &[u8], size: &mut u64| {
+        *size += bytes.len() as u64;
+        if *size > entry.size {
+            return Err(too_long(entry));
+        }
+        crc.update(bytes);
+        sha256.update(bytes);
+        sink(bytes).inspect_err(|_| sink_failed = true)
+    };
+    let result = (|| {
+        let read = |from: u64, bytes: &mut [u8]| {
+            handle.read_exact_at(bytes, from).map_err(|e| Error::io("cannot read", path, e))
+        };
+        let mut head = vec![0; len(entry.span.min(LOCAL_SIZE as u64 + 2 * u64::from(u16::MAX)))?];
+        read(entry.header_offset, &mut head)?;
+        let local = Local::check(&head, entry)?;
+        let data_start = entry.header_offset + local.data_at;
+        let data_end = data_start + entry.compressed_size;
+        let mut after = vec![0; len(entry.span - local.data_at - entry.compressed_size)?];
+        read(data_end, &mut after)?;
+        local.check_descriptor(&after, entry)?;
+
+        let mut input = vec![0; CHUNK];
+        let mut output = vec![0; if entry.method == Method::Deflated { CHUNK } else { 0 }];
+        let mut inflater = Decompress::new(false);
+        let mut at = data_start;
+        let mut ended = entry.method == Method::Stored;
+        while at < data_end {
+            let chunk = &mut input[..len((data_end - at).min(CHUNK as u64))?];
+            read(at, chunk)?;
+            at += chunk.len() as u64;
+            if entry.method == Method::Stored {
+                take(chunk, &mut size)?;
+                continue;
+            }
+            let mut rest: &[u8] = chunk;
+            loop {
+                let (before_in, before_out) = (inflater.total_in(), inflater.total_out());
+                let status =
+                    inflater.decompress(rest, &mut output, FlushDecompress::None).map_err(|_| damaged())?;
+                rest = &rest[len(inflater.total_in() - before_in)?..];
+                let got = len(inflater.total_out() - before_out)?;
+                take(&output[..got], &mut size)?;
+                if status == Status::StreamEnd {
+                    ended = true;
+                    if !rest.is_empty() || at < data_end {
+                        return Err(refused("bytes follow the end of its deflate stream"));
+                    }
+                    break;
+                }
+                // A full output buffer may hide more output even when all input is taken.
+                if rest.is_empty() && got < output.len() {
+                    break;
+                }
+                if got == 0 && inflater.total_in() == before_in {
+                    return Err(damaged());
+                }
+            }
+        }
+        if !ended {
+            return Err(damaged());
+        }
+        if size != entry.size {
+            return Err(wrong_size(entry, size));
+        }
+        Ok(size)
+    })();
+    match result {
+        Ok(size) => {
+            check_crc(entry, crc.sum())
+                .context(|| format!("entry {:?} cannot be unpacked", entry.path.as_str()))?;
+            Ok(Checked { sha256: Sha256(sha256.finalize().into()), size })
+        }
+        Err(error) if sink_failed => Err(error),
+        Err(error) => Err(error.context(format!("entry {:?} cannot be unpacked", entry.path.as_str()))),
+    }
+}
+
+/// The compressed bytes: one read of the whole span, local header and descriptor checked.
+fn raw<'b>(handle: &File, path: &Path, entry: &WheelEntry, buffer: &'b mut Vec<u8>) -> Result<&'b [u8]> {
+    let span = len(entry.span)?;
+    if buffer.len() < span {
+        buffer.resize(span, 0);
+    }
+    let span = &mut buffer[..span];
+    handle.read_exact_at(span, entry.header_offset).map_err(|e| Error::io("cannot read", path, e))?;
+    let local = Local::check(span, entry)?;
+    let data_at = len(local.data_at)?;
+    let data_end = data_at + len(entry.compressed_size)?;
+    local.check_descriptor(&span[data_end..], entry)?;
+    Ok(&span[data_at..data_end])
+}
+
+/// A local header that agrees with the central one.
+struct Local {
+    /// Where the data begins, from the header's first byte.
+    data_at: u64,
+    described: bool,
+}
+
+impl Local {
+    /// `span` holds at least the header, its name and extra field, if the archive is right.
+    fn check(span: &[u8], entry: &WheelEntry) -> Result<Local> {
+        let disagree =
+            |what: &str| refused(format!("its local header and the zip directory differ in {what}"));
+        let Some(header) = span.get(..LOCAL_SIZE).filter(|h| h.starts_with(b"PK\x03\x04")) else {
+            return Err(refused("there is no local header where the zip directory says"));
+        };
+        let (name, extra) = (usize::from(u16_at(header, 26)), usize::from(u16_at(header, 28)));
+        let name_at = LOCAL_SIZE;
+        let data_at = name_at + name + extra;
+        if span.get(name_at..name_at + name) != Some(entry.path.as_str().as_bytes()) {
+            return Err(disagree("the name"));
+        }
+        if (data_at as u64).checked_add(entry.compressed_size).is_none_or(|end| end > entry.span) {
+            return Err(refused("it overlaps the entry after it"));
+        }
+        let extra = span.get(name_at + name..data_at).ok_or_else(|| disagree("their extra field"))?;
+        let flags = u16_at(header, 6);
+        if flags & REFUSED_FLAGS != 0 {
+            return Err(disagree("the flags"));
+        }
+        let method = if entry.method == Method::Stored { 0 } else { 8 };
+        if u16_at(header, 8) != method {
+            return Err(disagree("the method"));
+        }
+        let mut sizes = Sizes {
+            size: u64::from(u32_at(header, 22)),
+            compressed: u64::from(u32_at(header, 18)),
+            offset: None,
+        };
+        sizes.widen(extra, entry.path.as_str())?;
+        let described = flags & DESCRIPTOR != 0;
+        // With a data descriptor, each of the three may be left zero here.
+        let agrees = |local: u64, central: u64| local == central || described && local == 0;
+        if !agrees(u64::from(u32_at(header, 14)), u64::from(entry.crc32)) {
+            return Err(disagree("the CRC-32"));
+        }
+        if !agrees(sizes.size, entry.size) || !agrees(sizes.compressed, entry.compressed_size) {
+            return Err(disagree("the size"));
+        }
+        Ok(Local { data_at: data_at as u64, described })
+    }
+
+    /// What stands between the data and the next header: nothing, or a data descriptor that agrees.
+    fn check_descriptor(&self, after: &[u8], entry: &WheelEntry) -> Result<()> {
+        if !self.described {
+            return match after.len() {
+                0 => Ok(()),
+                n => Err(refused(format!("{n} bytes that belong to no entry follow it"))),
+            };
+        }
+        let values = match after.len() {
+            16 | 24 if after.starts_with(b"PK\x07\x08") => &after[4..],
+            12 | 20 => after,
+            n => return Err(refused(format!("expected its data descriptor after it, got {n} bytes"))),
+        };
+        let (compressed, size) = if values.len() == 12 {
+            (u64::from(u32_at(values, 4)), u64::from(u32_at(values, 8)))
+        } else {
+            (u64_at(values, 4), u64_at(values, 12))
+        };
+        if (u32_at(values, 0), compressed, size) != (entry.crc32, entry.compressed_size, entry.size) {
+            return Err(refused("its data descriptor and the zip directory differ"));
+        }
+        Ok(())
+    }
+}
+
+fn check_crc(entry: &WheelEntry, got: u32) -> Result<()> {
+    if got == entry.crc32 {
+        return Ok(());
+    }
+    Err(refused(format!("got CRC-32 {got:08x}, expected {:08x}", entry.crc32)))
+}
+
+fn wrong_size(entry: &WheelEntry, got: u64) -> Error {
+    refused(format!("it inflates to {got} bytes, expected {}", entry.size))
+}
+
+fn too_long(entry: &WheelEntry) -> Error {
+    refused(format!("it inflates to more than the {} bytes it declares", entry.size))
+}
+
+fn damaged() -> Error {
+    refused("its deflate stream is damaged or cut off")
+}

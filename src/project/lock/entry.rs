@@ -1,0 +1,121 @@
+//! One entry of a lock: a package, what pins it and where it comes from.
+
+use crate::words::vocab::{Extra, PackageName, Sha256, SourceUrl, Version, VersionSpecifiers};
+
+/// A package as one category of the lock holds it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The normalised name.
+    pub name: PackageName,
+    /// The key as the lock writes it, for messages.
+    pub written: String,
+    /// The category it stands in (`default`, `develop`, ...).
+    pub category: String,
+    /// Extras asked for (they are recorded; their requirements are entries of their own).
+    pub extras: Vec<Extra>,
+    /// Which version.
+    pub pin: Pin,
+    /// The accepted digests.
+    pub hashes: Hashes,
+    /// The name of the source to ask, as written.
+    pub index: Option<String>,
+    /// The environment marker, `markers` and marker keys (`sys_platform`, ...) joined with `and`.
+    pub marker: Option<crate::words::vocab::Marker>,
+    /// Where the files come from.
+    pub origin: Origin,
+    /// Whether the project is to be used in its place (PEP 660).
+    pub editable: bool,
+    /// Build from source even where a wheel fits.
+    pub no_binary: bool,
+    /// Extra arguments for pip, for builds from source.
+    pub pip_args: Vec<String>,
+    /// The files themselves, where the lock names them (`pylock.toml`); no index is asked then.
+    pub files: Vec<PinnedFile>,
+}
+
+/// A file as `pylock.toml` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedFile {
+    /// Its file name.
+    pub name: String,
+    /// Where it is, if that is a URL.
+    pub url: Option<SourceUrl>,
+    /// Where it is, relative to the lock.
+    pub path: Option<String>,
+    /// Its size in bytes.
+    pub size: Option<u64>,
+    /// Its digest.
+    pub sha256: Option<Sha256>,
+}
+
+/// What a lock accepts as a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pin {
+    /// `==1.0` (a file of version `1.0+local` matches too, PEP 440).
+    Exact(Version),
+    /// `===text`: compared as text.
+    Arbitrary(String),
+    /// Any other specifier.
+    Range(VersionSpecifiers),
+    /// `*`, or none at all.
+    Any,
+}
+
+/// The digests of an entry. Only SHA-256 counts; others are kept as text for messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hashes {
+    /// Accepted SHA-256 digests, in the lock's order, without repetition.
+    pub sha256: Vec<Sha256>,
+    /// Digests of other algorithms, as written (`md5:...`): never enough on their own.
+    pub other: Vec<String>,
+}
+
+/// Where an entry's files come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// An index: the entry's own, or the lock's first source.
+    Index,
+    /// A version control system.
+    Vcs(Vcs),
+    /// A single file at an http(s) URL.
+    Url(SourceUrl),
+    /// A file or directory on disk, as written: relative to the project, absolute, or from a
+    /// `file:` URL (then percent-decoded and absolute).
+    Path(String),
+}
+
+/// The systems pip knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "they are the programs' names")]
+pub enum VcsKind {
+    Git,
+    Hg,
+    Svn,
+    Bzr,
+}
+
+/// A repository at a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vcs {
+    /// Which system.
+    pub kind: VcsKind,
+    /// The repository's URL without the `git+` prefix; `ssh://user@host/...` keeps its user here.
+    /// Secrets are kept apart by [`SourceUrl`]; scp-like `git@host:path` is rewritten as ssh URL.
+    pub url: SourceUrl,
+    /// A commit, branch or tag; `None` for the default branch.
+    pub reference: Option<String>,
+    /// The project's directory inside the repository.
+    pub subdirectory: Option<crate::words::vocab::RelPath>,
+}
+
+/// The pin as one text, for keys and messages.
+impl std::fmt::Display for Pin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Pin::Exact(version) => write!(f, "=={version}"),
+            Pin::Arbitrary(text) => write!(f, "==={text}"),
+            Pin::Range(specifiers) => specifiers.fmt(f),
+            Pin::Any => f.write_str("*"),
+        }
+    }
+}

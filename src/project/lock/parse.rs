@@ -1,0 +1,165 @@
+//! `Pipfile.lock` as bytes to [`Lock`].
+
+use serde_json::{Map, Value};
+
+use super::{Entry, Requires, Source, damage, read_entry::read_entry};
+use crate::words::{
+    env::Env,
+    error::{Error, Kind, Result, Warnings},
+};
+
+/// A lock, parsed.
+#[derive(Debug, Clone)]
+pub struct Lock {
+    /// The indexes, in the lock's order.
+    pub sources: Vec<Source>,
+    /// The categories: `default`, `develop`, then others by name; the entries of each by name.
+    pub categories: Vec<(String, Vec<Entry>)>,
+    /// What the lock requires of the interpreter.
+    pub requires: Requires,
+    /// The hash of the Pipfile it was made for.
+    pub hash: Option<String>,
+    /// Groups a `pylock.toml` knows.
+    pub dependency_groups: Vec<String>,
+    /// Groups a `pylock.toml` installs unless told otherwise.
+    pub default_groups: Vec<String>,
+}
+
+impl Lock {
+    /// Reads a `Pipfile.lock`; `label` is what messages call it. Variables of source URLs are expanded
+    /// from `env`.
+    ///
+    /// # Errors
+    /// [`Kind::Lock`], with every entry that is wrong and its category, or with what damaged the file.
+    pub fn parse(bytes: &[u8], label: &str, env: &Env) -> Result<(Lock, Warnings)> {
+        let text = damage::text_of(bytes, label)?;
+        let value: Value = serde_json::from_str(text).map_err(|error| damage::json(text, label, &error))?;
+        let Value::Object(root) = value else {
+            return Err(not_a_lock(label, &format!("it holds {}, expected an object", kind_of(&value))));
+        };
+        let mut warnings = Warnings::default();
+        let mut bad = Vec::new();
+        let empty = Map::new();
+        let meta = match root.get("_meta") {
+            Some(Value::Object(meta)) => meta,
+            Some(other) => {
+                bad.push(shape("_meta", "an object", other));
+                &empty
+            }
+            None => {
+                warnings.push(format!("{label} has no _meta: it names no sources and no Pipfile hash"));
+                &empty
+            }
+        };
+        let mut lock = Lock {
+            sources: sources(meta, env, &mut bad),
+            categories: Vec::new(),
+            requires: requires(meta, &mut bad),
+            hash: meta
+                .get("hash")
+                .and_then(|hash| hash.get("sha256"))
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+            dependency_groups: Vec::new(),
+            default_groups: Vec::new(),
+        };
+        let mut names: Vec<&String> = root.keys().filter(|key| *key != "_meta").collect();
+        names.sort_by_key(|name| match name.as_str() {
+            "default" => (0, ""),
+            "develop" => (1, ""),
+            other => (2, other),
+        });
+        for name in names {
+            match &root[name] {
+                Value::Object(packages) => {
+                    let mut entries = Vec::with_capacity(packages.len());
+                    for (key, value) in packages {
+                        match read_entry(name, key, value, env) {
+                            Ok(entry) => entries.push(entry),
+                            Err(error) => bad.push(error),
+                        }
+                    }
+                    entries.sort_by(|a, b| (&a.name, &a.written).cmp(&(&b.name, &b.written)));
+                    lock.categories.push((name.clone(), entries));
+                }
+                other => bad.push(shape(name, "an object of packages", other)),
+            }
+        }
+        if lock.categories.is_empty() && bad.is_empty() {
+            return Err(not_a_lock(label, "it has neither \"default\" nor any other category"));
+        }
+        match bad.len() {
+            0 => Ok((lock, warnings)),
+            1 => Err(bad.remove(0).context(format!("{label} cannot be used"))),
+            many => {
+                Err(Error::all(Kind::Lock, format!("{label} cannot be used: {many} entries are wrong"), bad)
+                    .help("lock again with `pipenv lock`"))
+            }
+        }
+    }
+}
+
+fn not_a_lock(label: &str, why: &str) -> Error {
+    Error::new(Kind::Lock, format!("{label} is not a lock: {why}"))
+        .help("make it anew with `pipenv lock`, or restore it from version control")
+}
+
+fn sources(meta: &Map<String, Value>, env: &Env, bad: &mut Vec<Error>) -> Vec<Source> {
+    let list = match meta.get("sources") {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::Array(list)) => list,
+        Some(other) => {
+            bad.push(shape("_meta.sources", "a list", other));
+            return Vec::new();
+        }
+    };
+    let mut sources = Vec::with_capacity(list.len());
+    for (position, source) in list.iter().enumerate() {
+        let Some(url) = source.get("url").and_then(Value::as_str) else {
+            bad.push(Error::new(Kind::Lock, format!("_meta.sources[{position}] has no url")));
+            continue;
+        };
+        let name = source.get("name").and_then(Value::as_str).map(str::to_owned);
+        let verify_ssl = match source.get("verify_ssl") {
+            Some(Value::Bool(verify)) => *verify,
+            Some(Value::String(text)) => !text.eq_ignore_ascii_case("false"),
+            _ => true,
+        };
+        sources.push(Source::new(name, url, verify_ssl, env));
+    }
+    sources
+}
+
+fn requires(meta: &Map<String, Value>, bad: &mut Vec<Error>) -> Requires {
+    let Some(requires) = meta.get("requires").filter(|value| !value.is_null()) else {
+        return Requires::default();
+    };
+    if !requires.is_object() {
+        bad.push(shape("_meta.requires", "an object", requires));
+    }
+    let mut text = |key: &str| match requires.get(key) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(other) => {
+            bad.push(shape(&format!("_meta.requires.{key}"), "a string", other));
+            None
+        }
+    };
+    Requires { python_version: text("python_version"), python_full_version: text("python_full_version") }
+}
+
+fn shape(subject: &str, expected: &str, got: &Value) -> Error {
+    Error::new(Kind::Lock, format!("{subject} is {}, expected {expected}", kind_of(got)))
+}
+
+/// What a JSON value is, in words.
+pub(super) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

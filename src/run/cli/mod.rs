@@ -1,0 +1,229 @@
+//! argv in, exit code out: reads what was typed, runs the command, prints results and errors.
+
+mod output;
+mod ui;
+mod usage;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{CommandFactory as _, Parser as _};
+
+use self::{
+    output::{CheckResult, Stdout},
+    ui::Ui,
+};
+use crate::{
+    run::{
+        commands::{self, Outcome},
+        options::{
+            self, BuildOptions, Common, IndexOptions, LockOptions, Options, OutputOptions, TargetOptions,
+        },
+    },
+    words::{
+        args::{CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, SizeArgs, SyncArgs},
+        env::Env,
+        error::{Error, Kind, Result},
+        interrupt,
+        progress::Progress as _,
+        vocab::count,
+    },
+};
+
+/// Runs the command line and gives the exit code (README, "Exit codes").
+pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Kind::Usage.exit_code() } else { 0 });
+        }
+    };
+    raise_file_limit();
+    let env = Env::of_process();
+    let ui = Ui::new(options::verbosity(&cli.global, &env), &env);
+    if let Err(error) = interrupt::listen() {
+        ui.error(&format!("cannot listen for signals\n  because: {error}"));
+        return ExitCode::from(Kind::Io.exit_code());
+    }
+    match dispatch(cli, env, &ui) {
+        Ok(code) => code,
+        Err(error) => {
+            ui.error(&error.report());
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+/// Every wheel of a run is open at once, and the usual limit of 1024 files is not for us to run into.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it cannot be raised, a lock of a thousand packages fails with the system's own words.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
+    let Cli { command, global } = cli;
+    let mut out = Stdout::new(env.concealed());
+    match command {
+        Command::Sync(args) => sync(&args, &global, env, ui)?,
+        Command::Install(args) => {
+            refuse(&args)?;
+            sync(&args.sync, &global, env, ui)?;
+        }
+        Command::Plan(args) => {
+            let common = common(&global, &args.lock, env)?;
+            let request = Options {
+                lock: LockOptions::new(&args.lock, &common.env),
+                target: TargetOptions::new(&args.target, &common.env),
+                index: IndexOptions::new(&args.index, &common.env)?,
+                build: BuildOptions::new(&args.build, &common.env)?,
+                common,
+            };
+            let rows = commands::plan(&request, ui)?;
+            if args.json {
+                out.json(&rows)?;
+            } else {
+                output::plan_table(&mut out, &rows);
+            }
+        }
+        Command::Auth(args) => {
+            let common = common(&global, &args.lock, env)?;
+            let lock = LockOptions::new(&args.lock, &common.env);
+            let index = IndexOptions::new(&args.index, &common.env)?;
+            let rows = commands::auth(&common, &lock, &index, args.check, ui)?;
+            if args.json {
+                out.json(&rows)?;
+            } else {
+                output::auth_list(&mut out, &rows);
+            }
+            if rows.iter().any(|row| !row.ok) {
+                return out.finish(ExitCode::from(Kind::Auth.exit_code()));
+            }
+        }
+        Command::Check(args) => return check(&args, &global, env, ui, out),
+        Command::Digest(args) => {
+            let venv = environment(args.venv.as_deref(), &global, &env)?;
+            out.line(&format!("sha256:{}", crate::environment::manifest::tree_digest(&venv)?));
+        }
+        Command::Size(args) => measure(&args, &global, &env, ui, &mut out)?,
+        Command::Cache(args) => {
+            commands::cache(args.action, &options::cache_dir(&global, &env)?, &mut |line| out.line(line))?;
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "venvoy", &mut script);
+            out.line(String::from_utf8_lossy(&script).trim_end());
+        }
+    }
+    out.finish(ExitCode::SUCCESS)
+}
+
+fn common(global: &Global, lock: &LockArgs, env: Env) -> Result<Common> {
+    Common::new(global, lock.lock_file.as_deref(), env)
+}
+
+/// What `sync` was asked to do, checked.
+fn request(args: &SyncArgs, global: &Global, env: Env) -> Result<(Options, OutputOptions)> {
+    let common = common(global, &args.lock, env)?;
+    let output = OutputOptions::new(&args.output, &common.project, &common.env)?;
+    let request = Options {
+        lock: LockOptions::new(&args.lock, &common.env),
+        target: TargetOptions::new(&args.target, &common.env),
+        index: IndexOptions::new(&args.index, &common.env)?,
+        build: BuildOptions::new(&args.build, &common.env)?,
+        common,
+    };
+    Ok((request, output))
+}
+
+/// Compares an environment with what was written and with the lock; with `--repair` it is made anew.
+fn check(args: &CheckArgs, global: &Global, env: Env, ui: &Ui, mut out: Stdout) -> Result<ExitCode> {
+    let (request, mut output) = request(&args.sync, global, env)?;
+    let checked = commands::check(&request, &output, ui)?;
+    if args.json {
+        out.json(&CheckResult::from(&checked))?;
+    } else {
+        output::check_report(&mut out, &output.venv, &checked);
+    }
+    if checked.is_clean() {
+        return out.finish(ExitCode::SUCCESS);
+    }
+    if !args.repair {
+        return out.finish(ExitCode::from(Kind::Integrity.exit_code()));
+    }
+    let code = out.finish(ExitCode::SUCCESS)?;
+    output.force = true;
+    run_sync(&request, &output, ui)?;
+    Ok(code)
+}
+
+/// Shows what takes the space in an environment.
+fn measure(args: &SizeArgs, global: &Global, env: &Env, ui: &Ui, out: &mut Stdout) -> Result<()> {
+    let venv = environment(args.venv.as_deref(), global, env)?;
+    let usage = crate::run::size::measure(&venv)?;
+    if args.json {
+        out.json(&usage)?;
+    } else {
+        usage::report(out, &usage);
+    }
+    if let Some(file) = &args.html {
+        let shown = args.venv.as_deref().unwrap_or(std::path::Path::new(".venv")).display().to_string();
+        std::fs::write(file, crate::run::size::page(&usage, &shown))
+            .map_err(|e| Error::io("cannot write", file, e))?;
+        ui.done(&format!("wrote {}", file.display()));
+    }
+    Ok(())
+}
+
+fn sync(args: &SyncArgs, global: &Global, env: Env, ui: &Ui) -> Result<()> {
+    let (request, output) = request(args, global, env)?;
+    if request.common.env.flag("PIPENV_SYSTEM") {
+        let venv = output.venv.display();
+        ui.warn(&format!(
+            "PIPENV_SYSTEM is passed over: venvoy leaves the system's Python alone and makes {venv}"
+        ));
+    }
+    run_sync(&request, &output, ui)
+}
+
+fn run_sync(request: &Options, output: &OutputOptions, ui: &Ui) -> Result<()> {
+    let start = std::time::Instant::now();
+    let outcome = commands::sync(request, output, ui)?;
+    let venv =
+        output.venv.strip_prefix(&request.common.project.dir).unwrap_or(&output.venv).display().to_string();
+    ui.done(&match outcome {
+        Outcome::Current { packages } => {
+            format!("{venv} is up to date ({})", count(packages, "package"))
+        }
+        Outcome::Written(summary) => output::summary(&venv, &summary, start.elapsed()),
+    });
+    Ok(())
+}
+
+/// What pipenv's `install` can do and venvoy's cannot: installing into the system's Python, and adding
+/// packages. `pipenv install requests` edits the Pipfile and the lock, which venvoy never does.
+fn refuse(args: &InstallArgs) -> Result<()> {
+    if args.system {
+        return Err(Error::new(
+            Kind::Usage,
+            "--system: venvoy makes environments and leaves the system's Python alone",
+        )
+        .help("leave --system out, and in the image set ENV PATH=\"/.venv/bin:$PATH\" (or where .venv is)"));
+    }
+    let Some(first) = args.packages.first() else { return Ok(()) };
+    Err(Error::new(
+        Kind::Usage,
+        format!("venvoy installs what the lock holds; it does not add packages such as {first:?}"),
+    )
+    .help(format!("add it with `pipenv install {first}` or `pipenv lock`, then run `venvoy install`")))
+}
+
+/// The environment that `digest` and `size` are about: a path, or the project's `.venv`.
+fn environment(named: Option<&std::path::Path>, global: &Global, env: &Env) -> Result<std::path::PathBuf> {
+    if let Some(path) = named {
+        return options::absolute(path);
+    }
+    options::venv_path(None, &Common::new(global, None, env.clone())?.project)
+}

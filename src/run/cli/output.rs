@@ -1,0 +1,246 @@
+//! Results on standard output: tables for people, JSON for programs.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use crate::{
+    run::commands::{AuthRow, Checked, Difference, PlanRow, Summary},
+    words::{
+        error::{Error, Kind, Result},
+        vocab::{Concealed, count, size},
+    },
+};
+
+/// Standard output, collected and written at once, so that a failing command prints no half result.
+pub struct Stdout {
+    text: String,
+    concealed: Concealed,
+}
+
+impl Stdout {
+    /// Nothing yet; what is concealed when it is written will not be shown.
+    pub fn new(concealed: &Concealed) -> Self {
+        Stdout { text: String::new(), concealed: concealed.clone() }
+    }
+
+    /// Adds a line.
+    pub fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// Adds a value as indented JSON.
+    pub fn json(&mut self, value: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|e| Error::new(Kind::Io, "cannot write the result as JSON").because(e))?;
+        self.line(&text);
+        Ok(())
+    }
+
+    /// Writes everything. A reader that left early (`| head`) is no error.
+    pub fn finish(self, code: ExitCode) -> Result<ExitCode> {
+        match std::io::stdout().write_all(self.concealed.hide(&self.text).as_bytes()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Error::new(Kind::Io, "cannot write to standard output").because(error))
+            }
+            _ => Ok(code),
+        }
+    }
+}
+
+/// Columns padded to their widest cell; the last is left ragged.
+fn table(out: &mut Stdout, heading: &[&str], rows: &[Vec<String>]) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain(std::iter::once(heading[column].len())).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let mut print = |cells: &mut dyn Iterator<Item = &str>| {
+        let line: Vec<String> = cells.zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        out.line(line.join("  ").trim_end());
+    };
+    print(&mut heading.iter().copied());
+    for row in rows {
+        print(&mut row.iter().map(String::as_str));
+    }
+}
+
+/// `venvoy plan`.
+pub fn plan_table(out: &mut Stdout, rows: &[PlanRow]) {
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            vec![
+                row.name.clone(),
+                row.version.clone().unwrap_or_default(),
+                row.kind.to_owned(),
+                row.source.clone().unwrap_or_else(|| "-".into()),
+                row.size.map(size).unwrap_or_default(),
+                if row.cached { "cached" } else { "" }.to_owned(),
+                file_cell(row),
+            ]
+        })
+        .collect();
+    table(out, &["package", "version", "kind", "source", "size", "cache", "file"], &cells);
+    let total: u64 = rows.iter().filter_map(|row| row.size).sum();
+    let missing: u64 = rows.iter().filter(|row| !row.cached).filter_map(|row| row.size).sum();
+    out.line(&format!("{}, {}, {} to download", count(rows.len(), "package"), size(total), size(missing)));
+}
+
+/// The file and what else there is to know.
+fn file_cell(row: &PlanRow) -> String {
+    let said = row.note.as_deref().is_some_and(|note| note.contains("no hashes"));
+    let unhashed = (row.unhashed && !said).then_some("no hashes");
+    let notes: Vec<&str> = row.note.as_deref().into_iter().chain(unhashed).collect();
+    if notes.is_empty() {
+        row.file.clone()
+    } else {
+        format!("{} ({})", row.file, notes.join(", ")).trim_start().to_owned()
+    }
+}
+
+/// `venvoy auth`: a paragraph for each source, as the places that were looked in make long lines.
+pub fn auth_list(out: &mut Stdout, rows: &[AuthRow]) {
+    for row in rows {
+        out.line(format!("{}  {}", row.source, row.url).trim_end());
+        out.line(&match row.user.as_deref() {
+            Some("") => format!("  a token, from {}", row.origin),
+            Some(user) => format!("  user {user}, from {}", row.origin),
+            None => format!("  {}", row.origin),
+        });
+        if let Some(answer) = &row.answer {
+            out.line(&format!("  {answer}"));
+        }
+    }
+}
+
+/// What `venvoy check` found, for JSON.
+#[derive(Debug, Serialize)]
+pub struct CheckResult {
+    clean: bool,
+    files: u64,
+    slim: Option<String>,
+    missing: Vec<String>,
+    changed: Vec<ChangedResult>,
+    extra: Vec<String>,
+    lock: Vec<Difference>,
+}
+
+#[derive(Debug, Serialize)]
+struct ChangedResult {
+    path: String,
+    change: String,
+}
+
+impl From<&Checked> for CheckResult {
+    fn from(checked: &Checked) -> Self {
+        let text = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
+        let files = &checked.files;
+        CheckResult {
+            clean: checked.is_clean(),
+            files: files.files,
+            slim: files.slim.clone(),
+            missing: text(&files.missing),
+            changed: files
+                .changed
+                .iter()
+                .map(|one| ChangedResult {
+                    path: one.path.display().to_string(),
+                    change: one.change.to_string(),
+                })
+                .collect(),
+            extra: text(&files.extra),
+            lock: checked.lock.clone(),
+        }
+    }
+}
+
+/// `venvoy check`.
+pub fn check_report(out: &mut Stdout, venv: &Path, checked: &Checked) {
+    let files = &checked.files;
+    for path in &files.missing {
+        out.line(&format!("missing: {}", path.display()));
+    }
+    for one in &files.changed {
+        out.line(&format!("changed: {} {}", one.path.display(), one.change));
+    }
+    for path in &files.extra {
+        out.line(&format!("extra:   {}", path.display()));
+    }
+    for Difference { name, installed, locked } in &checked.lock {
+        out.line(&match (installed, locked) {
+            (Some(installed), Some(locked)) => {
+                format!("version: {name} is {installed}, the lock says {locked}")
+            }
+            (None, Some(locked)) => format!("missing: {name} {locked} of the lock"),
+            (Some(installed), None) => format!("extra:   {name} {installed} is not in the lock"),
+            (None, None) => continue,
+        });
+    }
+    if checked.is_clean() {
+        let slim = files.slim.as_ref().map_or(String::new(), |kinds| format!(", without {kinds}"));
+        out.line(&format!("{} is as it was written ({} files{slim})", venv.display(), files.files));
+    } else {
+        out.line(&format!(
+            "{} is not what it should be: {} missing, {} changed, {} extra, {} unlike the lock \
+             (--repair makes it anew)",
+            venv.display(),
+            files.missing.len(),
+            files.changed.len(),
+            files.extra.len(),
+            checked.lock.len()
+        ));
+    }
+}
+
+/// The last line of a run that made an environment.
+pub fn summary(venv: &str, summary: &Summary, took: Duration) -> String {
+    let mut parts = Vec::new();
+    if summary.cached > 0 {
+        parts.push(format!("{} cached", summary.cached));
+    }
+    if summary.downloaded > 0 {
+        parts.push(format!("{} downloaded ({})", summary.downloaded, size(summary.downloaded_bytes)));
+    }
+    if summary.built > 0 {
+        parts.push(format!("{} built", summary.built));
+    }
+    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    let line = format!(
+        "{venv}: {}, {} in {:.2} s{parts}",
+        count(summary.packages, "package"),
+        size(summary.bytes),
+        took.as_secs_f64()
+    );
+    if summary.slim.is_empty() { line } else { format!("{line}\n{}", saved(summary)) }
+}
+
+/// What `--slim` saved, for the line after.
+fn saved(summary: &Summary) -> String {
+    let parts: Vec<String> =
+        summary.slim.iter().map(|one| format!("{} {}", one.kind.word(), size(one.bytes))).collect();
+    let total: u64 = summary.slim.iter().map(|one| one.bytes).sum();
+    let left = match summary.unstripped {
+        0 => String::new(),
+        n => format!("; {} not stripped, -v says why", count(n, "shared object")),
+    };
+    format!("slim saved {}: {}{left}", size(total), parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let mut out = Stdout::new(&Concealed::default());
+        table(&mut out, &["a", "b"], &[vec!["long".into(), "x".into()], vec!["s".into(), String::new()]]);
+        assert_eq!(out.text, "a     b\nlong  x\ns\n");
+    }
+}

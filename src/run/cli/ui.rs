@@ -1,0 +1,220 @@
+//! What the user sees while work goes on: messages, and a progress bar or now and then a line, on standard error.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+use crate::words::vocab::size;
+use crate::words::{env::Env, error::Warnings, progress::Progress, vocab::Concealed};
+
+/// How often a log gets a line about work that takes long.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Messages by importance, and how far the work is: a bar where a person is watching, lines elsewhere.
+pub struct Ui {
+    verbosity: u8,
+    colour: bool,
+    bar: Option<ProgressBar>,
+    log: Log,
+    warned: Mutex<Warnings>,
+    concealed: Concealed,
+}
+
+impl Ui {
+    /// Prints as much as `verbosity` says: 0 errors only, 1 normal, 2 details, 3 requests.
+    pub fn new(verbosity: u8, env: &Env) -> Self {
+        let terminal = std::io::stderr().is_terminal() && !env.flag("CI");
+        let bar = (terminal && verbosity > 0 && env.get("TERM") != Some("dumb")).then(bar);
+        let colour = terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb");
+        let concealed = env.concealed().clone();
+        Ui { verbosity, colour, bar, log: Log::new(EVERY), warned: Mutex::default(), concealed }
+    }
+
+    /// Says what was done.
+    pub fn done(&self, message: &str) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        self.line(1, message);
+    }
+
+    /// Says how a failed run ended.
+    pub fn error(&self, report: &str) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let label = if self.colour { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
+        self.line(0, &format!("{label} {report}"));
+    }
+
+    fn line(&self, from: u8, message: &str) {
+        if self.verbosity < from {
+            return;
+        }
+        let message = self.concealed.hide(message);
+        // A closed standard error is no reason to fail.
+        let print = || drop(writeln!(std::io::stderr(), "{message}"));
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    fn log_line(&self) {
+        if let Some(line) = self.log.due() {
+            self.line(1, &line);
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {far} {decimal_bytes_per_sec}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    let far = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = out.write_str(&far(state.pos(), state.len().unwrap_or(0)));
+    };
+    bar.set_style(style.with_key("far", far));
+    bar
+}
+
+/// `1.2 MB/3.4 MB`, or without the second where it is not known yet.
+fn far(done: u64, of: u64) -> String {
+    if of < done.max(1) { size(done) } else { format!("{}/{}", size(done), size(of)) }
+}
+
+/// Where the work is, for the lines of a log.
+struct Log {
+    start: Instant,
+    every: u64,
+    /// Milliseconds after the start.
+    next: AtomicU64,
+    what: Mutex<String>,
+    bytes: AtomicU64,
+    of: AtomicU64,
+}
+
+impl Log {
+    fn new(every: Duration) -> Self {
+        let every = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+        Log {
+            start: Instant::now(),
+            every,
+            next: AtomicU64::new(every),
+            what: Mutex::default(),
+            bytes: AtomicU64::new(0),
+            of: AtomicU64::new(0),
+        }
+    }
+
+    fn what(&self, what: String) {
+        *self.what.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    /// The line that is due, for one of the threads that ask.
+    fn due(&self) -> Option<String> {
+        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let next = self.next.load(Ordering::Relaxed);
+        if now < next {
+            return None;
+        }
+        let later = now.saturating_add(self.every);
+        self.next.compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed).ok()?;
+        let what = self.what.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Some(format!("{what}: {}", far(self.bytes.load(Ordering::Relaxed), self.of.load(Ordering::Relaxed))))
+    }
+}
+
+impl Progress for Ui {
+    fn warn(&self, warning: &str) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.0.iter().any(|said| said == warning) {
+            return;
+        }
+        warned.push(warning);
+        let label = if self.colour { "\x1b[1;33mwarning:\x1b[0m" } else { "warning:" };
+        self.line(1, &format!("{label} {warning}"));
+    }
+
+    fn detail(&self, message: &str) {
+        self.line(2, message);
+    }
+
+    fn request(&self, url: &url::Url) {
+        let mut shown = url.clone();
+        // A query may be a signature.
+        shown.set_query(None);
+        self.line(3, &format!("asking {shown}"));
+    }
+
+    fn packages(&self, done: usize, of: usize) {
+        let message = format!("Fetching {done}/{of} packages");
+        if let Some(bar) = &self.bar {
+            bar.set_message(message);
+        } else {
+            self.log.what(message);
+            self.log_line();
+        }
+    }
+
+    fn stage(&self, name: &str, total_bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(name.to_owned());
+            bar.set_length(total_bytes);
+            bar.set_position(0);
+            // While a server says nothing, the bar still shows that work goes on, and how slowly.
+            bar.enable_steady_tick(Duration::from_millis(200));
+        } else {
+            self.log.what(name.to_owned());
+            self.log.bytes.store(0, Ordering::Relaxed);
+            self.log.of.store(total_bytes, Ordering::Relaxed);
+        }
+    }
+
+    fn expect(&self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc_length(bytes);
+        } else {
+            self.log.of.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    fn advance(&self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(bytes);
+        } else {
+            self.log.bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.log_line();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_is_shown_beside_what_there_is_once_that_is_known() {
+        assert_eq!(far(0, 0), "0 B");
+        assert_eq!(far(1_500, 0), "1.5 kB");
+        assert_eq!(far(1_500, 3_000_000), "1.5 kB/3.0 MB");
+    }
+
+    #[test]
+    fn a_log_gets_a_line_now_and_then() {
+        let often = Log::new(Duration::ZERO);
+        often.what("Fetching 1/3 packages".into());
+        often.bytes.fetch_add(2_000, Ordering::Relaxed);
+        assert_eq!(often.due().as_deref(), Some("Fetching 1/3 packages: 2.0 kB"));
+        often.of.fetch_add(9_000, Ordering::Relaxed);
+        assert_eq!(often.due().as_deref(), Some("Fetching 1/3 packages: 2.0 kB/9.0 kB"));
+        assert_eq!(Log::new(Duration::from_hours(1)).due(), None);
+    }
+}

@@ -1,0 +1,115 @@
+//! `check`: an environment beside what was written and beside the lock.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::Serialize;
+
+use crate::{
+    environment::manifest::{self, Check},
+    project::lock::{Entry, Origin, Pin},
+    run::options::OutputOptions,
+    words::{
+        error::{Error, Kind, Result},
+        vocab::{PackageName, RelPath, Version},
+    },
+};
+use crate::{
+    run::{inputs::Inputs, options::Options},
+    words::progress::Progress,
+};
+
+/// What was found.
+#[derive(Debug)]
+pub struct Checked {
+    /// Files that are not as they were written.
+    pub files: Check,
+    /// Distributions that are not what the lock says.
+    pub lock: Vec<Difference>,
+}
+
+impl Checked {
+    /// Whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        self.files.is_clean() && self.lock.is_empty()
+    }
+}
+
+/// A distribution that is not what the lock says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Its name, normalised.
+    pub name: String,
+    /// The installed version; `None` where it is missing.
+    pub installed: Option<String>,
+    /// What the lock says; `None` where it is not in the lock.
+    pub locked: Option<String>,
+}
+
+/// Compares an environment with its manifest, every file's digest included, and its distributions with the
+/// entries that the same options would install.
+///
+/// # Errors
+/// [`Kind::Destination`] where there is no environment of venvoy's.
+pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Checked> {
+    let files = manifest::verify(&output.venv)?;
+    let inputs = Inputs::read(&request.common, &request.lock, progress)?;
+    let target = inputs.target(&request.common, &request.target, request.lock.deploy, progress)?;
+    let selection = inputs.select(&request.lock, &target)?;
+    let mut installed = distributions(&output.venv, &target.site_packages)?;
+    let mut lock = Vec::new();
+    for entry in &selection.entries {
+        let found = installed.remove(&entry.name);
+        let fits = found.as_ref().is_some_and(|version| fits(entry, version));
+        if !fits {
+            lock.push(Difference {
+                name: entry.name.to_string(),
+                installed: found.map(|version| version.to_string()),
+                locked: Some(entry.pin.to_string()),
+            });
+        }
+    }
+    // Local projects may be called something else in a lock than they call themselves, and `--seed` brings pip.
+    let local = selection.entries.iter().any(|entry| entry.origin != Origin::Index);
+    if !local && !output.seed {
+        lock.extend(installed.into_iter().map(|(name, version)| Difference {
+            name: name.to_string(),
+            installed: Some(version.to_string()),
+            locked: None,
+        }));
+    } else {
+        lock.retain(|difference| {
+            let of_index = |entry: &&Entry| entry.name.as_str() == difference.name;
+            selection.entries.iter().find(of_index).is_none_or(|entry| entry.origin == Origin::Index)
+        });
+    }
+    lock.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Checked { files, lock })
+}
+
+fn fits(entry: &Entry, version: &Version) -> bool {
+    match &entry.pin {
+        Pin::Exact(pinned) => {
+            pinned == version || pinned.local().is_empty() && *pinned == version.clone().without_local()
+        }
+        Pin::Arbitrary(text) => version.to_string() == *text,
+        Pin::Range(range) => range.contains(version),
+        Pin::Any => true,
+    }
+}
+
+/// The distributions in site-packages, by their dist-info directories.
+fn distributions(venv: &Path, site_packages: &RelPath) -> Result<BTreeMap<PackageName, Version>> {
+    let dir = venv.join(site_packages.as_path());
+    let cannot = |e| Error::io("cannot list", &dir, e).with_kind(Kind::Destination);
+    let mut found = BTreeMap::new();
+    for item in std::fs::read_dir(&dir).map_err(cannot)? {
+        let name = item.map_err(cannot)?.file_name();
+        let parts = name.to_str().and_then(|name| name.strip_suffix(".dist-info")?.rsplit_once('-'));
+        if let Some((name, version)) = parts
+            && let (Ok(name), Ok(version)) = (name.parse(), version.parse())
+        {
+            found.insert(name, version);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,463 @@
+//! What was typed and the environment, checked: what the pipeline runs with.
+
+mod output;
+mod project;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+pub use output::{DEFAULT_MTIME, OutputOptions, SlimOptions};
+pub use project::{LockFile, Project};
+
+use crate::{
+    packages::http::{CaPaths, Proxies},
+    project::lock::{Entry, dotenv},
+    words::{
+        args::{BuildArgs, Global, IndexArgs, Keyring, LockArgs, TargetArgs},
+        env::Env,
+        error::{Error, Kind, Result, Warnings},
+        vocab::{PackageName, SourceUrl},
+    },
+};
+
+/// What a run is asked to do, checked.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The project, the environment and the cache.
+    pub common: Common,
+    /// Which part of the lock.
+    pub lock: LockOptions,
+    /// Which interpreter.
+    pub target: TargetOptions,
+    /// From where.
+    pub index: IndexOptions,
+    /// How source packages are treated.
+    pub build: BuildOptions,
+}
+
+/// What every command knows: the project, the environment and the cache.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// The project.
+    pub project: Project,
+    /// The environment, the project's `.env` on top.
+    pub env: Env,
+    /// The cache's directory.
+    pub cache_dir: PathBuf,
+    /// 0 quiet, 1 normal, 2 and more verbose.
+    pub verbosity: u8,
+    /// What the user should hear about the project's `.env`.
+    pub warnings: Warnings,
+}
+
+/// Which part of the lock, and how strictly.
+#[derive(Debug, Clone)]
+pub struct LockOptions {
+    /// Which categories.
+    pub categories: Categories,
+    /// Whether a stale lock or another interpreter is an error.
+    pub deploy: bool,
+    /// Whether to leave the freshness of the lock alone.
+    pub ignore_pipfile: bool,
+}
+
+/// The categories asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Categories {
+    /// `default`, and `develop` where `dev`.
+    Standard {
+        /// Whether `develop` is wanted.
+        dev: bool,
+    },
+    /// Exactly these, as the lock names them.
+    Named(Vec<String>),
+}
+
+/// Which interpreter was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct TargetOptions {
+    /// `--python`, else PIPENV_PYTHON, with the name of whichever said so.
+    pub python: Option<(String, &'static str)>,
+    /// PIPENV_DEFAULT_PYTHON_VERSION: counts where the lock requires nothing.
+    pub fallback: Option<String>,
+    /// `--python-version` and `--platform`: an interpreter that is described rather than run.
+    pub described: Option<(String, String)>,
+    /// Where the base interpreter's directory will be at run time.
+    pub home: Option<PathBuf>,
+    /// The base interpreter's path at run time.
+    pub executable: Option<PathBuf>,
+}
+
+/// Where files may come from.
+#[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+pub struct IndexOptions {
+    /// Directories and pages of links, as in pip.
+    pub find_links: Vec<String>,
+    /// Ask no index.
+    pub no_index: bool,
+    /// No network at all.
+    pub offline: bool,
+    /// Replacements for sources of the lock, by name.
+    pub mirrors: Vec<(String, SourceUrl)>,
+    /// PIPENV_PYPI_MIRROR: replaces the public index.
+    pub public_mirror: Option<SourceUrl>,
+    /// Whether an index page may come from another host than the source's.
+    pub allow_forwarding: bool,
+    /// Whether entries without hashes are installed.
+    pub allow_unhashed: bool,
+    /// `--netrc`.
+    pub netrc: Option<PathBuf>,
+    /// Whether GitLab CI's tokens count.
+    pub ci_credentials: bool,
+    /// Whether the `keyring` program is asked.
+    pub keyring: bool,
+    /// The certificates to trust instead of the system's.
+    pub ca: Option<CaPaths>,
+    /// The proxies to go through.
+    pub proxies: Proxies,
+    /// A client certificate with its key.
+    pub client_cert: Option<PathBuf>,
+    /// How many downloads at once.
+    pub concurrent_downloads: usize,
+}
+
+/// How source packages are treated.
+#[derive(Debug, Clone, Default)]
+pub struct BuildOptions {
+    /// Packages to build from source even where a wheel fits.
+    pub no_binary: Packages,
+    /// Packages never to build from source.
+    pub only_binary: Packages,
+    /// Arguments for pip.
+    pub extra_pip_args: Vec<String>,
+    /// Whether editable projects become ordinary copies.
+    pub no_editable: bool,
+    /// The longest a build may take.
+    pub timeout: std::time::Duration,
+}
+
+/// Packages by name, or all of them, as pip's format control has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Packages {
+    /// None.
+    #[default]
+    None,
+    /// These.
+    Named(Vec<PackageName>),
+    /// All.
+    All,
+}
+
+impl Packages {
+    /// Whether the package is named, by itself.
+    fn names(&self, name: &PackageName) -> bool {
+        matches!(self, Packages::Named(names) if names.contains(name))
+    }
+
+    /// These, less what the environment put there and `other`, typed for the opposite, has; `own` was typed.
+    fn without(self, own: &Packages, other: &Packages) -> Self {
+        match (self, other) {
+            (_, Packages::All) => own.clone(),
+            (Packages::Named(mut names), Packages::Named(_)) => {
+                names.retain(|name| !other.names(name));
+                Packages::Named(names)
+            }
+            (packages, _) => packages,
+        }
+    }
+
+    /// Whether a package is meant.
+    pub fn contains(&self, name: &PackageName) -> bool {
+        match self {
+            Packages::None => false,
+            Packages::Named(names) => names.contains(name),
+            Packages::All => true,
+        }
+    }
+
+    fn parse<'a>(texts: impl Iterator<Item = &'a str>, option: &str) -> Result<Self> {
+        let mut packages = Packages::None;
+        for word in
+            texts.flat_map(|text| text.split([',', ' '])).map(str::trim).filter(|word| !word.is_empty())
+        {
+            packages = match (word, packages) {
+                (":none:", _) => Packages::None,
+                (":all:", _) | (_, Packages::All) => Packages::All,
+                (name, packages) => {
+                    let name = name.parse().map_err(|e: Error| {
+                        e.context(format!("{option} {word} is unusable")).with_kind(Kind::Usage)
+                    })?;
+                    let mut names = if let Packages::Named(names) = packages { names } else { Vec::new() };
+                    names.push(name);
+                    Packages::Named(names)
+                }
+            };
+        }
+        Ok(packages)
+    }
+}
+
+impl Common {
+    /// Finds the project, loads its `.env` and settles where the cache is.
+    pub fn new(global: &Global, lock: Option<&Path>, mut env: Env) -> Result<Self> {
+        let start = match &global.project {
+            Some(dir) if !dir.is_dir() => {
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("--project {} is not a directory", dir.display()),
+                )
+                .help("name the directory that holds the Pipfile.lock"));
+            }
+            Some(dir) => absolute(dir)?,
+            None => current_dir()?,
+        };
+        if lock.is_some_and(|lock| lock.to_string_lossy().contains("://")) {
+            // Not shown: it may hold a password.
+            return Err(Error::new(Kind::Usage, "--lock names a URL: expected a file")
+                .help("fetch the lock first: a lock is only read from disk, as it may name local paths"));
+        }
+        let lock = lock.map(absolute).transpose()?;
+        let project = Project::find(&start, global.project.is_some(), lock.as_deref(), &env)?;
+        let warnings = load_dotenv(&project.dir, &mut env)?;
+        let cache_dir = cache_dir(global, &env)?;
+        let verbosity = verbosity(global, &env);
+        Ok(Common { project, env, cache_dir, verbosity, warnings })
+    }
+}
+
+/// How much to print: 0 errors only, 1 normal, 2 and more details. PIPENV_QUIET counts where nothing was typed.
+pub fn verbosity(global: &Global, env: &Env) -> u8 {
+    let quiet = global.quiet || (global.verbose == 0 && env.flag("PIPENV_QUIET"));
+    if quiet { 0 } else { 1 + global.verbose }
+}
+
+/// Where the cache is, for commands that need no project.
+///
+/// # Errors
+/// [`Kind::Usage`] where nothing says so and the platform names no place.
+pub fn cache_dir(global: &Global, env: &Env) -> Result<PathBuf> {
+    let dir = global
+        .cache_dir
+        .clone()
+        .or_else(|| env.path("VENVOY_CACHE_DIR"))
+        .or_else(|| env.path("PIPENV_CACHE_DIR").map(|dir| dir.join("venvoy")))
+        .or_else(|| dirs::cache_dir().map(|dir| dir.join("venvoy")))
+        .ok_or_else(|| {
+            Error::new(Kind::Usage, "no place for the cache: neither VENVOY_CACHE_DIR nor HOME is set")
+                .help("set VENVOY_CACHE_DIR or pass --cache-dir DIR")
+        })?;
+    absolute(&dir)
+}
+
+/// The project's `.env`, loaded over the environment as pipenv does.
+fn load_dotenv(dir: &Path, env: &mut Env) -> Result<Warnings> {
+    if env.flag("PIPENV_DONT_LOAD_ENV") {
+        return Ok(Warnings::default());
+    }
+    let named = env.path("PIPENV_DOTENV_LOCATION");
+    let file = named.clone().unwrap_or_else(|| dir.join(".env"));
+    let mut warnings = Warnings::default();
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error)
+            if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::IsADirectory) =>
+        {
+            if named.is_some() {
+                let file = file.display();
+                warnings.push(format!("PIPENV_DOTENV_LOCATION is passed over: {file} is not a file"));
+            }
+            return Ok(warnings);
+        }
+        Err(error) => {
+            return Err(Error::io("cannot read", &file, error)
+                .help("correct it, or set PIPENV_DONT_LOAD_ENV=1 to leave it unread"));
+        }
+    };
+    let found = dotenv::parse(&text, env);
+    for (name, value) in found.variables {
+        env.set(name, value);
+    }
+    for line in found.unreadable {
+        warnings.push(format!("{}: line {line} cannot be read and is passed over", file.display()));
+    }
+    Ok(warnings)
+}
+
+impl LockOptions {
+    /// Checks the lock's part of the command line.
+    pub fn new(args: &LockArgs, env: &Env) -> Self {
+        let named = args.categories.as_deref().or_else(|| env.get("PIPENV_DEFAULT_CATEGORIES"));
+        let words: Vec<String> = named
+            .into_iter()
+            .flat_map(|text| text.split([',', ' ']))
+            .filter(|word| !word.is_empty())
+            .map(|word| match word {
+                "packages" => "default".to_owned(),
+                "dev-packages" => "develop".to_owned(),
+                other => other.to_owned(),
+            })
+            .collect();
+        let categories = if words.is_empty() {
+            Categories::Standard { dev: args.dev }
+        } else {
+            let mut words = words;
+            if args.dev && !words.iter().any(|word| word == "develop") {
+                words.push("develop".to_owned());
+            }
+            Categories::Named(words)
+        };
+        LockOptions { categories, deploy: args.deploy, ignore_pipfile: args.ignore_pipfile }
+    }
+}
+
+impl TargetOptions {
+    /// Checks the interpreter's part of the command line.
+    pub fn new(args: &TargetArgs, env: &Env) -> Self {
+        let typed = args.python.clone().map(|python| (python, "--python"));
+        TargetOptions {
+            python: typed.or_else(|| env.get("PIPENV_PYTHON").map(|text| (text.to_owned(), "PIPENV_PYTHON"))),
+            fallback: env.get("PIPENV_DEFAULT_PYTHON_VERSION").map(str::to_owned),
+            described: args.python_version.clone().zip(args.platform.clone()),
+            home: args.python_home.clone(),
+            executable: args.python_exe.clone(),
+        }
+    }
+}
+
+impl IndexOptions {
+    /// Checks the indexes' part of the command line.
+    pub fn new(args: &IndexArgs, env: &Env) -> Result<Self> {
+        let mut find_links = args.find_links.clone();
+        find_links
+            .extend(env.get("PIP_FIND_LINKS").into_iter().flat_map(str::split_whitespace).map(str::to_owned));
+        let mirrors = args
+            .index_url
+            .iter()
+            .map(|text| {
+                let (name, url) = text.split_once('=').filter(|(name, _)| !name.contains("://")).ok_or_else(|| {
+                    Error::new(Kind::Usage, "--index-url takes NAME=URL: the name of a source of the lock and the URL to use for it")
+                })?;
+                let url = url.parse().map_err(|e: Error| e.context(format!("--index-url {name}=... is unusable")).with_kind(Kind::Usage))?;
+                Ok((name.to_owned(), url))
+            })
+            .collect::<Result<_>>()?;
+        let public_mirror = env
+            .get("PIPENV_PYPI_MIRROR")
+            .map(str::parse)
+            .transpose()
+            .map_err(|e: Error| e.context("PIPENV_PYPI_MIRROR is unusable").with_kind(Kind::Usage))?;
+        let variables: BTreeMap<String, String> =
+            env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let keyring = match args.keyring {
+            Some(choice) => choice == Keyring::Subprocess,
+            None => ["PIPENV_KEYRING_PROVIDER", "PIP_KEYRING_PROVIDER"]
+                .iter()
+                .find_map(|name| env.get(name))
+                .is_some_and(|provider| provider == "subprocess"),
+        };
+        Ok(IndexOptions {
+            find_links,
+            no_index: args.no_index || env.flag("PIP_NO_INDEX"),
+            offline: args.offline,
+            mirrors,
+            public_mirror,
+            allow_forwarding: args.allow_forwarding,
+            allow_unhashed: args.allow_unhashed,
+            netrc: args.netrc.clone(),
+            ci_credentials: !args.no_ci_credentials,
+            keyring,
+            ca: CaPaths::choose(args.cert.clone(), &variables),
+            proxies: Proxies::from_env(&variables),
+            client_cert: args.client_cert.clone().or_else(|| env.path("PIP_CLIENT_CERT")),
+            concurrent_downloads: args.concurrent_downloads.into(),
+        })
+    }
+}
+
+impl BuildOptions {
+    /// Whether wheels are out of the question for an entry, and whether source distributions are. A name
+    /// outweighs `:all:`, as in pip: `--only-binary :all: --no-binary NAME` builds NAME alone.
+    pub fn forms(&self, entry: &Entry) -> (bool, bool) {
+        let (no, only) = (&self.no_binary, &self.only_binary);
+        let named = (entry.no_binary || no.names(&entry.name), only.names(&entry.name));
+        if named == (false, false) { (*no == Packages::All, *only == Packages::All) } else { named }
+    }
+
+    /// Checks the builds' part of the command line.
+    pub fn new(args: &BuildArgs, env: &Env) -> Result<Self> {
+        let given = |typed: &[String], option: &str, variable: &str| {
+            let typed = || typed.iter().map(String::as_str);
+            let all = Packages::parse(env.get(variable).into_iter().chain(typed()), option)?;
+            Ok::<_, Error>((all, Packages::parse(typed(), option)?))
+        };
+        let (no_binary, typed_no) = given(&args.no_binary, "--no-binary", "PIP_NO_BINARY")?;
+        let (only_binary, typed_only) = given(&args.only_binary, "--only-binary", "PIP_ONLY_BINARY")?;
+        let both = |package: &str| {
+            Error::new(Kind::Usage, format!("{package} is given to both --no-binary and --only-binary"))
+                .help("wheels, source distributions or both: leave one of the two out")
+        };
+        if typed_no == Packages::All && typed_only == Packages::All {
+            return Err(both(":all:"));
+        }
+        if let Packages::Named(names) = &typed_no
+            && let Some(name) = names.iter().find(|name| typed_only.names(name))
+        {
+            return Err(both(name.as_str()));
+        }
+        let extra = args.extra_pip_args.as_deref().unwrap_or_default();
+        Ok(BuildOptions {
+            // What is typed outweighs what the environment says.
+            no_binary: no_binary.without(&typed_no, &typed_only),
+            only_binary: only_binary.without(&typed_only, &typed_no),
+            extra_pip_args: shlex::split(extra)
+                .ok_or_else(|| Error::new(Kind::Usage, "--extra-pip-args has a quote that is not closed"))?,
+            no_editable: args.no_editable,
+            timeout: std::time::Duration::from_secs(args.build_timeout),
+        })
+    }
+}
+
+/// The environment a command is about: the one named, else `.venv` of the project.
+pub fn venv_path(named: Option<&Path>, project: &Project) -> Result<PathBuf> {
+    named.map_or_else(|| Ok(project.dir.join(".venv")), absolute)
+}
+
+/// A path made absolute without following links.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| Error::io("cannot find the absolute path of", path, e))
+}
+
+fn current_dir() -> Result<PathBuf> {
+    std::env::current_dir().map_err(|e| Error::io("cannot find the current directory", Path::new("."), e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Packages {
+        Packages::parse(std::iter::once(text), "--no-binary").expect(text)
+    }
+
+    #[test]
+    fn format_control_reads_words_in_order_as_pip_does() {
+        let name: PackageName = "lxml".parse().expect("a name");
+        assert!(names("lxml,pillow").contains(&name));
+        assert!(names(":all:").contains(&name));
+        assert!(!names(":all:,:none:").contains(&name));
+        assert!(names(":none: lxml").contains(&name));
+        assert!(Packages::parse(std::iter::once("../x"), "--no-binary").is_err());
+    }
+
+    #[test]
+    fn what_is_typed_takes_packages_from_what_the_environment_says() {
+        let (none, all) = (Packages::None, Packages::All);
+        assert_eq!(names("lxml,pillow").without(&none, &names("pillow")), names("lxml"));
+        assert_eq!(names("lxml").without(&none, &all), none);
+        assert_eq!(names("lxml").without(&names("lxml"), &all), names("lxml"), "typed as well");
+        assert_eq!(all.clone().without(&none, &names("lxml")), all, "a name outweighs it anyway");
+    }
+}

@@ -1,0 +1,166 @@
+//! What is written, and how: the environment's part of the command line.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum as _;
+
+use super::{Project, venv_path};
+use crate::{
+    artifact::write::LinkMode,
+    environment::{
+        bytecode::Invalidation,
+        layout::{Slim, SlimKind},
+    },
+    words::{
+        args::{Compile, Link, OutputArgs, SlimWord},
+        env::Env,
+        error::{Error, Kind, Result},
+        vocab::PackageName,
+    },
+};
+
+/// What is written, and how.
+#[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+pub struct OutputOptions {
+    /// The environment to make.
+    pub venv: PathBuf,
+    /// Where it will live, where that is known.
+    pub at: Option<PathBuf>,
+    /// Whether modules are compiled, and what their bytecode is compared with.
+    pub compile: Option<Invalidation>,
+    /// Whether the interpreter is copied rather than linked to.
+    pub copies: bool,
+    /// How files get there.
+    pub link: LinkMode,
+    /// Whether a RECORD that does not hold is an error.
+    pub strict: bool,
+    /// Whether pip comes along.
+    pub seed: bool,
+    /// What is left out.
+    pub slim: SlimOptions,
+    /// Whether to write although the environment is current already.
+    pub force: bool,
+    /// Threads for unpacking; 0 for one per core.
+    pub threads: usize,
+    /// The modification time of everything written: seconds since 1970.
+    pub mtime: i64,
+}
+
+/// What is left out of the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SlimOptions {
+    /// The kinds.
+    pub kinds: Slim,
+    /// Distributions that stay whole, sorted.
+    pub except: Vec<PackageName>,
+}
+
+impl SlimOptions {
+    fn new(kinds: &[SlimWord], except: &[String]) -> Result<Self> {
+        let kinds = kinds.iter().map(|word| match word {
+            SlimWord::Tests => SlimKind::Tests,
+            SlimWord::Pyc => SlimKind::Pyc,
+            SlimWord::Stubs => SlimKind::Stubs,
+            SlimWord::Docs => SlimKind::Docs,
+            SlimWord::Headers => SlimKind::Headers,
+            SlimWord::Strip => SlimKind::Strip,
+        });
+        let mut except = except
+            .iter()
+            .map(|name| {
+                name.parse().map_err(|e: Error| {
+                    e.context(format!("--slim-except {name} is unusable")).with_kind(Kind::Usage)
+                })
+            })
+            .collect::<Result<Vec<PackageName>>>()?;
+        except.sort_unstable();
+        except.dedup();
+        Ok(SlimOptions { kinds: kinds.collect(), except })
+    }
+}
+
+impl std::fmt::Display for SlimOptions {
+    /// As in the manifest: `tests,pyc`, `tests except lxml,numpy`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.kinds.fmt(f)?;
+        if !self.kinds.is_empty() && !self.except.is_empty() {
+            let names: Vec<&str> = self.except.iter().map(PackageName::as_str).collect();
+            write!(f, " except {}", names.join(","))?;
+        }
+        Ok(())
+    }
+}
+
+/// 1980-01-01T00:00:00Z: the first day a zip archive can name, and the default time of everything written.
+pub const DEFAULT_MTIME: i64 = 315_532_800;
+
+impl OutputOptions {
+    /// Checks the environment's part of the command line.
+    pub fn new(args: &OutputArgs, project: &Project, env: &Env) -> Result<Self> {
+        let at = args.at.clone();
+        if let Some(at) = at.as_deref().filter(|at| !at.is_absolute()) {
+            return Err(Error::new(Kind::Usage, format!("--at {} is not absolute", at.display()))
+                .help("name the place where the environment will live, such as --at /.venv"));
+        }
+        let mtime = match env.get("SOURCE_DATE_EPOCH") {
+            None => DEFAULT_MTIME,
+            Some(text) => text.parse().ok().filter(|&seconds: &i64| seconds >= 0).ok_or_else(|| {
+                Error::new(
+                    Kind::Usage,
+                    format!("SOURCE_DATE_EPOCH is {text:?}: expected whole seconds since 1970"),
+                )
+            })?,
+        };
+        Ok(OutputOptions {
+            venv: venv_path(args.venv.as_deref(), project)?,
+            at,
+            compile: args.compile.map(Invalidation::from),
+            copies: args.copies,
+            link: link(args.link, env)?.into(),
+            strict: args.strict,
+            seed: args.seed,
+            slim: SlimOptions::new(&args.slim, &args.slim_except)?,
+            force: false,
+            threads: args.threads.into(),
+            mtime,
+        })
+    }
+}
+
+/// `--link`, else VENVOY_LINK. An empty variable is none, as an image sets it to take one back.
+fn link(typed: Option<Link>, env: &Env) -> Result<Link> {
+    if let Some(link) = typed {
+        return Ok(link);
+    }
+    let Some(text) = env.get("VENVOY_LINK") else { return Ok(Link::Auto) };
+    Link::from_str(text, true).map_err(|_| {
+        let words: Vec<String> = Link::value_variants()
+            .iter()
+            .filter_map(|link| link.to_possible_value().map(|value| value.get_name().to_owned()))
+            .collect();
+        Error::new(Kind::Usage, format!("VENVOY_LINK is {text:?}: expected one of {}", words.join(", ")))
+    })
+}
+
+impl From<Compile> for Invalidation {
+    fn from(compile: Compile) -> Self {
+        match compile {
+            Compile::Unchecked => Invalidation::Unchecked,
+            Compile::Checked => Invalidation::Checked,
+            Compile::Timestamp => Invalidation::Timestamp,
+        }
+    }
+}
+
+impl From<Link> for LinkMode {
+    fn from(link: Link) -> Self {
+        match link {
+            Link::Auto => LinkMode::Auto,
+            Link::Reflink => LinkMode::Reflink,
+            Link::Hardlink => LinkMode::Hardlink,
+            Link::Copy => LinkMode::Copy,
+            Link::Unpack => LinkMode::Unpack,
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Builds of a run: how many at once, with what, and where what is editable will live.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::{Condvar, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::run::{
+    options::Options,
+    supply::{
+        session::Session,
+        sources::{Index, page_url},
+    },
+};
+use crate::{
+    packages::{
+        fetch::Answer,
+        index::{self, Choice, choose, parse_page},
+        sdist::{self, Built, Context, DirStore, IndexSource, Job},
+    },
+    project::lock::{Entry, Hashes, Pin},
+    run::options::OutputOptions,
+    words::{
+        error::{Error, Kind, Result},
+        interrupt,
+        vocab::{Credentials, PackageName},
+    },
+};
+
+/// Runs builds, as many at once as there are cores.
+pub struct Builder<'a> {
+    /// Whether a RECORD that does not hold is an error.
+    pub strict: bool,
+    /// The environment that is being made, links above it resolved.
+    pub venv: PathBuf,
+    anchor: PathBuf,
+    scratch: Mutex<Option<TempDir>>,
+    env: Vec<(OsString, OsString)>,
+    free: Mutex<usize>,
+    freed: Condvar,
+    request: &'a Options,
+    mtime: i64,
+}
+
+impl<'a> Builder<'a> {
+    /// A builder for an environment.
+    pub fn new(request: &'a Options, output: &OutputOptions) -> Self {
+        let venv = resolved(&output.venv);
+        // With --at the environment goes elsewhere alone: only what is inside it moves with it.
+        let anchor = match (&output.at, venv.parent()) {
+            (None, Some(parent)) => parent.to_owned(),
+            _ => venv.clone(),
+        };
+        Builder {
+            strict: output.strict,
+            venv,
+            anchor,
+            scratch: Mutex::new(None),
+            env: variables(request),
+            free: Mutex::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            freed: Condvar::new(),
+            request,
+            mtime: output.mtime,
+        }
+    }
+
+    /// The directory that moves as a whole: paths below it are written relative to site-packages.
+    pub fn anchor(&self) -> &Path {
+        &self.anchor
+    }
+
+    /// Where an editable repository's working tree lives: PIP_SRC, else `src` in the environment.
+    pub fn checkout_dir(&self, name: &str) -> PathBuf {
+        let project = &self.request.common.project.dir;
+        match self.request.common.env.path("PIP_SRC") {
+            Some(src) => project.join(src).join(name),
+            None => self.venv.join("src").join(name),
+        }
+    }
+
+    /// Builds for an entry; waits while as many builds run as there are cores.
+    pub fn run(&self, session: &Session<'_>, entry: &Entry, job: &Job) -> Result<Built> {
+        if self.request.target.described.is_some() {
+            return Err(Error::new(
+                Kind::Build,
+                format!("{} must be built, and no interpreter of the target is here to build it", job.subject()),
+            )
+            .help("run venvoy on that platform with that interpreter (--python), or lock a version that has a wheel for it"));
+        }
+        let _permit = self.permit();
+        interrupt::check()?;
+        let scratch = self.scratch()?;
+        let store = DirStore::new(session.cache.built_dir());
+        let mut indexes: Vec<Index> = if self.request.index.no_index {
+            Vec::new()
+        } else {
+            session.sources.all().filter_map(Result::ok).collect()
+        };
+        let own = session.sources.of(entry).ok().and_then(|own| own.into_iter().next());
+        // A stable sort: the others stay in the lock's order.
+        indexes.sort_by_key(|index| own.as_ref().is_none_or(|own| own.name != index.name));
+        let source =
+            |index: &Index| IndexSource { url: index.url.url().clone(), verify_ssl: index.verify_ssl };
+        let sources: Vec<IndexSource> = indexes.iter().map(source).collect();
+        let has = |source: &IndexSource, name: &PackageName| {
+            let Some(index) = indexes.iter().find(|index| *index.url.url() == source.url) else {
+                return Ok(false);
+            };
+            let answer = session.client.page_of_unpinned(&page_url(index, name), &index.url)?;
+            Ok(matches!(answer, Answer::Page(_)))
+        };
+        let credentials = |url: &url::Url| -> Option<Credentials> {
+            session.client.store().lookup(url, None).ok().flatten().map(|found| found.credentials)
+        };
+        let pip_wheel = || fetch_pip(session, &scratch);
+        let stop = interrupt::flag();
+        let context = Context {
+            target: session.target,
+            project_dir: &self.request.common.project.dir,
+            scratch: &scratch,
+            log_dir: &session.cache.logs_dir(),
+            store: &store,
+            sources: &sources,
+            has: &has,
+            credentials: &credentials,
+            env: &self.env,
+            pip_args: &self.request.build.extra_pip_args,
+            offline: self.request.index.offline,
+            timeout: self.request.build.timeout,
+            source_date_epoch: u64::try_from(self.mtime).ok(),
+            pip_wheel: Some(&pip_wheel),
+            concealed: self.request.common.env.concealed(),
+            interrupted: Some(stop),
+        };
+        session.progress.detail(&format!("building {}", job.subject()));
+        sdist::build(job, &context)
+    }
+
+    /// A directory of this run, made when the first build needs it.
+    fn scratch(&self) -> Result<PathBuf> {
+        let mut slot = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dir) = &*slot {
+            return Ok(dir.path().to_owned());
+        }
+        let dir = tempfile::Builder::new().prefix("venvoy-build-").tempdir().map_err(|error| {
+            Error::io("cannot make a directory for builds in", &std::env::temp_dir(), error)
+        })?;
+        let path = dir.path().to_owned();
+        *slot = Some(dir);
+        Ok(path)
+    }
+
+    fn permit(&self) -> Permit<'_> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == 0 {
+            let waited = self.freed.wait_timeout(free, Duration::from_mins(1));
+            free = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *free -= 1;
+        Permit { free: &self.free, freed: &self.freed }
+    }
+}
+
+struct Permit<'a> {
+    free: &'a Mutex<usize>,
+    freed: &'a Condvar,
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.freed.notify_one();
+    }
+}
+
+/// The environment of a run as children get it. pip, which fetches build requirements, trusts and presents
+/// the certificates that this run does.
+pub fn variables(request: &Options) -> Vec<(OsString, OsString)> {
+    let mut variables: Vec<(OsString, OsString)> =
+        request.common.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    // pip takes one place.
+    let authorities = request.index.ca.as_ref().map(|ca| ca.paths.as_slice());
+    let authority = authorities.and_then(|paths| if let [path] = paths { Some(path) } else { None });
+    for (name, path) in [("PIP_CERT", authority), ("PIP_CLIENT_CERT", request.index.client_cert.as_ref())] {
+        // Relative to where venvoy was started, which need not be where pip is.
+        if let Some(path) = path.and_then(|path| crate::run::options::absolute(path).ok()) {
+            variables.push((name.into(), path.into()));
+        }
+    }
+    variables
+}
+
+/// A path with the links above its last component resolved, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    match (path.parent().map(Path::canonicalize), path.file_name()) {
+        (Some(Ok(parent)), Some(name)) => parent.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+/// The newest pip that the first source has for this target, for interpreters that come without one. It
+/// runs in a throwaway environment only.
+fn fetch_pip(session: &Session<'_>, scratch: &Path) -> Result<PathBuf> {
+    let name = "pip".parse()?;
+    let request = index::Request {
+        name: &name,
+        pin: &Pin::Any,
+        hashes: &Hashes::default(),
+        no_binary: false,
+        only_binary: true,
+        allow_unhashed: true,
+    };
+    let source = session.sources.all().next().transpose()?;
+    let mut files = session.linked(&name);
+    if let Some(index) = source.as_ref().filter(|_| files.is_empty() && !session.request.index.offline) {
+        let url = page_url(index, &name);
+        files = match session.client.page_of_unpinned(&url, &index.url)? {
+            Answer::Page(page) => parse_page(page.content_type.as_deref(), &page.body, &page.url)?,
+            Answer::NotFound(error) => return Err(error),
+        };
+    }
+    let Choice::Wheel { file, .. } = choose(&request, &files, session.target)? else {
+        return Err(Error::new(Kind::Selection, "the index has no wheel of pip"));
+    };
+    let expected: Vec<_> = file.sha256.into_iter().collect();
+    let via = source.as_ref().map(|index| &index.url);
+    let (verified, _) = session.verified(&file.url, via, &file.filename, file.size, &expected)?;
+    // pip is run from the file, whose name must be a wheel's.
+    let place = scratch.join(&file.filename);
+    std::fs::copy(verified.path(), &place).map_err(|e| Error::io("cannot write", &place, e))?;
+    Ok(place)
+}

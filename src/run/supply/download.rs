@@ -1,0 +1,141 @@
+//! URLs into the cache, with the run's limits: offline, interruption, progress.
+
+use std::{cell::Cell, io};
+
+use url::Url;
+
+use crate::{
+    packages::{
+        cache::{Pending, VerifiedFile},
+        fetch::Sink,
+    },
+    words::{
+        error::{Error, Kind, Result},
+        interrupt,
+        vocab::{Sha256, SourceUrl},
+    },
+};
+use crate::{run::supply::session::Session, words::progress::Progress};
+
+/// A file on its way into the cache that stops coming when the user interrupts, or when there is more of it
+/// than the index said.
+struct Arriving<'a> {
+    pending: &'a mut Pending,
+    size: Option<u64>,
+    too_long: bool,
+    progress: &'a dyn Progress,
+    announced: bool,
+}
+
+impl io::Write for Arriving<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if interrupt::requested() {
+            // Not `ErrorKind::Interrupted`, which means "try again" to everyone who writes.
+            return Err(io::Error::other("interrupted"));
+        }
+        let after = self.pending.len().saturating_add(bytes.len() as u64);
+        if self.size.is_some_and(|size| after > size) {
+            self.too_long = true;
+            return Err(io::Error::other("longer than it should be"));
+        }
+        self.pending.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.pending.flush()
+    }
+}
+
+impl Sink for Arriving<'_> {
+    fn received(&self) -> u64 {
+        self.pending.len()
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.pending.reset()
+    }
+
+    fn announced(&mut self, bytes: u64) {
+        // What the index said was counted when the file was chosen.
+        if self.size.is_none() && !self.announced {
+            self.announced = true;
+            self.progress.expect(bytes);
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Fetches a file that is not in the cache, without judging it. `size` is what the index said: where
+    /// more comes than that, nobody waits for the end.
+    pub fn fetch(
+        &self,
+        url: &Url,
+        via: Option<&SourceUrl>,
+        size: Option<u64>,
+        pending: &mut Pending,
+    ) -> Result<()> {
+        interrupt::check()?;
+        if self.request.index.offline && url.scheme() != "file" {
+            let file = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
+            return Err(Error::new(
+                Kind::Network,
+                format!("{file} is not in the cache, and --offline asks nobody"),
+            )
+            .help("run once without --offline, with the same cache, or add --find-links"));
+        }
+        self.progress.request(url);
+        let furthest = Cell::new(0);
+        let progress = |received: u64| {
+            // What is fetched a second time is no progress.
+            if let Some(more @ 1..) = received.checked_sub(furthest.get()) {
+                furthest.set(received);
+                self.progress.advance(more);
+            }
+        };
+        let mut arriving =
+            Arriving { pending, size, too_long: false, progress: self.progress, announced: false };
+        let fetched = self.client.download(url, via, &mut arriving, &progress);
+        interrupt::check()?;
+        match size {
+            Some(size) if arriving.too_long => {
+                let file = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
+                Err(Error::new(
+                    Kind::Integrity,
+                    format!("{file} is longer than the {size} bytes that the index gives for it"),
+                )
+                .help("whoever serves the file serves another one than the index lists: publish it again, or ask who runs the server"))
+            }
+            _ => fetched,
+        }
+    }
+
+    /// The file with one of these digests, from the cache or else from `url`. The second value is how many
+    /// bytes were fetched for it.
+    pub fn verified(
+        &self,
+        url: &Url,
+        via: Option<&SourceUrl>,
+        file_name: &str,
+        size: Option<u64>,
+        expected: &[Sha256],
+    ) -> Result<(VerifiedFile, u64)> {
+        if let Some(file) = expected.iter().find_map(|digest| self.cache.file(digest)) {
+            return Ok((file, 0));
+        }
+        if let [digest] = expected {
+            let mut fetched = 0;
+            let file = self.cache.file_or(digest, file_name, |pending| {
+                self.fetch(url, via, size, pending)?;
+                fetched = pending.len();
+                Ok(())
+            })?;
+            return Ok((file, fetched));
+        }
+        let mut pending = self.cache.begin(file_name)?;
+        self.fetch(url, via, size, &mut pending)?;
+        let fetched = pending.len();
+        // Without digests the user said that whatever comes is welcome (`--allow-unhashed`).
+        let file = if expected.is_empty() { pending.commit_unpinned() } else { pending.commit(expected) }?;
+        Ok((file, fetched))
+    }
+}

@@ -1,0 +1,280 @@
+//! An entry's wheel, opened: from the cache, an index, or a build.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::run::{
+    options::Options,
+    supply::{
+        builder::Builder,
+        resolve::{Records, Resolved, What, resolve},
+        session::Session,
+    },
+};
+use crate::{
+    environment::layout::{DistInput, GivenFile},
+    packages::{
+        cache::{VerifiedFile, digest_of},
+        sdist::{self, Built, EditableInfo, Job, Source, relativise},
+        wheel::{Strictness, Wheel, with_scratch},
+    },
+    project::lock::{Entry, Origin},
+    run::options::LockFile,
+    words::{
+        error::{Context as _, Error, Kind, Result},
+        vocab::{SourceUrl, WheelName},
+    },
+};
+
+/// How a wheel came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// It was in the cache.
+    Cached,
+    /// It was fetched: so many bytes.
+    Downloaded(u64),
+    /// It was built.
+    Built,
+}
+
+/// What an entry is laid out from.
+#[derive(Debug)]
+pub struct Obtained {
+    /// Its wheel, and what goes beside it.
+    pub input: DistInput,
+    /// Where it came from.
+    pub came: Came,
+    /// An editable repository's working tree and where it is to live.
+    pub checkout: Option<(PathBuf, PathBuf)>,
+}
+
+/// Gets the wheel of an entry whose file is known.
+pub fn obtain(
+    session: &Session<'_>,
+    builder: &Builder<'_>,
+    entry: &Entry,
+    resolved: &Resolved,
+) -> Result<Obtained> {
+    let outcome = try_obtain(session, builder, entry, resolved);
+    let moved = |e: &Error| matches!(e.kind(), Kind::Selection | Kind::Network | Kind::Auth);
+    match outcome {
+        // What a record says was true once; indexes move and replace files.
+        Err(error) if resolved.remembered && moved(&error) && !session.request.index.offline => {
+            let again = resolve(session, entry, Records::Ignore)?;
+            try_obtain(session, builder, entry, &again)
+        }
+        outcome => outcome,
+    }
+}
+
+fn try_obtain(
+    session: &Session<'_>,
+    builder: &Builder<'_>,
+    entry: &Entry,
+    resolved: &Resolved,
+) -> Result<Obtained> {
+    let via = resolved.source.as_ref().map(|index| &index.url);
+    match &resolved.what {
+        What::Wheel(file, name) => {
+            let expected: Vec<_> = file.sha256.into_iter().collect();
+            let (verified, fetched) =
+                session.verified(&file.url, via, &file.filename, file.size, &expected)?;
+            let (wheel, fetched) = match open(session, builder, verified.clone(), (**name).clone()) {
+                // A disk that lost bits must not be a dead end: a cached file that is no longer what it was
+                // is fetched anew.
+                Err(error) if error.kind() == Kind::Integrity && forget_if_damaged(session, &verified)? => {
+                    let (verified, fetched) =
+                        session.verified(&file.url, via, &file.filename, file.size, &expected)?;
+                    (open(session, builder, verified, (**name).clone())?, fetched)
+                }
+                opened => (opened?, fetched),
+            };
+            session.progress.detail(&format!(
+                "{} {}: {} ({}), from {}: {}",
+                entry.name,
+                name.version,
+                file.filename,
+                if fetched == 0 { "cached" } else { "downloaded" },
+                resolved.source.as_ref().map_or("find-links", |index| &index.name),
+                resolved.why
+            ));
+            let came = if fetched == 0 { Came::Cached } else { Came::Downloaded(fetched) };
+            Ok(Obtained { input: DistInput::new(wheel), came, checkout: None })
+        }
+        What::Sdist(file, _) => {
+            let expected: Vec<_> = file.sha256.into_iter().collect();
+            let (verified, _) = session.verified(&file.url, via, &file.filename, file.size, &expected)?;
+            let source = Source::Sdist { file: verified, file_name: file.filename.clone() };
+            build(session, builder, entry, source)
+        }
+        What::Direct => {
+            let source = direct(session, builder, entry)?;
+            build(session, builder, entry, source)
+        }
+    }
+}
+
+fn open(
+    session: &Session<'_>,
+    builder: &Builder<'_>,
+    file: VerifiedFile,
+    name: WheelName,
+) -> Result<Arc<Wheel>> {
+    let strictness = if builder.strict { Strictness::Refuse } else { Strictness::Warn };
+    let (wheel, warnings) = Wheel::open(file, name, strictness)?;
+    warnings.0.iter().for_each(|warning| session.progress.warn(warning));
+    Ok(Arc::new(wheel))
+}
+
+/// Whether a cached file is no longer what its place says; then it is gone from the cache.
+pub fn forget_if_damaged(session: &Session<'_>, file: &VerifiedFile) -> Result<bool> {
+    if digest_of(file.path()).is_ok_and(|digest| digest == file.sha256()) {
+        return Ok(false);
+    }
+    session.progress.warn(&format!("{} is damaged: it is fetched again", file.path().display()));
+    session.cache.forget(&file.sha256())?;
+    Ok(true)
+}
+
+/// What an entry that names its own source is built from.
+fn direct(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry) -> Result<Source> {
+    let editable = entry.editable && !session.request.build.no_editable;
+    Ok(match &entry.origin {
+        Origin::Vcs(vcs) => {
+            let place = editable.then(|| builder.checkout_dir(entry.name.as_str()));
+            Source::Vcs { vcs: vcs.clone(), editable: place }
+        }
+        Origin::Url(url) => {
+            let file_name = last_component(url)?;
+            let (file, _) = session.verified(url.url(), Some(url), &file_name, None, &entry.hashes.sha256)?;
+            Source::Url { file, url: url.clone(), file_name }
+        }
+        Origin::Path(path) => {
+            let path = local_path(session.request, path);
+            if path.is_file() {
+                Source::LocalFile { path, hashes: entry.hashes.clone() }
+            } else {
+                Source::Directory { path, editable }
+            }
+        }
+        Origin::Index => {
+            return Err(Error::new(Kind::Lock, "an index entry has no source of its own"));
+        }
+    })
+}
+
+/// A path of the lock as it is on disk: relative ones are relative to the project, and in a
+/// `pylock.toml` to the lock itself (PEP 751).
+pub fn local_path(request: &Options, path: &str) -> PathBuf {
+    let project = &request.common.project;
+    let base = match &project.lock {
+        LockFile::Pylock(lock) => lock.parent().unwrap_or(&project.dir),
+        LockFile::Pipenv(_) => &project.dir,
+    };
+    path_clean::clean(base.join(path))
+}
+
+/// The file name a URL ends in, percent-decoded once.
+fn last_component(url: &SourceUrl) -> Result<String> {
+    let last = url.url().path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
+    let name = percent_encoding::percent_decode_str(last).decode_utf8_lossy().into_owned();
+    if name.is_empty() || name.contains('/') {
+        return Err(Error::new(Kind::Lock, format!("{url} does not end in a file name"))
+            .help("expected the URL of a wheel or source distribution"));
+    }
+    Ok(name)
+}
+
+fn build(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry, source: Source) -> Result<Obtained> {
+    let job =
+        Job { name: entry.name.clone(), pin: entry.pin.clone(), source, pip_args: entry.pip_args.clone() };
+    let fetched_wheel = match &job.source {
+        Source::Url { file_name, .. } => is_wheel(Path::new(file_name)),
+        Source::LocalFile { path, .. } => is_wheel(path),
+        _ => false,
+    };
+    let built = builder.run(session, entry, &job)?;
+    built.warnings.0.iter().for_each(|warning| session.progress.warn(warning));
+    session.progress.detail(&format!(
+        "{} {}: {} from {} ({})",
+        entry.name,
+        built.version,
+        if fetched_wheel { "taken" } else { "built" },
+        job.subject(),
+        if built.cached { "cached" } else { "now" }
+    ));
+    let wheel = open(session, builder, built.wheel.clone(), built.file_name.clone())?;
+    let extra = movable(session, builder, &wheel, &built)
+        .context(|| format!("cannot make {} {} movable", entry.name, entry.pin))?;
+    let place = built.checkout.is_some().then(|| builder.checkout_dir(entry.name.as_str()));
+    let direct_url = built.direct_url.clone().filter(|_| !moves_along(builder, entry, &built));
+    let input = DistInput { direct_url, extra, ..DistInput::new(wheel) };
+    let came = if built.cached || fetched_wheel { Came::Cached } else { Came::Built };
+    Ok(Obtained { input, came, checkout: built.checkout.zip(place) })
+}
+
+fn is_wheel(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("whl"))
+}
+
+/// The `.pth` files of an editable project with paths relative to site-packages where project and
+/// environment move together.
+fn movable(
+    session: &Session<'_>,
+    builder: &Builder<'_>,
+    wheel: &Wheel,
+    built: &Built,
+) -> Result<Vec<GivenFile>> {
+    let Some(editable) = &built.editable else { return Ok(Vec::new()) };
+    let site_packages = builder.venv.join(session.target.site_packages.as_path());
+    let outside = |path: &&PathBuf| !path.starts_with(builder.anchor());
+    for path in editable.paths.iter().filter(outside) {
+        session.progress.warn(&format!(
+            "{} is editable and lies in {}: the environment works only while that stays there \
+             (--no-editable installs a copy)",
+            built.name,
+            path.display()
+        ));
+    }
+    let mut files = Vec::new();
+    for pth in &editable.pth_files {
+        let Some(position) = wheel.entries.iter().position(|entry| entry.path == *pth) else { continue };
+        let bytes = with_scratch(|scratch| {
+            let content = wheel.inflate(position, scratch)?;
+            Ok::<_, Error>(relativise(content.bytes, &site_packages, builder.anchor()))
+        })?;
+        files.push(GivenFile {
+            path: session.target.site_packages.join(pth),
+            bytes: bytes.into(),
+            executable: false,
+        });
+    }
+    Ok(files)
+}
+
+/// Whether a local project is editable and moves with its environment. It gets no `direct_url.json`: that could
+/// only name the place of the build (PEP 610 wants an absolute URL), and would be wrong after a move.
+fn moves_along(builder: &Builder<'_>, entry: &Entry, built: &Built) -> bool {
+    let local = matches!(entry.origin, Origin::Path(_));
+    let inside = |editable: &EditableInfo| {
+        editable.relocatable && editable.paths.iter().all(|path| path.starts_with(builder.anchor()))
+    };
+    local && built.editable.as_ref().is_some_and(inside)
+}
+
+/// Brings an editable repository's working tree to its place.
+pub fn place_checkout(from: &Path, to: &Path) -> Result<()> {
+    let cannot = |e| Error::io("cannot put the working tree at", to, e).with_kind(Kind::Destination);
+    if let Some(parent) = to.parent() {
+        std::fs::create_dir_all(parent).map_err(cannot)?;
+    }
+    if to.is_dir() {
+        std::fs::remove_dir_all(to).map_err(cannot)?;
+    }
+    match std::fs::rename(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => sdist::copy_all(from, to),
+        result => result.map_err(cannot),
+    }
+}

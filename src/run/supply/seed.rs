@@ -1,0 +1,57 @@
+//! pip and whatever else the interpreter brings for new environments (`--seed`).
+
+use std::{path::PathBuf, sync::Arc};
+
+use crate::run::supply::session::Session;
+use crate::{
+    environment::layout::DistInput,
+    packages::wheel::{Strictness, Wheel},
+    project::python::isolated_command,
+    words::{
+        error::{Context as _, Error, Kind, Result},
+        vocab::WheelName,
+    },
+};
+
+/// Prints the wheels that `ensurepip` would install: its own, or the distribution's.
+const LIST: &str = "
+import os, ensurepip
+own = os.path.join(os.path.dirname(ensurepip.__file__), '_bundled')
+for place in (own, getattr(ensurepip, '_WHEEL_PKG_DIR', None) or '', '/usr/share/python-wheels'):
+    names = sorted(os.listdir(place)) if os.path.isdir(place) else []
+    found = [n for n in names if n.split('-')[0] in ('pip', 'setuptools') and n.endswith('.whl')]
+    if found:
+        print('\\n'.join(os.path.join(place, n) for n in found))
+        break
+";
+
+/// The wheels bundled with the target's interpreter, except those of packages in `locked`.
+pub fn seeds(session: &Session<'_>, locked: &[DistInput]) -> Result<Vec<DistInput>> {
+    let python = &session.target.executable;
+    let output = isolated_command(python)
+        .args(["-I", "-c", LIST])
+        .output()
+        .map_err(|e| Error::io("cannot run", python, e).with_kind(Kind::Target))?;
+    let list = String::from_utf8_lossy(&output.stdout);
+    let mut inputs = Vec::new();
+    for path in list.lines().map(PathBuf::from) {
+        let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name: WheelName = file_name.parse()?;
+        if locked.iter().any(|input| input.wheel.name.name == name.name) {
+            continue;
+        }
+        let file = session.cache.adopt_unpinned(&path)?;
+        let (wheel, warnings) = Wheel::open(file, name, Strictness::Warn)
+            .context(|| format!("cannot use {} of the interpreter", path.display()))?;
+        warnings.0.iter().for_each(|warning| session.progress.warn(warning));
+        inputs.push(DistInput { requested: false, ..DistInput::new(Arc::new(wheel)) });
+    }
+    if inputs.is_empty() && !locked.iter().any(|input| input.wheel.name.name.as_str() == "pip") {
+        return Err(Error::new(
+            Kind::Target,
+            format!("--seed: {} comes without pip (looked in its ensurepip)", python.display()),
+        )
+        .help("install Debian's python3-venv or the like, lock pip itself, or leave --seed out"));
+    }
+    Ok(inputs)
+}

@@ -1,0 +1,247 @@
+//! What a run works with once it knows its inputs: the cache, the network and the indexes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use url::Url;
+
+use crate::{
+    packages::{
+        cache::Cache,
+        fetch::Answer,
+        http::{Client, FetchOptions},
+        index::{IndexFile, find_links, parse_page},
+    },
+    project::{
+        auth::{AuthOptions, Keyring, Store},
+        lock::{Entry, Origin},
+        python::Target,
+    },
+    run::options::{Common, IndexOptions},
+    words::{
+        error::{Error, Kind, Result},
+        vocab::{PackageName, Realm, SourceUrl},
+    },
+};
+use crate::{
+    run::{
+        options::Options,
+        supply::sources::{Index, Sources},
+    },
+    words::progress::Progress,
+};
+
+/// Everything the entries of a run are found and fetched with.
+pub struct Session<'a> {
+    /// What was asked for.
+    pub request: &'a Options,
+    /// The interpreter.
+    pub target: &'a Target,
+    /// Which index an entry belongs to.
+    pub sources: &'a Sources<'a>,
+    /// Verified files.
+    pub cache: Cache,
+    /// The network.
+    pub client: Client,
+    /// Whoever watches.
+    pub progress: &'a dyn Progress,
+    find_links: Vec<IndexFile>,
+}
+
+impl<'a> Session<'a> {
+    /// Opens the cache, reads netrc and lists the find-links.
+    pub fn open(
+        request: &'a Options,
+        target: &'a Target,
+        sources: &'a Sources<'a>,
+        entries: &[Entry],
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let cache = Cache::open(&request.common.cache_dir, crate::packages::cache::Options::default())?;
+        if let Some(warning) = cache.warning() {
+            progress.warn(&warning);
+        }
+        let client = client(&request.common, &request.index, sources, entries, progress)?;
+        let mut session =
+            Session { request, target, sources, cache, client, progress, find_links: Vec::new() };
+        session.find_links = session.list_find_links()?;
+        Ok(session)
+    }
+
+    /// The files of find-links that carry this package's name.
+    pub fn linked(&self, name: &PackageName) -> Vec<IndexFile> {
+        self.find_links.iter().filter(|file| is_of(&file.filename, name)).cloned().collect()
+    }
+
+    fn list_find_links(&self) -> Result<Vec<IndexFile>> {
+        let mut files = Vec::new();
+        for place in &self.request.index.find_links {
+            match Place::of(place, &self.request.common)? {
+                Place::Directory(dir) => match list(&dir) {
+                    Ok(found) => files.extend(found),
+                    // As in pip: a build that shares one PIP_FIND_LINKS need not have the directory everywhere.
+                    Err(error) => {
+                        let why = error.in_one_line();
+                        self.progress.warn(&format!("--find-links {place} is ignored: {why}"));
+                    }
+                },
+                Place::Page(url) => files.extend(self.links_page(&url)?),
+            }
+        }
+        Ok(files)
+    }
+
+    fn links_page(&self, source: &SourceUrl) -> Result<Vec<IndexFile>> {
+        if self.request.index.offline && source.url().scheme() != "file" {
+            self.progress.warn(&format!("--find-links {source} is not asked: --offline"));
+            return Ok(Vec::new());
+        }
+        let what = || format!("cannot use --find-links {source}");
+        match self.client.page(source.url(), source).map_err(|e| e.context(what()))? {
+            Answer::Page(page) => {
+                parse_page(page.content_type.as_deref(), &page.body, &page.url).map_err(|e| e.context(what()))
+            }
+            Answer::NotFound(error) => Err(error.context(what())),
+        }
+    }
+}
+
+/// Where a find-links setting points.
+enum Place {
+    Directory(PathBuf),
+    Page(SourceUrl),
+}
+
+impl Place {
+    fn of(text: &str, common: &Common) -> Result<Self> {
+        let usable = |e: Error| e.context(format!("--find-links {text} is unusable")).with_kind(Kind::Usage);
+        if let Some((scheme, _)) = text.split_once("://") {
+            let source: SourceUrl = text.parse().map_err(usable)?;
+            return Ok(match (scheme, source.url().to_file_path()) {
+                ("file", Ok(dir)) if dir.is_dir() => Place::Directory(dir),
+                _ => Place::Page(source),
+            });
+        }
+        let home = common.env.path("HOME");
+        let path = match (text.strip_prefix("~/"), home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => PathBuf::from(text),
+        };
+        let path = crate::run::options::absolute(&path)?;
+        if path.is_file() {
+            let url = Url::from_file_path(&path).map_err(|()| {
+                Error::new(Kind::Usage, format!("--find-links {text} cannot be written as a URL"))
+            })?;
+            return Ok(Place::Page(url.into()));
+        }
+        Ok(Place::Directory(path))
+    }
+}
+
+fn list(dir: &Path) -> Result<Vec<IndexFile>> {
+    let cannot = |e| Error::io("cannot list", dir, e);
+    let mut listing = Vec::new();
+    for item in std::fs::read_dir(dir).map_err(cannot)? {
+        let item = item.map_err(cannot)?;
+        // A link to a file is fine; what vanished meanwhile is not there.
+        let Ok(meta) = std::fs::metadata(item.path()) else { continue };
+        if let (true, Ok(name), Ok(url)) =
+            (meta.is_file(), item.file_name().into_string(), Url::from_file_path(item.path()))
+        {
+            listing.push((name, meta.len(), url));
+        }
+    }
+    listing.sort();
+    Ok(find_links(&listing))
+}
+
+/// Whether a file name can be one of this package's: a wheel's first part, or what an sdist begins with.
+fn is_of(file_name: &str, name: &PackageName) -> bool {
+    let names = |end: usize| file_name[..end].parse::<PackageName>().is_ok_and(|found| found == *name);
+    let mut dashes = file_name.match_indices('-').map(|(at, _)| at);
+    if Path::new(file_name).extension().is_some_and(|end| end.eq_ignore_ascii_case("whl")) {
+        return dashes.next().is_some_and(names);
+    }
+    // The name of an old sdist may hold dashes: try each.
+    dashes.any(names)
+}
+
+/// The network with every source's credentials known to it.
+pub fn client(
+    common: &Common,
+    options: &IndexOptions,
+    sources: &Sources<'_>,
+    entries: &[Entry],
+    progress: &dyn Progress,
+) -> Result<Client> {
+    let env: BTreeMap<String, String> =
+        common.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut store = Store::new(AuthOptions {
+        env: env.clone(),
+        netrc_path: options.netrc.clone(),
+        home: common.env.path("HOME"),
+        ci: options.ci_credentials,
+        keyring: options.keyring.then(|| Keyring::Subprocess(PathBuf::from("keyring"))),
+        ..AuthOptions::default()
+    })?;
+    store.warnings().0.iter().for_each(|warning| progress.warn(warning));
+    let mut insecure = BTreeSet::new();
+    // A source with an unset variable is an error only for entries that need it.
+    for index in sources.all().filter_map(Result::ok) {
+        store.register_source(Some(&index.name), &index.url);
+        insecure.extend(unverified(&index, progress));
+    }
+    for place in &options.find_links {
+        if let Ok(Place::Page(url)) = Place::of(place, common) {
+            store.register_source(None, &url);
+        }
+    }
+    for entry in entries {
+        match &entry.origin {
+            Origin::Url(url) => store.register_source(None, url),
+            Origin::Vcs(vcs) => store.register_source(None, &vcs.url),
+            Origin::Index | Origin::Path(_) => {}
+        }
+        for url in entry.files.iter().filter_map(|file| file.url.as_ref()) {
+            store.register_source(None, url);
+        }
+    }
+    let fetch = FetchOptions {
+        ca: options.ca.clone(),
+        client_cert: options.client_cert.clone(),
+        proxies: options.proxies.clone(),
+        connections: options.concurrent_downloads,
+        insecure,
+        allow_forwarding: options.allow_forwarding,
+        ..FetchOptions::default()
+    };
+    Client::new(fetch, store)
+}
+
+fn unverified(index: &Index, progress: &dyn Progress) -> Option<Realm> {
+    let realm = Realm::of(index.url.url()).filter(|realm| !index.verify_ssl && realm.scheme == "https")?;
+    progress.warn(&format!(
+        "the certificate of {realm} is not verified (verify_ssl = false of source {}): anyone on the way can \
+         answer in its place, and read the credentials sent to it",
+        index.name
+    ));
+    Some(realm)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn find_links_files_are_told_apart_by_name() {
+        let name: PackageName = "foo".parse().expect("a name");
+        assert!(is_of("foo-1.0-py3-none-any.whl", &name));
+        assert!(!is_of("foo_bar-1.0-py3-none-any.whl", &name));
+        assert!(is_of("Foo-1.0.tar.gz", &name));
+        let dashed: PackageName = "foo.bar".parse().expect("a name");
+        assert!(is_of("foo-bar-1.0.zip", &dashed));
+        assert!(is_of("Foo_Bar-1.0-py3-none-any.whl", &dashed));
+    }
+}

@@ -1,0 +1,171 @@
+//! Which index an entry is asked for on. A package is only ever asked for where it belongs.
+
+use crate::{
+    project::lock::{Entry, Lock, Origin, Pipfile, Source, is_public_index},
+    run::options::IndexOptions,
+    words::{
+        error::{Error, Kind, Result},
+        vocab::SourceUrl,
+    },
+};
+
+/// An index to ask, with this run's replacements applied.
+#[derive(Debug, Clone)]
+pub struct Index {
+    /// Its name in the lock, or its URL where it has none.
+    pub name: String,
+    /// Its URL.
+    pub url: SourceUrl,
+    /// Whether its certificate is verified.
+    pub verify_ssl: bool,
+}
+
+/// The sources of a lock, as this run uses them.
+pub struct Sources<'a> {
+    known: Vec<Source>,
+    options: &'a IndexOptions,
+    search_all: bool,
+}
+
+impl<'a> Sources<'a> {
+    /// The lock's sources, else the Pipfile's.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where `--index-url` names a source that there is not.
+    pub fn new(lock: &Lock, pipfile: Option<&Pipfile>, options: &'a IndexOptions) -> Result<Self> {
+        let mut sources = lock.sources.clone();
+        if sources.is_empty()
+            && let Some(pipfile) = pipfile
+        {
+            sources.clone_from(&pipfile.sources);
+        }
+        let sources = Sources {
+            known: sources,
+            options,
+            search_all: pipfile.is_some_and(|p| p.install_search_all_sources),
+        };
+        for (name, _) in &options.mirrors {
+            if !sources.known.iter().any(|source| source.name.as_deref() == Some(name)) {
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("--index-url {name}=...: the lock has no source of that name"),
+                )
+                .help(sources.names_help()));
+            }
+        }
+        Ok(sources)
+    }
+
+    /// All of them, for `auth`.
+    pub fn all(&self) -> impl Iterator<Item = Result<Index>> {
+        self.known.iter().map(|source| self.index(source))
+    }
+
+    /// Their names in the same order, also of those that cannot be used.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.known.iter().map(|source| source.name.as_deref().unwrap_or("(unnamed)"))
+    }
+
+    /// The indexes an entry may be asked for on, in order: the one it names, else the first; all of them
+    /// where the Pipfile sets `install_search_all_sources`.
+    pub fn of(&self, entry: &Entry) -> Result<Vec<Index>> {
+        let named = match &entry.index {
+            Some(name) => {
+                let source = self.known.iter().find(|source| source.name.as_deref() == Some(name.as_str()));
+                Some(source.ok_or_else(|| {
+                    Error::new(
+                        Kind::Lock,
+                        format!(
+                            "the lock has no source called {:?}, which {} names as its index",
+                            without_userinfo(name),
+                            entry.written
+                        ),
+                    )
+                    .help(self.names_help())
+                })?)
+            }
+            None => None,
+        };
+        match (named, self.known.first()) {
+            (None, None) => Err(Error::new(Kind::Lock, "the lock names no source")
+                .help("add a [[source]] to the Pipfile and lock again, or use --find-links with --no-index")),
+            (None, Some(_)) if self.search_all => self.all().collect(),
+            (Some(source), _) | (None, Some(source)) => Ok(vec![self.index(source)?]),
+        }
+    }
+
+    /// Looks whether every entry has an index.
+    ///
+    /// # Errors
+    /// [`Kind::Lock`] with every entry that has none.
+    pub fn check(&self, entries: &[Entry]) -> Result<()> {
+        if self.options.no_index {
+            return Ok(());
+        }
+        let asked = entries.iter().filter(|entry| entry.origin == Origin::Index && entry.files.is_empty());
+        let mut errors: Vec<Error> = Vec::new();
+        for error in asked.filter_map(|entry| self.of(entry).err()) {
+            // A source that cannot be used is said once, not once for each of its packages.
+            if errors.iter().all(|said| said.report() != error.report()) {
+                errors.push(error);
+            }
+        }
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            many => Err(Error::all(
+                Kind::Lock,
+                format!("the lock's sources cannot be used: {many} errors"),
+                errors,
+            )),
+        }
+    }
+
+    fn index(&self, source: &Source) -> Result<Index> {
+        let replaced = self
+            .options
+            .mirrors
+            .iter()
+            .find(|(name, _)| source.name.as_deref() == Some(name))
+            .map(|(_, url)| url.clone());
+        let url = if let Some(url) = replaced {
+            url
+        } else {
+            let url = source.url()?.clone();
+            match &self.options.public_mirror {
+                Some(mirror) if is_public_index(&url) => mirror.clone(),
+                _ => url,
+            }
+        };
+        let name = source.name.clone().unwrap_or_else(|| url.to_string());
+        Ok(Index { name, url, verify_ssl: source.verify_ssl })
+    }
+
+    fn names_help(&self) -> String {
+        let names: Vec<&str> =
+            self.known.iter().map(|source| source.name.as_deref().unwrap_or("(unnamed)")).collect();
+        format!(
+            "sources of the lock: {}",
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        )
+    }
+}
+
+/// A source's name for messages: some locks name the index by its URL, which may hold a password.
+fn without_userinfo(name: &str) -> String {
+    if !name.contains('@') {
+        return name.to_owned();
+    }
+    name.parse()
+        .map_or_else(|_| "(not shown: it may hold a password)".to_owned(), |url: SourceUrl| url.to_string())
+}
+
+/// The page of a package on an index: `BASE/NAME/` (PEP 503).
+pub fn page_url(index: &Index, name: &crate::words::vocab::PackageName) -> url::Url {
+    let mut url = index.url.url().clone();
+    // Source URLs have a path: `Url` gives http(s) at least "/", so this cannot fail.
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().push(name.as_str()).push("");
+    }
+    url
+}

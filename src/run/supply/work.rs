@@ -1,0 +1,248 @@
+//! All entries of a run at once: pages first, then the largest file that is known, so that none is the tail.
+
+use std::{
+    cmp::Ordering,
+    collections::BinaryHeap,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{self, AtomicBool},
+    },
+};
+
+use crate::run::supply::{
+    builder::Builder,
+    obtain::{Came, Obtained, obtain},
+    resolve::{Records, Resolved, resolve},
+    session::Session,
+};
+use crate::{
+    artifact::write::Ahead,
+    packages::wheel::Wheel,
+    project::lock::Entry,
+    words::{
+        error::{Error, Kind, Result},
+        interrupt,
+    },
+};
+
+/// An entry that waits to be fetched.
+struct Waiting {
+    position: usize,
+    /// Bytes; `u64::MAX` for what must be built, which takes longest.
+    size: u64,
+    resolved: Resolved,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.size.cmp(&other.size).then_with(|| other.position.cmp(&self.position))
+    }
+}
+
+#[derive(Default)]
+struct State {
+    next: usize,
+    resolving: usize,
+    waiting: BinaryHeap<Waiting>,
+    done: Vec<Option<Obtained>>,
+    finished: usize,
+    failed: Vec<(usize, Error)>,
+}
+
+struct Queue<'a> {
+    session: &'a Session<'a>,
+    builder: &'a Builder<'a>,
+    entries: &'a [Entry],
+    ahead: Option<&'a Ahead>,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Nothing comes over the network any more: what is not unpacked yet is left to `write`.
+    complete: AtomicBool,
+    /// The run will fail.
+    failed: AtomicBool,
+}
+
+enum Task {
+    Resolve(usize),
+    Obtain(Box<Waiting>),
+}
+
+/// Gets the wheels of all entries, in their order. Every entry that cannot be had is in the error; once
+/// one failed, nothing more is fetched, but all are looked up.
+///
+/// Wheels that came over the network are unpacked `ahead` while others still come, by `threads` (0 for one
+/// per core).
+pub fn obtain_all(
+    session: &Session<'_>,
+    builder: &Builder<'_>,
+    entries: &[Entry],
+    ahead: Option<&Ahead>,
+    threads: usize,
+) -> Result<Vec<Obtained>> {
+    let queue = Queue {
+        session,
+        builder,
+        entries,
+        ahead,
+        state: Mutex::new(State {
+            done: std::iter::repeat_with(|| None).take(entries.len()).collect(),
+            ..State::default()
+        }),
+        changed: Condvar::new(),
+        complete: AtomicBool::new(false),
+        failed: AtomicBool::new(false),
+    };
+    match threads {
+        0 => rayon::in_place_scope(|pool| queue.run(pool)),
+        threads => rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|e| Error::new(Kind::Io, "cannot start worker threads").because(e))?
+            .in_place_scope(|pool| queue.run(pool)),
+    }
+    interrupt::check()?;
+    let mut state = queue.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if state.failed.is_empty() {
+        return Ok(state.done.into_iter().flatten().collect());
+    }
+    state.failed.sort_by_key(|(position, _)| *position);
+    let mut errors: Vec<Error> = state.failed.into_iter().map(|(_, error)| error).collect();
+    if errors.len() == 1 {
+        return Err(errors.remove(0));
+    }
+    let kind = errors[0].kind();
+    Err(Error::all(
+        kind,
+        format!("{} of {} packages cannot be installed", errors.len(), entries.len()),
+        errors,
+    ))
+}
+
+/// How messages call an entry.
+pub fn subject(entry: &Entry) -> String {
+    let pin = entry.pin.to_string();
+    let pin = pin.trim_start_matches('=');
+    if pin == "*" {
+        format!("{} [{}]", entry.written, entry.category)
+    } else {
+        format!("{} {pin} [{}]", entry.written, entry.category)
+    }
+}
+
+impl Queue<'_> {
+    fn run<'s>(&'s self, pool: &rayon::Scope<'s>) {
+        let threads = self.session.request.index.concurrent_downloads.min(self.entries.len()).max(1);
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                let worker = std::thread::Builder::new().name("download".into());
+                // With fewer threads than asked for it only takes longer.
+                if worker.spawn_scoped(scope, || self.work(pool)).is_err() {
+                    break;
+                }
+            }
+            self.work(pool);
+        });
+        self.complete.store(true, atomic::Ordering::Relaxed);
+    }
+
+    fn work<'s>(&'s self, pool: &rayon::Scope<'s>) {
+        while let Some(task) = self.task() {
+            match task {
+                Task::Resolve(position) => {
+                    let resolved = interrupt::check()
+                        .and_then(|()| resolve(self.session, &self.entries[position], Records::Trust));
+                    self.resolved(position, resolved);
+                }
+                Task::Obtain(waiting) => {
+                    let Waiting { position, resolved, .. } = *waiting;
+                    let entry = &self.entries[position];
+                    let obtained = interrupt::check()
+                        .and_then(|()| obtain(self.session, self.builder, entry, &resolved));
+                    let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                    match obtained {
+                        Ok(obtained) => {
+                            if let (Some(ahead), Came::Downloaded(_)) = (self.ahead, obtained.came) {
+                                let wheel = Arc::clone(&obtained.input.wheel);
+                                pool.spawn(move |_| self.unpack(ahead, &wheel));
+                            }
+                            state.done[position] = Some(obtained);
+                            state.finished += 1;
+                            self.session.progress.packages(state.finished, self.entries.len());
+                        }
+                        Err(error) => self.fail(&mut state, position, error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Unpacks a wheel ahead, while others come.
+    fn unpack(&self, ahead: &Ahead, wheel: &Wheel) {
+        let stop = || interrupt::requested() || self.failed.load(atomic::Ordering::Relaxed);
+        if !self.complete.load(atomic::Ordering::Relaxed) && !stop() {
+            ahead.unpack(wheel, &self.session.cache, &stop);
+        }
+    }
+
+    fn task(&self) -> Option<Task> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if state.next < self.entries.len() {
+                state.next += 1;
+                state.resolving += 1;
+                return Some(Task::Resolve(state.next - 1));
+            }
+            if !state.failed.is_empty() && state.resolving == 0 {
+                return None;
+            }
+            if state.failed.is_empty()
+                && let Some(waiting) = state.waiting.pop()
+            {
+                return Some(Task::Obtain(Box::new(waiting)));
+            }
+            if state.resolving == 0 {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn resolved(&self, position: usize, resolved: Result<Resolved>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.resolving -= 1;
+        match resolved {
+            Ok(resolved) => {
+                let size = resolved.file().map_or(u64::MAX, |file| file.size.unwrap_or(0));
+                if let Some(file) = resolved.file()
+                    && let Some(size) = file.size
+                    && file.sha256.is_none_or(|digest| self.session.cache.file(&digest).is_none())
+                {
+                    self.session.progress.expect(size);
+                }
+                state.waiting.push(Waiting { position, size, resolved });
+            }
+            Err(error) => self.fail(&mut state, position, error),
+        }
+        self.changed.notify_all();
+    }
+
+    fn fail(&self, state: &mut State, position: usize, error: Error) {
+        self.failed.store(true, atomic::Ordering::Relaxed);
+        let subject = subject(&self.entries[position]);
+        state.failed.push((position, error.context(format!("cannot install {subject}"))));
+    }
+}
