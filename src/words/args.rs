@@ -310,6 +310,7 @@ pub struct BuildArgs {
 /// What to write.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Environment")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct OutputArgs {
     /// The environment to make [default: .venv of the project].
     #[arg(long, value_name = "PATH")]
@@ -339,6 +340,9 @@ pub struct OutputArgs {
     /// Leave these distributions whole; may be repeated.
     #[arg(long, value_name = "NAMES", requires = "slim", value_delimiter = ',')]
     pub slim_except: Vec<String>,
+    /// Make the environment anew and put it in the old one's place at once, also where it could be changed.
+    #[arg(long)]
+    pub fresh: bool,
     /// Threads for unpacking [default: one per core].
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub threads: u16,

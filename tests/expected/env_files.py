@@ -1,7 +1,7 @@
 """Writes what `python-dotenv` reads from many `.env` files.
 
     python3 -m pip install python-dotenv==1.2.4
-    python3 tests/expected/env_files.py > src/lock/expected_dotenv.json
+    python3 tests/expected/env_files.py > src/project/lock/expected_dotenv.json
 
 Each line of the list is a file's text, the variables it sets, and how many statements cannot be read.
 The environment around it holds OUT, EMPTY and A.

@@ -1,7 +1,7 @@
 """Writes what `packaging` says about many markers in several environments.
 
     python3 -m pip install packaging==26.3
-    python3 tests/expected/markers.py > src/vocab/marker/expected.json
+    python3 tests/expected/markers.py > src/words/vocab/marker/expected.json
 
 Each marker gets one character per environment: 1 or 0 as it holds or not, E where evaluation raises;
 or "invalid" where it does not parse at all.

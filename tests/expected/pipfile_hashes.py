@@ -1,7 +1,7 @@
 """Writes the hashes that pipenv and plette give to many Pipfiles.
 
     python3 -m pip install pipenv==2026.10.3 plette==2.4.0
-    python3 tests/expected/pipfile_hashes.py > src/lock/expected_hashes.json
+    python3 tests/expected/pipfile_hashes.py > src/project/lock/expected_hashes.json
 
 Per Pipfile: its text, then the hash without custom categories, with them, and with normalised names.
 The hash without categories is plette's of the same file with these taken out, which is what plette

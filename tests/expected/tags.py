@@ -3,7 +3,7 @@
 With arguments, prints instead what `packaging.tags` says about platforms that are not this one:
 
     python3 -m pip install packaging==26.3
-    python3 tests/expected/tags.py fixed > src/target/expected_tags.json
+    python3 tests/expected/tags.py fixed > src/project/python/expected_tags.json
 """
 
 import json

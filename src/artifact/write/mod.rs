@@ -27,11 +27,7 @@ use std::{
 pub use ahead::Ahead;
 
 use crate::{
-    environment::{
-        bytecode::Compiler,
-        layout::Plan,
-        manifest::{PlanKey, is_current},
-    },
+    environment::{bytecode::Compiler, layout::Plan, manifest::is_current},
     words::error::{Error, Kind, Result, Warnings},
 };
 
@@ -52,16 +48,10 @@ pub enum LinkMode {
 }
 
 /// What [`write()`] needs to know besides the plan.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct WriteOptions<'a> {
-    /// Names the plan in the manifest: what [`is_current`] compares.
-    pub key: PlanKey,
     /// How files get from the store into the environment.
     pub link: LinkMode,
-    /// The modification time of everything written, in seconds since 1970 (UTC).
-    pub mtime: i64,
-    /// What the plan left out, for the manifest: [`crate::environment::layout::Slim`]'s words, or nothing.
-    pub slim: &'a str,
     /// Whether a file to which its wheel's RECORD gives another digest is an error rather than a warning
     /// (one that RECORD lacks is [`crate::packages::wheel::Wheel::open`]'s to refuse).
     pub strict: bool,
@@ -85,25 +75,6 @@ pub struct WriteOptions<'a> {
 }
 
 impl WriteOptions<'_> {
-    /// Options with nothing but the necessary: automatic linking, no store, not strict.
-    pub fn new(key: PlanKey, mtime: i64) -> Self {
-        WriteOptions {
-            key,
-            link: LinkMode::Auto,
-            mtime,
-            slim: "",
-            strict: false,
-            threads: None,
-            store: None,
-            ahead: None,
-            force: false,
-            interrupted: None,
-            progress: None,
-            compiler: None,
-            compiling: None,
-        }
-    }
-
     fn check_interrupted(&self) -> Result<()> {
         if self.interrupted.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Err(Error::new(Kind::Interrupted, "interrupted while writing the environment")
@@ -172,7 +143,7 @@ pub fn tidy(dest: &Path) {
 fn write_once(plan: &Plan, dest: &Path, options: &WriteOptions<'_>, inside: bool) -> Result<Option<Report>> {
     let destination = destination::open(dest, options, inside)?;
     destination.sweep(options.ahead);
-    if !options.force && is_current(destination.path(), &options.key) {
+    if !options.force && is_current(destination.path(), &plan.key) {
         return Ok(Some(Report { current: true, ..Report::default() }));
     }
     destination.check_replaceable()?;

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     environment::{
-        layout::{Origin, PlanFile, PlanLink, PlannedDist, Written},
+        layout::{Origin, PlanFile, PlanKey, PlanLink, PlannedDist, Written},
         manifest::{
             MANIFEST, render_manifest,
             text::{self as manifest, Content, Manifest},
@@ -72,6 +72,11 @@ impl Place {
             .executable("demo/tool.sh", "#!/bin/sh\n")
             .data("scripts/run", "#!python -s\nprint('run')\n");
         plan_of(self.wheel(&wheel))
+    }
+
+    /// The same under another name.
+    fn plan_named(&self, name: &str) -> Plan {
+        Plan { key: key(name), ..self.plan() }
     }
 
     fn write(&self, plan: &Plan, name: &str, options: &WriteOptions<'_>) -> Report {
@@ -148,17 +153,19 @@ fn plan_of(wheel: Wheel) -> Plan {
             version: wheel.name.version.clone(),
             dist_info: path(&format!("{SITE}/demo-1.0.dist-info")),
             wheel,
+            key: Sha256::default(),
         }],
+        key: key("plan"),
+        mtime: MTIME,
         dirs: dirs.into_iter().collect(),
         files,
         links: vec![PlanLink { path: path("lib64"), target: "lib".to_owned() }],
-        shared: Vec::new(),
-        dropped: Vec::new(),
+        ..Plan::default()
     }
 }
 
 fn options() -> WriteOptions<'static> {
-    WriteOptions::new(key("plan"), MTIME)
+    WriteOptions::default()
 }
 
 #[test]
@@ -399,10 +406,10 @@ fn the_same_plan_again_is_noticed_and_another_is_not_taken_for_it() {
     place.write(&plan, "env", &options());
     assert!(place.write(&plan, "env", &options()).current);
     assert!(!is_current(&place.at("env"), &key("another plan")));
-    let other = WriteOptions { key: key("another plan"), ..options() };
-    assert!(!place.write(&plan, "env", &other).current);
-    let forced = WriteOptions { force: true, ..other };
-    assert!(!place.write(&plan, "env", &forced).current);
+    let other = Plan { key: key("another plan"), ..plan.clone() };
+    assert!(!place.write(&other, "env", &options()).current);
+    let forced = WriteOptions { force: true, ..options() };
+    assert!(!place.write(&other, "env", &forced).current);
 }
 
 #[test]
@@ -429,7 +436,7 @@ fn whatever_changes_an_environment_makes_it_not_current_but_bytecode_does_not() 
     assert!(!current_after(&|| fs::remove_dir_all(site.join("demo"))));
     assert!(!current_after(&|| fs::create_dir(site.join("added_by_pip"))));
     assert!(!current_after(&|| fs::remove_file(env.join(MANIFEST))));
-    assert!(!current_after(&|| fs::write(env.join(MANIFEST), "venvoy manifest 1\nkey ")));
+    assert!(!current_after(&|| fs::write(env.join(MANIFEST), "venvoy manifest 2\nkey ")));
 }
 
 #[test]
@@ -538,8 +545,8 @@ fn a_file_that_differs_from_record_warns_and_strictly_is_an_error_that_changes_n
         assert_eq!(report.warnings.0, [warning]);
     }
     drop(ahead);
-    let strict = WriteOptions { strict: true, key: key("strict"), ..options() };
-    let error = write(&plan, &place.at("env"), &strict).expect_err("strict");
+    let strict = WriteOptions { strict: true, ..options() };
+    let error = write(&Plan { key: key("strict"), ..plan }, &place.at("env"), &strict).expect_err("strict");
     assert_eq!(error.kind(), Kind::Integrity);
     assert!(error.report().contains("demo/wrong.py: got sha256:"), "{}", error.report());
     assert!(is_current(&place.at("env"), &key("plan")));
@@ -570,8 +577,8 @@ fn an_interrupted_run_leaves_the_old_environment_and_nothing_else() {
     let place = Place::new();
     place.write(&place.plan(), "env", &options());
     let stopped = AtomicBool::new(true);
-    let other = WriteOptions { key: key("other"), interrupted: Some(&stopped), ..options() };
-    let error = write(&place.plan(), &place.at("env"), &other).expect_err("interrupted");
+    let other = WriteOptions { interrupted: Some(&stopped), ..options() };
+    let error = write(&place.plan_named("other"), &place.at("env"), &other).expect_err("interrupted");
     assert_eq!(error.kind(), Kind::Interrupted);
     assert!(is_current(&place.at("env"), &key("plan")));
     assert_eq!(place.others(&["env"]), Vec::<String>::new());
@@ -603,9 +610,12 @@ proptest! {
                 executable: true,
             }],
             links: vec![PlanLink { path: path("link"), target: target.clone() }],
+            key: key("k"),
+            mtime: MTIME,
+            slim: slim.clone(),
             ..Plan::default()
         };
-        let text = render_manifest(&plan, &[Written { sha256: Sha256::of(b""), size }], &key("k"), MTIME, &slim);
+        let text = render_manifest(&plan, &[Written { sha256: Sha256::of(b""), size }]);
         let text = String::from_utf8(text).expect("UTF-8");
         let manifest = Manifest::parse(&text).expect("parsed");
         prop_assert_eq!(manifest.mtime, MTIME);
@@ -620,7 +630,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_manifest_or_is_not_and_nothing_else_happens(text in "(venvoy manifest 1\nkey k\nmtime 1\n)?[dflx .\\\\\tn0-9\n]{0,60}") {
+    fn any_text_is_a_manifest_or_is_not_and_nothing_else_happens(text in "(venvoy manifest 2\nkey k\ncommon c\nmtime 1\n)?[dflxps .\\\\\tn0-9\n]{0,60}") {
         if let Some(manifest) = Manifest::parse(&text) {
             manifest.dirs.iter().for_each(|dir| assert!(dir.items().count() <= text.len()));
         }

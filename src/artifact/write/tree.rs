@@ -41,8 +41,8 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
     let dir = File::open(root).map_err(|e| failed("open", root, e))?;
     let chmod = probe_modes(root, &dir)?;
     let store = match options.ahead {
-        Some(path) => Store::unpacked_ahead(path, options.mtime),
-        None => Store::open(options.store, options.link, options.mtime, &dir)?,
+        Some(path) => Store::unpacked_ahead(path, plan.mtime),
+        None => Store::open(options.store, options.link, plan.mtime, &dir)?,
     };
     let mut fill = Fill {
         plan: Cow::Borrowed(plan),
@@ -79,14 +79,13 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
     // The manifest changes no directory but the root.
     let (manifest, times) = rayon::join(
         || {
-            let manifest = render_manifest(plan, &written, &options.key, options.mtime, options.slim);
+            let manifest = render_manifest(plan, &written);
             fill.put_bytes(&fill.spot(MANIFEST, false), &manifest)
         },
         || fill.set_dir_times(),
     );
     manifest.and(times)?;
-    rustix::fs::futimens(&dir, &timestamps(options.mtime))
-        .map_err(|e| failed("set the time of", shown, e))?;
+    rustix::fs::futimens(&dir, &timestamps(plan.mtime)).map_err(|e| failed("set the time of", shown, e))?;
 
     let mut warnings = fill.warnings.into_inner().unwrap_or_default();
     warnings.sort();
@@ -268,7 +267,7 @@ impl Fill<'_> {
             }
             _ => None,
         };
-        let sha256 = spot.unpack(wheel, position, scratch, self.held, self.options.mtime)?;
+        let sha256 = spot.unpack(wheel, position, scratch, self.held, self.plan.mtime)?;
         let matched = self.compare(wheel, position, sha256)?;
         if let (Some((store, stored)), true) = (store, matched) {
             store.add(stored, position, spot)?;
@@ -299,7 +298,7 @@ impl Fill<'_> {
                 }
                 _ => Written { sha256: whole.sha256, size: entry.size },
             };
-            spot.finish(&out, self.options.mtime).map_err(|e| spot.failed("set mode and time of", e))?;
+            spot.finish(&out, self.plan.mtime).map_err(|e| spot.failed("set mode and time of", e))?;
             (verdict, written)
         } else {
             let content = wheel.inflate(position, scratch)?;
@@ -327,7 +326,7 @@ impl Fill<'_> {
             .map_err(io::Error::from)
             .and_then(|mut out| {
                 out.write_all(bytes)?;
-                Ok(spot.finish(&out, self.options.mtime)?)
+                Ok(spot.finish(&out, self.plan.mtime)?)
             })
             .map_err(|e| spot.failed("write", e))?;
         Ok(Written { sha256: Sha256::of(bytes), size: bytes.len() as u64 })
@@ -385,7 +384,7 @@ impl Fill<'_> {
             let path = link.path.as_str();
             rustix::fs::symlinkat(&link.target, self.root, path)
                 .and_then(|()| {
-                    let times = timestamps(self.options.mtime);
+                    let times = timestamps(self.plan.mtime);
                     rustix::fs::utimensat(self.root, path, &times, AtFlags::SYMLINK_NOFOLLOW)
                 })
                 .map_err(|e| self.failed("make the link", path, e))?;
@@ -394,7 +393,7 @@ impl Fill<'_> {
     }
 
     fn set_dir_times(&self) -> Result<()> {
-        let times = timestamps(self.options.mtime);
+        let times = timestamps(self.plan.mtime);
         self.plan.dirs.par_iter().with_min_len(64).try_for_each(|dir| {
             rustix::fs::utimensat(self.root, dir.as_str(), &times, AtFlags::empty())
                 .map_err(|e| self.failed("set the time of", dir.as_str(), e))

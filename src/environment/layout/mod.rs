@@ -26,7 +26,7 @@ use crate::{
 
 /// Changes whenever the same wheels and target would be laid out (or slimmed) in another way: part of the key by which
 /// an environment is known to be current.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// A distribution to be laid out.
 #[derive(Debug, Clone)]
@@ -41,12 +41,21 @@ pub struct DistInput {
     pub extra: Vec<GivenFile>,
     /// What is left out of it (`--slim`).
     pub cut: Cut,
+    /// The digest of what decides its files, see [`Plan::key`].
+    pub key: Sha256,
 }
 
 impl DistInput {
     /// A wheel from an index that the lock names.
     pub fn new(wheel: Arc<Wheel>) -> Self {
-        DistInput { wheel, requested: true, direct_url: None, extra: Vec::new(), cut: Cut::default() }
+        DistInput {
+            wheel,
+            requested: true,
+            direct_url: None,
+            extra: Vec::new(),
+            cut: Cut::default(),
+            key: Sha256::default(),
+        }
     }
 }
 
@@ -70,10 +79,28 @@ pub struct EnvFiles {
     pub links: Vec<PlanLink>,
 }
 
+/// The name of a plan: the digest of everything it was made from (selection, target, options).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct PlanKey(pub Sha256);
+
+impl std::fmt::Display for PlanKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Every path of an environment: what `write` puts on disk and `pack` into an archive.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// The distributions, sorted by name; other parts refer to them by position.
+    /// Names the plan: the digest of everything it was made from.
+    pub key: PlanKey,
+    /// The digest of what all of its files depend on: interpreter, options.
+    pub common: Sha256,
+    /// The modification time of everything in it, in seconds since 1970 (UTC).
+    pub mtime: i64,
+    /// What was left out, in the words of [`Slim`]; nothing where nothing was.
+    pub slim: String,
+    /// The distributions, in the order in which they are installed; other parts refer to them by position.
     pub dists: Vec<PlannedDist>,
     /// Every directory, parents before children, sorted. The root itself is not among them.
     pub dirs: Vec<RelPath>,
@@ -130,6 +157,8 @@ pub struct PlannedDist {
     pub wheel: Arc<Wheel>,
     /// Its dist-info directory in the environment.
     pub dist_info: RelPath,
+    /// The digest of what decides its files besides [`Plan::common`]: its entry in the lock, or its wheel.
+    pub key: Sha256,
 }
 
 /// A regular file of a plan.

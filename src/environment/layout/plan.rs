@@ -28,23 +28,21 @@ use crate::{
 /// - A path that the environment or an installer writes (`bin/python`, activators, `pyvenv.cfg`, RECORD)
 ///   is refused to wheels, in any letter case.
 /// - Within a wheel what comes later in this order counts: root, `.data`, entry points (as in pip).
-/// - Of two distributions that bring different files of one path, the later by name counts, with a
+/// - Of two distributions that bring different files of one path, the later in `dists` counts, with a
 ///   warning. Both RECORDs list the file, with the digest of what is on disk, so that both verify.
 /// - A path that one needs as a file and another as a directory is refused.
 pub fn plan(
-    mut dists: Vec<DistInput>,
+    dists: &[DistInput],
     target: &Target,
     env: EnvFiles,
     launchers: &LauncherStyle,
 ) -> Result<(Plan, Warnings)> {
-    dists.sort_by(|a, b| a.wheel.name.name.cmp(&b.wheel.name.name));
-    if let Some(pair) = dists.windows(2).find(|pair| pair[0].wheel.name.name == pair[1].wheel.name.name) {
+    let mut names: Vec<_> = dists.iter().map(|dist| &dist.wheel.name).collect();
+    names.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some([one, other]) = names.array_windows().find(|[one, other]| one.name == other.name) {
         return Err(Error::new(
             Kind::Lock,
-            format!(
-                "{} and {} are the same distribution; expected one of them",
-                pair[0].wheel.name, pair[1].wheel.name
-            ),
+            format!("{one} and {other} are the same distribution; expected one of them"),
         ));
     }
     let scheme = Scheme::new(target)?;
@@ -83,13 +81,12 @@ pub fn plan(
                 version: input.wheel.name.version.clone(),
                 wheel: Arc::clone(&input.wheel),
                 dist_info: target.site_packages.join(&input.wheel.dist_info),
+                key: input.key,
             })
             .collect(),
-        dirs: Vec::new(),
-        files: Vec::new(),
         links: env.links,
-        shared: Vec::new(),
         dropped,
+        ..Plan::default()
     };
     plan.links.sort_by(|a, b| a.path.cmp(&b.path));
     let mut warnings = Warnings::default();

@@ -56,7 +56,7 @@ fn dist(wheel: &WheelBuilder) -> DistInput {
 }
 
 fn laid_out(wheels: &[&WheelBuilder]) -> Result<(Plan, Warnings)> {
-    plan(wheels.iter().map(|w| dist(w)).collect(), &target(), env(), &LauncherStyle::Relative)
+    plan(&wheels.iter().map(|w| dist(w)).collect::<Vec<_>>(), &target(), env(), &LauncherStyle::Relative)
 }
 
 #[track_caller]
@@ -163,7 +163,7 @@ fn what_is_cut_is_not_planned_and_what_is_stripped_says_so() {
     input.cut.strip = true;
     input.cut.dropped = vec![None; input.wheel.entries.len()];
     input.cut.dropped[at("tests/test_demo.py")] = Some(SlimKind::Tests);
-    let (plan, _) = plan(vec![input], &target(), env(), &LauncherStyle::Relative).expect("good");
+    let (plan, _) = plan(&[input], &target(), env(), &LauncherStyle::Relative).expect("good");
     assert_eq!(plan.dropped, [Dropped { dist: 0, kind: SlimKind::Tests, size: 1 }]);
     assert!(plan.dirs.iter().all(|dir| !dir.as_str().ends_with("tests")));
     let described = described(&plan);
@@ -180,7 +180,7 @@ fn what_is_cut_is_not_planned_and_what_is_stripped_says_so() {
 fn what_no_wheel_may_bring_is_refused_even_if_it_would_be_dropped() {
     let mut input = dist(&demo().data("scripts/python", ""));
     input.cut.dropped = vec![Some(SlimKind::Tests); input.wheel.entries.len()];
-    let report = plan(vec![input], &target(), env(), &LauncherStyle::Relative).expect_err("refused").report();
+    let report = plan(&[input], &target(), env(), &LauncherStyle::Relative).expect_err("refused").report();
     assert!(report.contains("environment's own"), "{report}");
 }
 
@@ -218,7 +218,7 @@ fn what_was_requested_or_came_from_a_url_says_so() {
         bytes: Arc::from(&b"../src\n"[..]),
         executable: false,
     }];
-    let (plan, _) = plan(vec![input], &target(), env(), &LauncherStyle::Relative).expect("good");
+    let (plan, _) = plan(&[input], &target(), env(), &LauncherStyle::Relative).expect("good");
     let info = "lib/python3.11/site-packages/Demo-1.0.dist-info";
     for (at, expected) in [
         (format!("{info}/REQUESTED"), &b""[..]),
@@ -233,20 +233,23 @@ fn what_was_requested_or_came_from_a_url_says_so() {
 }
 
 #[test]
-fn the_order_of_distributions_does_not_matter() {
+fn of_two_distributions_the_one_installed_later_counts() {
     let (a, b) =
         (WheelBuilder::new("a", "1").file("x.py", "a"), WheelBuilder::new("b", "1").file("x.py", "b"));
-    let [one, two] = [[&a, &b], [&b, &a]].map(|wheels| laid_out(&wheels).expect("good"));
-    assert_eq!(described(&one.0), described(&two.0));
-    assert_eq!(one.1, two.1);
+    for (wheels, winner) in [([&a, &b], "b"), ([&b, &a], "a")] {
+        let (plan, warnings) = laid_out(&wheels).expect("good");
+        let file = plan.files.iter().find(|file| file.path.as_str().ends_with("/x.py")).expect("there");
+        assert_eq!(plan.dists[file.dist.expect("a distribution's")].name.as_str(), winner);
+        assert!(warnings.0[0].contains(&format!("{winner}'s count")), "{warnings:?}");
+    }
 }
 
 #[test]
-fn different_files_of_one_path_warn_and_the_later_name_counts() {
+fn different_files_of_one_path_warn_and_the_later_counts() {
     let brings = |name: &str, text: &str| {
         (0..5).fold(WheelBuilder::new(name, "1.0"), |w, i| w.file(&format!("shared/{i}.py"), text))
     };
-    let (plan, warnings) = laid_out(&[&brings("b", "b"), &brings("a", "a")]).expect("good");
+    let (plan, warnings) = laid_out(&[&brings("a", "a"), &brings("b", "b")]).expect("good");
     assert_eq!(
         warnings.0,
         ["a 1.0 and b 1.0 bring different files, b's count: lib/python3.11/site-packages/shared/0.py, \
@@ -447,8 +450,8 @@ fn a_planned_file_has_the_bytes_of_its_entry() {
     let file = VerifiedFile::vouch(builder.write_to(dir.path()), Sha256::of(&bytes), bytes.len() as u64);
     let (wheel, _) =
         Wheel::open(file, builder.file_name().parse().expect("a name"), Strictness::Refuse).expect("good");
-    let (plan, _) = plan(vec![DistInput::new(Arc::new(wheel))], &target(), env(), &LauncherStyle::Relative)
-        .expect("good");
+    let (plan, _) =
+        plan(&[DistInput::new(Arc::new(wheel))], &target(), env(), &LauncherStyle::Relative).expect("good");
     let found = plan.files.iter().find(|f| f.path.as_str().ends_with("demo/__init__.py")).expect("there");
     let Origin::Entry { dist, entry } = found.origin else { panic!("{:?}", found.origin) };
     with_scratch(|s| assert_eq!(plan.dists[dist].wheel.inflate(entry, s).expect("good").bytes, b"x = 1\n"));

@@ -13,7 +13,8 @@ use std::{
 use rayon::prelude::*;
 use rustix::fs::AtFlags;
 
-use super::text::{Content, Dir, Item, MANIFEST, Manifest, PlanKey};
+use super::text::{Content, Dir, Item, MANIFEST, Manifest};
+use crate::environment::layout::PlanKey;
 use crate::words::{
     error::{Error, Kind, Result},
     vocab::Sha256,

@@ -6,4 +6,4 @@ pub(crate) mod text;
 
 pub use check::{Change, Changed, Check, is_current, verify};
 pub use digest::tree_digest;
-pub use text::{MANIFEST, PlanKey, render as render_manifest};
+pub use text::{MANIFEST, render as render_manifest};

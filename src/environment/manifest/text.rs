@@ -3,10 +3,13 @@
 //! One text file, `venvoy.manifest`, at the top of the environment. Lines end in LF:
 //!
 //! ```text
-//! venvoy manifest 1
+//! venvoy manifest 2
 //! key 64-hex-digits          the plan's name
+//! common 64-hex-digits       what all files depend on: interpreter, options
 //! mtime 315532800            of every directory, file and link
 //! slim tests,strip           what was left out; no such line where nothing was
+//! p 64-hex-digits DIST-INFO  a distribution: what decides its files, and where its record is
+//! s PATH                     a file that more than one distribution lists
 //! d .                        a directory; what follows lies in it
 //! f 123 RECORD-digest NAME   a file of mode 0644: size, SHA-256, name
 //! x 123 RECORD-digest NAME   the same with mode 0755
@@ -17,32 +20,20 @@
 //! Directories are sorted and so are the names in each. Backslash, LF, CR and TAB in names are written
 //! `\\`, `\n`, `\r`, `\t`. Nothing in it depends on where or when the environment was made.
 
-use std::{borrow::Cow, collections::HashMap, fmt};
+use std::{borrow::Cow, collections::HashMap};
 
 use rayon::prelude::*;
 
 pub use crate::environment::layout::MANIFEST;
 use crate::{
-    environment::layout::{Plan, Written},
+    environment::layout::{Plan, PlanKey, Written},
     words::vocab::Sha256,
 };
 
-const HEAD: &str = "venvoy manifest 1\n";
-
-/// The name of a plan: the digest of everything it was made from (selection, target, options).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PlanKey(pub Sha256);
-
-impl fmt::Display for PlanKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+const HEAD: &str = "venvoy manifest 2\n";
 
 /// The manifest of `plan` once its files (in the plan's order) came out as `written`.
-///
-/// `slim` says what was left out, in words; empty for nothing.
-pub fn render(plan: &Plan, written: &[Written], key: &PlanKey, mtime: i64, slim: &str) -> Vec<u8> {
+pub fn render(plan: &Plan, written: &[Written]) -> Vec<u8> {
     use std::fmt::Write as _;
     let mut dirs: Vec<(&str, Vec<NewItem<'_>>)> = std::iter::once(".")
         .chain(plan.dirs.iter().map(crate::words::vocab::RelPath::as_str))
@@ -80,8 +71,47 @@ pub fn render(plan: &Plan, written: &[Written], key: &PlanKey, mtime: i64, slim:
             out
         })
         .collect();
-    let slim = if slim.is_empty() { String::new() } else { format!("slim {}\n", escape(slim)) };
-    format!("{HEAD}key {key}\nmtime {mtime}\n{slim}{}", parts.concat()).into_bytes()
+    let dists = plan.dists.iter().map(|dist| (dist.key, dist.dist_info.as_str()));
+    let mut shared: Vec<&str> = plan.shared.iter().map(|&(_, at)| plan.files[at].path.as_str()).collect();
+    shared.sort_unstable();
+    shared.dedup();
+    let mut out = head(
+        &Head { key: plan.key, common: plan.common, mtime: plan.mtime, slim: &plan.slim },
+        dists,
+        &shared,
+    );
+    out.extend(parts);
+    out.into_bytes()
+}
+
+/// What a manifest says of all of an environment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head<'a> {
+    pub(crate) key: PlanKey,
+    pub(crate) common: Sha256,
+    pub(crate) mtime: i64,
+    pub(crate) slim: &'a str,
+}
+
+/// Everything before the first directory.
+pub(crate) fn head<'a>(
+    of: &Head<'_>,
+    dists: impl Iterator<Item = (Sha256, &'a str)>,
+    shared: &[&str],
+) -> String {
+    use std::fmt::Write as _;
+    let Head { key, common, mtime, slim } = of;
+    let mut out = format!("{HEAD}key {key}\ncommon {common}\nmtime {mtime}\n");
+    if !slim.is_empty() {
+        let _ = writeln!(out, "slim {}", escape(slim));
+    }
+    for (key, dist_info) in dists {
+        let _ = writeln!(out, "p {key} {}", escape(dist_info));
+    }
+    for path in shared {
+        let _ = writeln!(out, "s {}", escape(path));
+    }
+    out
 }
 
 /// A line to be written.
@@ -115,10 +145,16 @@ fn split(path: &str) -> (&str, &str) {
 }
 
 /// A manifest's text, its head and directories found; items are parsed on demand.
+#[allow(dead_code, reason = "read by whoever compares two environments")]
 pub(crate) struct Manifest<'t> {
     pub(crate) key: &'t str,
+    pub(crate) common: &'t str,
     pub(crate) mtime: i64,
     pub(crate) slim: Option<Cow<'t, str>>,
+    /// Each distribution's key and dist-info directory, in the order they were laid out.
+    pub(crate) dists: Vec<(&'t str, Cow<'t, str>)>,
+    /// Files that more than one distribution lists.
+    pub(crate) shared: Vec<Cow<'t, str>>,
     pub(crate) dirs: Vec<Dir<'t>>,
 }
 
@@ -148,11 +184,25 @@ impl<'t> Manifest<'t> {
     pub(crate) fn parse(text: &'t str) -> Option<Self> {
         let rest = text.strip_prefix(HEAD)?;
         let (key, rest) = rest.strip_prefix("key ")?.split_once('\n')?;
+        let (common, rest) = rest.strip_prefix("common ")?.split_once('\n')?;
         let (mtime, rest) = rest.strip_prefix("mtime ")?.split_once('\n')?;
         let (slim, rest) = match rest.strip_prefix("slim ") {
             Some(rest) => rest.split_once('\n').map(|(slim, rest)| (unescape(slim), rest))?,
             None => (None, rest),
         };
+        let (mut dists, mut shared) = (Vec::new(), Vec::new());
+        let mut rest = rest;
+        while let Some(line) = rest.strip_prefix("p ") {
+            let (line, after) = line.split_once('\n')?;
+            let (key, dist_info) = line.split_once(' ')?;
+            dists.push((key, unescape(dist_info)?));
+            rest = after;
+        }
+        while let Some(line) = rest.strip_prefix("s ") {
+            let (path, after) = line.split_once('\n')?;
+            shared.push(unescape(path)?);
+            rest = after;
+        }
         if !rest.starts_with("d ") || !rest.ends_with('\n') {
             return None;
         }
@@ -165,7 +215,7 @@ impl<'t> Manifest<'t> {
             let (path, lines) = rest[start + 2..end].split_once('\n')?;
             dirs.push(Dir { path: unescape(path)?, lines });
         }
-        Some(Manifest { key, mtime: mtime.parse().ok()?, slim, dirs })
+        Some(Manifest { key, common, mtime: mtime.parse().ok()?, slim, dists, shared, dirs })
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod copies;
 pub(crate) mod key;
+pub(crate) mod prepare;
 pub(crate) mod slim;
 
+pub use prepare::Frame;
 pub use slim::Saved;

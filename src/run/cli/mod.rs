@@ -145,7 +145,7 @@ fn check(args: &CheckArgs, global: &Global, env: Env, ui: &Ui, mut out: Stdout) 
     if args.json {
         out.json(&CheckResult::from(&checked))?;
     } else {
-        output::check_report(&mut out, &output.venv, &checked);
+        output::check_report(&mut out, &output.place.venv, &checked);
     }
     if checked.is_clean() {
         return out.finish(ExitCode::SUCCESS);
@@ -154,7 +154,7 @@ fn check(args: &CheckArgs, global: &Global, env: Env, ui: &Ui, mut out: Stdout) 
         return out.finish(ExitCode::from(Kind::Integrity.exit_code()));
     }
     let code = out.finish(ExitCode::SUCCESS)?;
-    output.force = true;
+    output.place.fresh = true;
     run_sync(&request, &output, ui)?;
     Ok(code)
 }
@@ -180,7 +180,7 @@ fn measure(args: &SizeArgs, global: &Global, env: &Env, ui: &Ui, out: &mut Stdou
 fn sync(args: &SyncArgs, global: &Global, env: Env, ui: &Ui) -> Result<()> {
     let (request, output) = request(args, global, env)?;
     if request.common.env.flag("PIPENV_SYSTEM") {
-        let venv = output.venv.display();
+        let venv = output.place.venv.display();
         ui.warn(&format!(
             "PIPENV_SYSTEM is passed over: venvoy leaves the system's Python alone and makes {venv}"
         ));
@@ -191,8 +191,13 @@ fn sync(args: &SyncArgs, global: &Global, env: Env, ui: &Ui) -> Result<()> {
 fn run_sync(request: &Options, output: &OutputOptions, ui: &Ui) -> Result<()> {
     let start = std::time::Instant::now();
     let outcome = commands::sync(request, output, ui)?;
-    let venv =
-        output.venv.strip_prefix(&request.common.project.dir).unwrap_or(&output.venv).display().to_string();
+    let venv = output
+        .place
+        .venv
+        .strip_prefix(&request.common.project.dir)
+        .unwrap_or(&output.place.venv)
+        .display()
+        .to_string();
     ui.done(&match outcome {
         Outcome::Current { packages } => {
             format!("{venv} is up to date ({})", count(packages, "package"))

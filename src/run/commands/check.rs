@@ -51,11 +51,11 @@ pub struct Difference {
 /// # Errors
 /// [`Kind::Destination`] where there is no environment of venvoy's.
 pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Checked> {
-    let files = manifest::verify(&output.venv)?;
+    let files = manifest::verify(&output.place.venv)?;
     let inputs = Inputs::read(&request.common, &request.lock, progress)?;
     let target = inputs.target(&request.common, &request.target, request.lock.deploy, progress)?;
     let selection = inputs.select(&request.lock, &target)?;
-    let mut installed = distributions(&output.venv, &target.site_packages)?;
+    let mut installed = distributions(&output.place.venv, &target.site_packages)?;
     let mut lock = Vec::new();
     for entry in &selection.entries {
         let found = installed.remove(&entry.name);
@@ -70,7 +70,7 @@ pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress)
     }
     // Local projects may be called something else in a lock than they call themselves, and `--seed` brings pip.
     let local = selection.entries.iter().any(|entry| entry.origin != Origin::Index);
-    if !local && !output.seed {
+    if !local && !output.make.seed {
         lock.extend(installed.into_iter().map(|(name, version)| Difference {
             name: name.to_string(),
             installed: Some(version.to_string()),

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use output::{DEFAULT_MTIME, OutputOptions, SlimOptions};
+pub use output::{DEFAULT_MTIME, MakeOptions, OutputOptions, PlaceOptions, SlimOptions};
 pub use project::{LockFile, Project};
 
 use crate::{

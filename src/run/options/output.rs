@@ -19,32 +19,46 @@ use crate::{
     },
 };
 
-/// What is written, and how.
+/// What is written, and where it goes.
+#[derive(Debug, Clone)]
+pub struct OutputOptions {
+    /// What is made: all of this decides bytes, and is the same for every artifact.
+    pub make: MakeOptions,
+    /// Where it goes: none of this decides bytes.
+    pub place: PlaceOptions,
+}
+
+/// What is made.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
-pub struct OutputOptions {
-    /// The environment to make.
-    pub venv: PathBuf,
+pub struct MakeOptions {
     /// Where it will live, where that is known.
     pub at: Option<PathBuf>,
     /// Whether modules are compiled, and what their bytecode is compared with.
     pub compile: Option<Invalidation>,
     /// Whether the interpreter is copied rather than linked to.
     pub copies: bool,
-    /// How files get there.
-    pub link: LinkMode,
     /// Whether a RECORD that does not hold is an error.
     pub strict: bool,
     /// Whether pip comes along.
     pub seed: bool,
     /// What is left out.
     pub slim: SlimOptions,
-    /// Whether to write although the environment is current already.
-    pub force: bool,
-    /// Threads for unpacking; 0 for one per core.
-    pub threads: usize,
     /// The modification time of everything written: seconds since 1970.
     pub mtime: i64,
+}
+
+/// Where an environment goes, and how it gets there.
+#[derive(Debug, Clone)]
+pub struct PlaceOptions {
+    /// The environment to make.
+    pub venv: PathBuf,
+    /// How files get there.
+    pub link: LinkMode,
+    /// Whether to make it anew although it is current, or could be changed.
+    pub fresh: bool,
+    /// Threads for unpacking; 0 for one per core.
+    pub threads: usize,
 }
 
 /// What is left out of the environment.
@@ -113,17 +127,21 @@ impl OutputOptions {
             })?,
         };
         Ok(OutputOptions {
-            venv: venv_path(args.venv.as_deref(), project)?,
-            at,
-            compile: args.compile.map(Invalidation::from),
-            copies: args.copies,
-            link: link(args.link, env)?.into(),
-            strict: args.strict,
-            seed: args.seed,
-            slim: SlimOptions::new(&args.slim, &args.slim_except)?,
-            force: false,
-            threads: args.threads.into(),
-            mtime,
+            make: MakeOptions {
+                at,
+                compile: args.compile.map(Invalidation::from),
+                copies: args.copies,
+                strict: args.strict,
+                seed: args.seed,
+                slim: SlimOptions::new(&args.slim, &args.slim_except)?,
+                mtime,
+            },
+            place: PlaceOptions {
+                venv: venv_path(args.venv.as_deref(), project)?,
+                link: link(args.link, env)?.into(),
+                fresh: args.fresh,
+                threads: args.threads.into(),
+            },
         })
     }
 }

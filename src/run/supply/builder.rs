@@ -49,14 +49,14 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// A builder for an environment.
     pub fn new(request: &'a Options, output: &OutputOptions) -> Self {
-        let venv = resolved(&output.venv);
+        let venv = resolved(&output.place.venv);
         // With --at the environment goes elsewhere alone: only what is inside it moves with it.
-        let anchor = match (&output.at, venv.parent()) {
+        let anchor = match (&output.make.at, venv.parent()) {
             (None, Some(parent)) => parent.to_owned(),
             _ => venv.clone(),
         };
         Builder {
-            strict: output.strict,
+            strict: output.make.strict,
             venv,
             anchor,
             scratch: Mutex::new(None),
@@ -64,7 +64,7 @@ impl<'a> Builder<'a> {
             free: Mutex::new(std::thread::available_parallelism().map_or(1, usize::from)),
             freed: Condvar::new(),
             request,
-            mtime: output.mtime,
+            mtime: output.make.mtime,
         }
     }
 

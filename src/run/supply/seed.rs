@@ -9,7 +9,7 @@ use crate::{
     project::python::isolated_command,
     words::{
         error::{Context as _, Error, Kind, Result},
-        vocab::WheelName,
+        vocab::{Sha256, WheelName},
     },
 };
 
@@ -25,8 +25,12 @@ for place in (own, getattr(ensurepip, '_WHEEL_PKG_DIR', None) or '', '/usr/share
         break
 ";
 
-/// The wheels bundled with the target's interpreter, except those of packages in `locked`.
-pub fn seeds(session: &Session<'_>, locked: &[DistInput]) -> Result<Vec<DistInput>> {
+/// The wheels bundled with the target's interpreter, except those of packages in `locked`; `key` names each.
+pub fn seeds(
+    session: &Session<'_>,
+    locked: &[DistInput],
+    key: fn(&DistInput) -> Sha256,
+) -> Result<Vec<DistInput>> {
     let python = &session.target.executable;
     let output = isolated_command(python)
         .args(["-I", "-c", LIST])
@@ -44,7 +48,9 @@ pub fn seeds(session: &Session<'_>, locked: &[DistInput]) -> Result<Vec<DistInpu
         let (wheel, warnings) = Wheel::open(file, name, Strictness::Warn)
             .context(|| format!("cannot use {} of the interpreter", path.display()))?;
         warnings.0.iter().for_each(|warning| session.progress.warn(warning));
-        inputs.push(DistInput { requested: false, ..DistInput::new(Arc::new(wheel)) });
+        let mut input = DistInput { requested: false, ..DistInput::new(Arc::new(wheel)) };
+        input.key = key(&input);
+        inputs.push(input);
     }
     if inputs.is_empty() && !locked.iter().any(|input| input.wheel.name.name.as_str() == "pip") {
         return Err(Error::new(

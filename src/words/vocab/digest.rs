@@ -20,7 +20,7 @@ const VALUES: [u8; 256] = {
 const NO_DIGIT: u8 = 64;
 
 /// A SHA-256 digest. Displays as 64 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sha256(pub [u8; 32]);
 
 impl Sha256 {
