@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::words::progress::Progress;
 use crate::{
     project::{
-        lock::{Lock, Pipfile, Requires, Selection, parse_pylock, select},
+        lock::{Choose, Lock, Pipfile, Requires, Selection, parse_pylock, select},
         python::{self, Target},
     },
     run::options::{Categories, Common, LockFile, LockOptions, TargetOptions},
@@ -157,7 +157,10 @@ impl Inputs {
                 (vec!["default".to_owned()], names.clone())
             }
         };
-        select(&self.lock, &categories, &target.markers, &groups)
+        let search_all_sources =
+            self.pipfile.as_ref().is_some_and(|pipfile| pipfile.install_search_all_sources);
+        let choose = Choose { categories: &categories, groups: &groups, search_all_sources };
+        select(&self.lock, choose, &target.markers)
     }
 }
 

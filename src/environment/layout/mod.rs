@@ -26,7 +26,7 @@ use crate::{
 
 /// Changes whenever the same wheels and target would be laid out (or slimmed) in another way: part of the key by which
 /// an environment is known to be current.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// A distribution to be laid out.
 #[derive(Debug, Clone)]

@@ -136,7 +136,7 @@ impl Form {
 
     fn written(&self) -> &str {
         match self {
-            Form::Wheel(wheel) => wheel.file_name.split('-').nth(1).unwrap_or_default(),
+            Form::Wheel(wheel) => wheel.written_version(),
             Form::Sdist(sdist) => &sdist.written,
         }
     }
@@ -146,18 +146,11 @@ impl Form {
     }
 
     /// Whether the pin accepts this version. What is no version of PEP 440 is accepted only by `===`:
-    /// `demo-extra-1.0.tar.gz` is rather another package than `extra-1.0` of demo. `==1.0` accepts `1.0+local` too; `===` compares text, in
-    /// any letter case, with the version as written or normalised (PEP 440).
+    /// `demo-extra-1.0.tar.gz` is rather another package than `extra-1.0` of demo.
     pub fn matches(&self, pin: &Pin) -> bool {
-        match pin {
-            Pin::Any => self.version().is_some(),
-            Pin::Arbitrary(text) => {
-                self.written().eq_ignore_ascii_case(text) || self.version_text().eq_ignore_ascii_case(text)
-            }
-            Pin::Exact(pinned) => self.version().is_some_and(|version| {
-                if pinned.is_local() { version == pinned } else { version.clone().without_local() == *pinned }
-            }),
-            Pin::Range(range) => self.version().is_some_and(|version| range.contains(version)),
+        match self.version() {
+            Some(version) => pin.accepts(version, self.written()),
+            None => pin.accepts_text(self.written()),
         }
     }
 

@@ -22,10 +22,8 @@ const SHOWN: usize = 12;
 fn subject(request: &Request) -> String {
     let name = request.name;
     match request.pin {
-        Pin::Exact(version) => format!("{name} =={version}"),
-        Pin::Arbitrary(text) => format!("{name} ==={text}"),
-        Pin::Range(range) => format!("{name} {range}"),
         Pin::Any => name.to_string(),
+        pin => format!("{name} {pin}"),
     }
 }
 

@@ -145,8 +145,7 @@ impl Job {
     /// The job in a message: name, version if it is exact, and what it is built from.
     pub fn subject(&self) -> String {
         let version = match &self.pin {
-            Pin::Exact(version) => format!(" {version}"),
-            Pin::Arbitrary(text) => format!(" {text}"),
+            Pin::Exact(_) | Pin::Arbitrary(_) => format!(" {}", self.pin.bare()),
             Pin::Range(_) | Pin::Any => String::new(),
         };
         let from = match &self.source {

@@ -27,10 +27,10 @@ use super::{
 };
 use crate::{
     packages::cache::VerifiedFile,
-    project::lock::{Hashes, Pin, Vcs},
+    project::lock::{Hashes, Vcs},
     words::{
         error::{Context as _, Error, Kind, Result, Warnings},
-        vocab::{Credentials, Secret, Sha256, SourceUrl, Version, WheelName},
+        vocab::{Credentials, Secret, Sha256, SourceUrl, WheelName},
     },
 };
 
@@ -461,17 +461,12 @@ impl Session<'_> {
     /// Whether the wheel is the distribution the lock names, and one the target can use.
     fn check(&mut self, wheel: &WheelName, strict: Strict) -> Result<()> {
         let same_name = wheel.name == self.job.name || is_placeholder(self.job.name.as_str());
-        let same_version = accepts(&self.job.pin, &wheel.version);
+        let same_version = self.job.pin.accepts(&wheel.version, wheel.written_version());
         let fatal = !same_name && strict != Strict::Nothing || !same_version && strict == Strict::All;
         if !same_name || !same_version {
-            let expected = match &self.job.pin {
-                Pin::Exact(version) => format!(" {version}"),
-                Pin::Arbitrary(text) => format!(" {text}"),
-                Pin::Range(range) => format!(" {range}"),
-                Pin::Any => String::new(),
-            };
-            let message =
-                format!("got {} {}, the lock says {}{expected}", wheel.name, wheel.version, self.job.name);
+            let expected = [self.job.name.as_str(), &self.job.pin.bare()].join(" ");
+            let expected = expected.trim_end();
+            let message = format!("got {} {}, the lock says {expected}", wheel.name, wheel.version);
             if fatal {
                 return Err(Error::new(Kind::Integrity, message)
                     .help("the source does not give what the lock names: do not use it, or lock again"));
@@ -514,17 +509,6 @@ fn is_wheel(file_name: &str) -> bool {
 /// A key that an older pipenv made up for a project without a name (seven hexadecimal digits).
 fn is_placeholder(name: &str) -> bool {
     name.len() == 7 && name.bytes().all(|c| c.is_ascii_hexdigit())
-}
-
-fn accepts(pin: &Pin, version: &Version) -> bool {
-    match pin {
-        Pin::Exact(pinned) => {
-            pinned == version || pinned.local().is_empty() && *pinned == version.clone().without_local()
-        }
-        Pin::Arbitrary(text) => version.to_string().eq_ignore_ascii_case(text.trim()),
-        Pin::Range(range) => range.contains(version),
-        Pin::Any => true,
-    }
 }
 
 /// Puts a repository's tree into `top`, from the store when it was there before, and gives its commit.

@@ -70,6 +70,13 @@ pub struct Hashes {
     pub other: Vec<String>,
 }
 
+impl Hashes {
+    /// Whether there is none of any kind.
+    pub fn is_empty(&self) -> bool {
+        self.sha256.is_empty() && self.other.is_empty()
+    }
+}
+
 /// Where an entry's files come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -106,6 +113,49 @@ pub struct Vcs {
     pub reference: Option<String>,
     /// The project's directory inside the repository.
     pub subdirectory: Option<crate::words::vocab::RelPath>,
+}
+
+impl Pin {
+    /// Whether the pin accepts a version; `written` is how a file name or a directory spells it. This is the one
+    /// place that decides it: for files of an index, for what a build gave, and for what is installed.
+    ///
+    /// As in pip: `==1.0` accepts `1.0+local` too (PEP 440), and `===` compares text in any letter case, with the
+    /// version as written or in its normal form.
+    pub fn accepts(&self, version: &Version, written: &str) -> bool {
+        match self {
+            Pin::Any => true,
+            Pin::Arbitrary(text) => {
+                self.accepts_text(written) || version.to_string().eq_ignore_ascii_case(text.trim())
+            }
+            Pin::Exact(pinned) if pinned.is_local() => version == pinned,
+            Pin::Exact(pinned) => version.clone().without_local() == *pinned,
+            Pin::Range(range) => range.contains(version),
+        }
+    }
+
+    /// Whether the pin accepts what is no version of PEP 440: only `===` can.
+    pub fn accepts_text(&self, written: &str) -> bool {
+        matches!(self, Pin::Arbitrary(text) if written.eq_ignore_ascii_case(text.trim()))
+    }
+
+    /// The version, or the range, without an operator that says no more than "this one"; nothing for any version.
+    pub fn bare(&self) -> String {
+        match self {
+            Pin::Exact(version) => version.to_string(),
+            Pin::Arbitrary(text) => text.clone(),
+            Pin::Range(range) => range.to_string(),
+            Pin::Any => String::new(),
+        }
+    }
+
+    /// The version it pins, where that can be said without looking at a file.
+    pub(super) fn version(&self) -> Option<Version> {
+        match self {
+            Pin::Exact(version) => Some(version.clone()),
+            Pin::Arbitrary(text) => text.trim().parse().ok(),
+            Pin::Range(_) | Pin::Any => None,
+        }
+    }
 }
 
 /// The pin as one text, for keys and messages.

@@ -13,7 +13,7 @@ use crate::words::{
 pub struct Lock {
     /// The indexes, in the lock's order.
     pub sources: Vec<Source>,
-    /// The categories: `default`, `develop`, then others by name; the entries of each by name.
+    /// The categories: `default`, `develop`, then others by name; the entries of each in the lock's order.
     pub categories: Vec<(String, Vec<Entry>)>,
     /// What the lock requires of the interpreter.
     pub requires: Requires,
@@ -79,7 +79,6 @@ impl Lock {
                             Err(error) => bad.push(error),
                         }
                     }
-                    entries.sort_by(|a, b| (&a.name, &a.written).cmp(&(&b.name, &b.written)));
                     lock.categories.push((name.clone(), entries));
                 }
                 other => bad.push(shape(name, "an object of packages", other)),

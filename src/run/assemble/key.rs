@@ -125,10 +125,9 @@ pub fn of_wheel(input: &DistInput) -> Sha256 {
     lines.finish()
 }
 
-/// The key of a whole environment, by those of its distributions in any order.
+/// The key of a whole environment, by those of its distributions in the order in which they are installed: of two
+/// that bring one path, the later counts.
 pub fn whole(common: Sha256, dists: impl Iterator<Item = Sha256>) -> Sha256 {
-    let mut dists: Vec<Sha256> = dists.collect();
-    dists.sort_unstable();
     let mut lines = Lines::new();
     lines.add("common", &common.to_string());
     for dist in dists {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     environment::manifest::{self, Check},
-    project::lock::{Entry, Origin, Pin},
+    project::lock::{Entry, Origin},
     run::options::OutputOptions,
     words::{
         error::{Error, Kind, Result},
@@ -59,11 +59,11 @@ pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress)
     let mut lock = Vec::new();
     for entry in &selection.entries {
         let found = installed.remove(&entry.name);
-        let fits = found.as_ref().is_some_and(|version| fits(entry, version));
+        let fits = found.as_ref().is_some_and(|(version, written)| entry.pin.accepts(version, written));
         if !fits {
             lock.push(Difference {
                 name: entry.name.to_string(),
-                installed: found.map(|version| version.to_string()),
+                installed: found.map(|(_, written)| written),
                 locked: Some(entry.pin.to_string()),
             });
         }
@@ -71,9 +71,9 @@ pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress)
     // Local projects may be called something else in a lock than they call themselves, and `--seed` brings pip.
     let local = selection.entries.iter().any(|entry| entry.origin != Origin::Index);
     if !local && !output.make.seed {
-        lock.extend(installed.into_iter().map(|(name, version)| Difference {
+        lock.extend(installed.into_iter().map(|(name, (_, written))| Difference {
             name: name.to_string(),
-            installed: Some(version.to_string()),
+            installed: Some(written),
             locked: None,
         }));
     } else {
@@ -86,19 +86,9 @@ pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress)
     Ok(Checked { files, lock })
 }
 
-fn fits(entry: &Entry, version: &Version) -> bool {
-    match &entry.pin {
-        Pin::Exact(pinned) => {
-            pinned == version || pinned.local().is_empty() && *pinned == version.clone().without_local()
-        }
-        Pin::Arbitrary(text) => version.to_string() == *text,
-        Pin::Range(range) => range.contains(version),
-        Pin::Any => true,
-    }
-}
-
-/// The distributions in site-packages, by their dist-info directories.
-fn distributions(venv: &Path, site_packages: &RelPath) -> Result<BTreeMap<PackageName, Version>> {
+/// The distributions in site-packages, by their dist-info directories: each with its version, which is also as
+/// the directory spells it.
+fn distributions(venv: &Path, site_packages: &RelPath) -> Result<BTreeMap<PackageName, (Version, String)>> {
     let dir = venv.join(site_packages.as_path());
     let cannot = |e| Error::io("cannot list", &dir, e).with_kind(Kind::Destination);
     let mut found = BTreeMap::new();
@@ -106,9 +96,9 @@ fn distributions(venv: &Path, site_packages: &RelPath) -> Result<BTreeMap<Packag
         let name = item.map_err(cannot)?.file_name();
         let parts = name.to_str().and_then(|name| name.strip_suffix(".dist-info")?.rsplit_once('-'));
         if let Some((name, version)) = parts
-            && let (Ok(name), Ok(version)) = (name.parse(), version.parse())
+            && let (Ok(name), Ok(parsed)) = (name.parse(), version.parse())
         {
-            found.insert(name, version);
+            found.insert(name, (parsed, version.to_owned()));
         }
     }
     Ok(found)

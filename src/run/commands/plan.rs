@@ -88,11 +88,10 @@ pub fn plan(request: &Options, progress: &dyn Progress) -> Result<Vec<PlanRow>> 
 }
 
 fn bare(entry: &Entry) -> PlanRow {
-    let pin = entry.pin.to_string();
     let can_have_hashes = matches!(entry.origin, Origin::Index | Origin::Url(_));
     PlanRow {
         name: entry.name.to_string(),
-        version: (pin != "*").then(|| pin.trim_start_matches('=').to_owned()),
+        version: Some(entry.pin.bare()).filter(|version| !version.is_empty()),
         category: entry.category.clone(),
         kind: "index",
         source: None,

@@ -199,7 +199,8 @@ impl Run<'_> {
     ) -> Result<(Report, Vec<Saved>)> {
         let Session { progress, cache, target, .. } = self.session;
         if self.frame.make.seed {
-            inputs.extend(seeds(self.session, inputs, key::of_wheel)?);
+            // As a virtual environment has them before anything is installed into it.
+            inputs.splice(0..0, seeds(self.session, inputs, key::of_wheel)?);
         }
         let plan = self.frame.plan(inputs.clone(), *progress)?;
         let bytes: u64 = inputs.iter().flat_map(|input| &input.wheel.entries).map(|entry| entry.size).sum();

@@ -28,6 +28,13 @@ pub struct WheelName {
     pub platform: Vec<String>,
 }
 
+impl WheelName {
+    /// The version as the file name spells it.
+    pub fn written_version(&self) -> &str {
+        self.file_name.split('-').nth(1).unwrap_or_default()
+    }
+}
+
 impl FromStr for WheelName {
     type Err = Error;
 

@@ -1,0 +1,83 @@
+//! In which order pipenv would install entries: what decides which of two versions, and which of two files of one
+//! path, is there in the end.
+//!
+//! pipenv installs category after category. Of each it runs pip once for every index, in the order in which the
+//! category first names them (what is editable comes after everything else), and for every set of `pip_args`
+//! within; first for entries with hashes, then for those without. Each pip installs in descending order of
+//! names. What is installed later replaces what was there. Found by running pipenv 2026.10.3; the pip runs with and
+//! without hashes are started together there, and those without, which have to be built, end last nearly always.
+//!
+//! An entry of a later category is passed over by pipenv where what is installed satisfies it.
+
+use std::{cmp::Reverse, collections::HashMap, hash::Hash, path::Path};
+
+use super::{Entry, Origin};
+use crate::words::vocab::{Version, WheelName};
+
+/// Whether what an earlier category installed makes a later entry of the same package superfluous.
+///
+/// Of a repository, a directory and a source distribution the version is not known before it is built: an entry
+/// of an index then counts as not satisfied.
+pub(super) fn satisfies(installed: &Entry, wanted: &Entry) -> bool {
+    match &wanted.origin {
+        Origin::Index if installed.pin == wanted.pin && installed.origin == wanted.origin => true,
+        Origin::Index => {
+            version_of(installed).is_some_and(|version| wanted.pin.accepts(&version, &version.to_string()))
+        }
+        // pip always looks again at what a repository or a directory has.
+        Origin::Vcs(_) => false,
+        Origin::Url(_) | Origin::Path(_) => {
+            let wheel = wheel_of(wanted);
+            wheel.is_some_and(|wheel| version_of(installed) == Some(wheel.version))
+        }
+    }
+}
+
+/// The version that an entry gives, as far as lock and file name tell.
+fn version_of(entry: &Entry) -> Option<Version> {
+    match entry.origin {
+        Origin::Index => entry.pin.version(),
+        _ => wheel_of(entry).map(|wheel| wheel.version),
+    }
+}
+
+/// The wheel that an entry names by URL or path.
+fn wheel_of(entry: &Entry) -> Option<WheelName> {
+    let name = match &entry.origin {
+        Origin::Url(url) => url.url().path_segments()?.next_back()?.to_owned(),
+        Origin::Path(path) => Path::new(path).file_name()?.to_str()?.to_owned(),
+        Origin::Index | Origin::Vcs(_) => return None,
+    };
+    percent_encoding::percent_decode_str(&name).decode_utf8().ok()?.parse().ok()
+}
+
+/// The entries that one category installs, in the order of installation. `default` is the index of those that name
+/// none; with `search_all` (`install_search_all_sources`) an entry's index makes no difference.
+pub(super) fn in_category(entries: &mut [&Entry], default: Option<&str>, search_all: bool) {
+    let is_last = |entry: &Entry| entry.editable && entry.origin != Origin::Index;
+    entries.sort_by_key(|entry| is_last(entry));
+    let index = |entry: &Entry| {
+        if search_all { None } else { entry.index.as_deref().or(default).map(str::to_owned) }
+    };
+    let mut indexes = HashMap::new();
+    let mut arguments = HashMap::new();
+    let mut keyed: Vec<_> = entries
+        .iter()
+        .map(|entry| {
+            let index = position(&mut indexes, index(entry));
+            let arguments = position(&mut arguments, (index, entry.pip_args.clone()));
+            let built = entry.origin != Origin::Index || entry.hashes.is_empty();
+            ((index, arguments, built, Reverse(entry.name.clone())), *entry)
+        })
+        .collect();
+    keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    for (place, (_, entry)) in entries.iter_mut().zip(keyed) {
+        *place = entry;
+    }
+}
+
+/// The number of what was seen before, or the next one.
+fn position<T: Eq + Hash>(seen: &mut HashMap<T, usize>, wanted: T) -> usize {
+    let next = seen.len();
+    *seen.entry(wanted).or_insert(next)
+}
