@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use crate::words::vocab::{PackageName, Sha256};
 
 /// Tables of a Pipfile that are no category of packages, and names that would collide in a lock.
-const NO_CATEGORY: [&str; 9] =
+pub(super) const NO_CATEGORY: [&str; 9] =
     ["source", "packages", "dev-packages", "requires", "scripts", "pipfile", "pipenv", "default", "develop"];
 
 /// The hashes: without custom categories (the first pipenvs), with them, and with normalised package

@@ -11,7 +11,9 @@ mod parse;
 mod pipfile;
 mod pylock;
 mod read_entry;
+pub mod requirements;
 mod requires;
+mod scripts;
 mod select;
 mod source;
 #[cfg(test)]
@@ -22,5 +24,6 @@ pub use parse::Lock;
 pub use pipfile::Pipfile;
 pub use pylock::parse_pylock;
 pub use requires::Requires;
+pub use scripts::{Script, Scripts};
 pub use select::{Choose, Selection, Skipped, select};
 pub use source::{Source, is_public_index};

@@ -32,6 +32,27 @@ impl Lock {
     /// # Errors
     /// [`Kind::Lock`], with every entry that is wrong and its category, or with what damaged the file.
     pub fn parse(bytes: &[u8], label: &str, env: &Env) -> Result<(Lock, Warnings)> {
+        let (lock, warnings, mut bad) = Self::read(bytes, label, env)?;
+        match bad.len() {
+            0 => Ok((lock, warnings)),
+            1 => Err(bad.remove(0).context(format!("{label} cannot be used"))),
+            many => {
+                Err(Error::all(Kind::Lock, format!("{label} cannot be used: {many} entries are wrong"), bad)
+                    .help("lock again with `pipenv lock`"))
+            }
+        }
+    }
+
+    /// What can be read of a `Pipfile.lock`: for those who only look at it, an entry that is wrong, or a variable
+    /// that is not set, stands in no other's way.
+    ///
+    /// # Errors
+    /// [`Kind::Lock`] for what is no lock at all.
+    pub fn glance(bytes: &[u8], label: &str, env: &Env) -> Result<Lock> {
+        Self::read(bytes, label, env).map(|(lock, _, _)| lock)
+    }
+
+    fn read(bytes: &[u8], label: &str, env: &Env) -> Result<(Lock, Warnings, Vec<Error>)> {
         let text = damage::text_of(bytes, label)?;
         let value: Value = serde_json::from_str(text).map_err(|error| damage::json(text, label, &error))?;
         let Value::Object(root) = value else {
@@ -87,14 +108,7 @@ impl Lock {
         if lock.categories.is_empty() && bad.is_empty() {
             return Err(not_a_lock(label, "it has neither \"default\" nor any other category"));
         }
-        match bad.len() {
-            0 => Ok((lock, warnings)),
-            1 => Err(bad.remove(0).context(format!("{label} cannot be used"))),
-            many => {
-                Err(Error::all(Kind::Lock, format!("{label} cannot be used: {many} entries are wrong"), bad)
-                    .help("lock again with `pipenv lock`"))
-            }
-        }
+        Ok((lock, warnings, bad))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::{Lock, Requires, Source, freshness, source::public_index};
+use super::{Lock, Requires, Scripts, Source, freshness, source::public_index};
 use crate::words::{
     env::Env,
     error::{Error, Kind, Result, Warnings},
@@ -19,6 +19,10 @@ pub struct Pipfile {
     pub install_search_all_sources: bool,
     /// `[build-system] requires`: what pipenv installs before it builds anything.
     pub build_requires: Vec<String>,
+    /// `[scripts]`.
+    pub scripts: Scripts,
+    /// All of it, as it is written.
+    pub(super) table: Table,
     hashes: Option<[String; 3]>,
 }
 
@@ -65,9 +69,19 @@ impl Pipfile {
             },
             install_search_all_sources: flag("pipenv", "install_search_all_sources"),
             build_requires,
+            scripts: Scripts::new(table.get("scripts")),
             hashes,
+            table,
         };
         Ok((pipfile, Warnings::default()))
+    }
+
+    /// The packages it names, each with its category.
+    pub fn listed(&self) -> impl Iterator<Item = (&str, &str)> {
+        categories(&self.table).flat_map(|category| {
+            let packages = self.table.get(category).and_then(Value::as_table);
+            packages.into_iter().flat_map(Table::keys).map(move |package| (category, package.as_str()))
+        })
     }
 
     /// The hash of this Pipfile as pipenv writes it today; `None` where it holds what JSON cannot say.
@@ -82,6 +96,14 @@ impl Pipfile {
             _ => false,
         }
     }
+}
+
+/// The tables of a Pipfile that are categories of packages, by its own names.
+pub(super) fn categories(pipfile: &Table) -> impl Iterator<Item = &str> {
+    pipfile
+        .keys()
+        .map(String::as_str)
+        .filter(|name| matches!(*name, "packages" | "dev-packages") || !freshness::NO_CATEGORY.contains(name))
 }
 
 fn default_source() -> Table {

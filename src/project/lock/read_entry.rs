@@ -62,14 +62,14 @@ fn try_read(category: &str, key: &str, value: &Value, env: &Env) -> Result<Entry
 }
 
 /// An entry's fields; `null` counts as absent.
-struct Fields<'a>(&'a Map<String, Value>);
+pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
 
 impl<'a> Fields<'a> {
     fn get(&self, key: &str) -> Option<&'a Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    fn text(&self, key: &str) -> Result<Option<&'a str>> {
+    pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -78,7 +78,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of strings, or a single one.
-    fn list(&self, key: &str) -> Result<Vec<&'a str>> {
+    pub(super) fn list(&self, key: &str) -> Result<Vec<&'a str>> {
         match self.get(key) {
             None => Ok(Vec::new()),
             Some(Value::String(text)) => Ok(vec![text]),
@@ -93,7 +93,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn flag(&self, key: &str) -> Result<bool> {
+    pub(super) fn flag(&self, key: &str) -> Result<bool> {
         match self.get(key) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
@@ -173,25 +173,28 @@ fn extras(fields: &Fields<'_>) -> Result<Vec<Extra>> {
 
 fn marker(fields: &Fields<'_>) -> Result<Option<Marker>> {
     let mut marker: Option<Marker> = None;
-    let mut add = |text: &str| -> Result<()> {
-        let parsed = Marker::parse(text)?;
+    for text in marker_texts(fields)? {
+        let parsed = Marker::parse(&text)?;
         marker = Some(match marker.take() {
             Some(before) => before.and(parsed),
             None => parsed,
         });
-        Ok(())
-    };
+    }
+    Ok(marker)
+}
+
+/// An entry's markers as it writes them; all must hold.
+pub(super) fn marker_texts(fields: &Fields<'_>) -> Result<Vec<String>> {
+    let mut texts = Vec::new();
     for key in ["markers", "marker", "os_markers"] {
-        if let Some(text) = fields.text(key)?.filter(|text| !text.trim().is_empty()) {
-            add(text)?;
-        }
+        texts.extend(fields.text(key)?.filter(|text| !text.trim().is_empty()).map(str::to_owned));
     }
     for key in MARKER_KEYS {
         if let Some(text) = fields.text(key)?.filter(|text| !text.trim().is_empty()) {
-            add(&format!("{key} {text}"))?;
+            texts.push(format!("{key} {text}"));
         }
     }
-    Ok(marker)
+    Ok(texts)
 }
 
 fn pip_args(fields: &Fields<'_>) -> Result<Vec<String>> {
@@ -324,7 +327,7 @@ fn vcs(fields: &Fields<'_>, kind: VcsKind, text: &str, env: &Env) -> Result<Vcs>
 
 /// Splits `/group/project.git@feature/x`, as pip writes a reference. An `@` that begins a component
 /// (`/@scope/project`) or stands before the project (`/a@b/project.git`) is part of the path.
-fn inline_reference(path: &str) -> Option<(&str, &str)> {
+pub(super) fn inline_reference(path: &str) -> Option<(&str, &str)> {
     let (before, inline) = path.rsplit_once('@')?;
     let is_project = inline.contains('/') && inline.strip_suffix(".git").is_some();
     let in_path = before.ends_with('/') || is_project;
@@ -364,7 +367,7 @@ pub(super) fn repository(text: &str) -> Result<url::Url> {
 }
 
 /// `git@host.example:group/project.git` as a URL.
-fn scp_to_ssh(text: &str) -> Option<String> {
+pub(super) fn scp_to_ssh(text: &str) -> Option<String> {
     if text.contains("://") {
         return None;
     }

@@ -163,6 +163,13 @@ fn does_not_apply(entry: &Entry, lock: &Lock, groups: &[String], markers: &Marke
     (!marker.evaluate(markers, &[], &groups)).then(|| explain(marker, markers))
 }
 
+impl Entry {
+    /// Whether an entry of a `Pipfile.lock` applies somewhere: its category is wanted, its marker decides.
+    pub fn applies(&self, markers: &MarkerEnv) -> bool {
+        self.marker.as_ref().is_none_or(|marker| marker.evaluate(markers, &[], &quoted(&marker.to_string())))
+    }
+}
+
 /// Every quoted text of a marker that asks for dependency groups.
 fn quoted(marker: &str) -> Vec<&str> {
     if !marker.contains("dependency_groups") {

@@ -1,0 +1,546 @@
+//! A lock, or a Pipfile, as lines of a requirements file for pip, as `pipenv requirements` prints them.
+//!
+//! Variables stay as they are written, so that no secret is printed that does not stand in the file itself; pip
+//! expands `${VAR}`. Where pipenv prints a line that pip refuses or takes for something else, the line is what pip
+//! understands: see `docs/pipenv.md`, "requirements".
+
+use serde_json::{Map, Value};
+
+use super::{
+    Pipfile, damage,
+    parse::kind_of,
+    pipfile,
+    read_entry::{Fields, inline_reference, marker_texts, scp_to_ssh},
+};
+use crate::words::{
+    error::{Error, Kind, Result, Warnings},
+    vocab::PackageName,
+};
+
+/// What of the file is wanted.
+#[derive(Clone)]
+pub struct Wanted<'a> {
+    /// Categories by the lock's names. A package of several stands where it came first, as it came last.
+    pub categories: Vec<String>,
+    /// Whether hashes are printed.
+    pub hashes: bool,
+    /// Whether markers are printed.
+    pub markers: bool,
+    /// Whether the sources are printed.
+    pub sources: bool,
+    /// The URL that stands in for the public index.
+    pub mirror: Option<&'a str>,
+    /// Whether a path of the project is a directory: only such can be editable.
+    pub is_directory: &'a dyn Fn(&str) -> bool,
+}
+
+/// The text of a requirements file, and what its reader should hear.
+#[derive(Debug, Clone, Default)]
+pub struct Requirements {
+    /// Its lines.
+    pub lines: Vec<String>,
+    /// What pip will do otherwise than the lock says.
+    pub warnings: Warnings,
+}
+
+/// The lines of a `Pipfile.lock`; `label` is what messages call it. With `listed` only packages that this Pipfile
+/// names itself.
+///
+/// # Errors
+/// [`Kind::Lock`] for a lock that is damaged, an entry that is wrong, a category that is not there.
+pub fn of_lock(
+    bytes: &[u8],
+    label: &str,
+    listed: Option<&Pipfile>,
+    wanted: &Wanted<'_>,
+) -> Result<Requirements> {
+    let text = damage::text_of(bytes, label)?;
+    let root: Value = serde_json::from_str(text).map_err(|error| damage::json(text, label, &error))?;
+    let sources = root.get("_meta").and_then(|meta| meta.get("sources"));
+    let categories =
+        |category: &str| root.get(category).and_then(Value::as_object).filter(|_| category != "_meta");
+    let known = || {
+        root.as_object()
+            .into_iter()
+            .flat_map(Map::keys)
+            .filter(|key| *key != "_meta")
+            .map(String::as_str)
+            .collect()
+    };
+    let listed = |category: &str, key: &str| match listed {
+        None => true,
+        Some(pipfile) => pipfile
+            .table
+            .get(in_pipfile(category))
+            .and_then(toml::Value::as_table)
+            .is_some_and(|packages| packages.keys().any(|written| same_package(written, key))),
+    };
+    file(sources, &categories, &known, &listed, label, wanted)
+}
+
+/// The lines of a Pipfile, with its specifiers rather than the lock's pins (`--no-lock`).
+///
+/// # Errors
+/// As [`of_lock`].
+pub fn of_pipfile(pipfile: &Pipfile, label: &str, wanted: &Wanted<'_>) -> Result<Requirements> {
+    let table = &pipfile.table;
+    let root = serde_json::to_value(table)
+        .map_err(|e| Error::new(Kind::Lock, format!("{label} cannot be read")).because(e))?;
+    let categories = |category: &str| {
+        let name = in_pipfile(category);
+        root.get(name)
+            .and_then(Value::as_object)
+            .filter(|_| pipfile::categories(table).any(|one| one == name))
+    };
+    let known = || {
+        pipfile::categories(table)
+            .map(|category| match category {
+                "packages" => "default",
+                "dev-packages" => "develop",
+                other => other,
+            })
+            .collect()
+    };
+    file(root.get("source"), &categories, &known, &|_, _| true, label, wanted)
+}
+
+/// A category of a lock as a Pipfile calls it.
+fn in_pipfile(category: &str) -> &str {
+    match category {
+        "default" => "packages",
+        "develop" => "dev-packages",
+        other => other,
+    }
+}
+
+fn same_package(one: &str, other: &str) -> bool {
+    match (one.parse::<PackageName>(), other.parse::<PackageName>()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+type Category<'a> = dyn Fn(&str) -> Option<&'a Map<String, Value>> + 'a;
+
+fn file<'a>(
+    sources: Option<&Value>,
+    category: &Category<'a>,
+    known: &dyn Fn() -> Vec<&'a str>,
+    listed: &dyn Fn(&str, &str) -> bool,
+    label: &str,
+    wanted: &Wanted<'_>,
+) -> Result<Requirements> {
+    let mut out = Requirements::default();
+    if wanted.sources {
+        source_lines(sources, wanted.mirror, &mut out);
+    }
+    let mut entries: Map<String, Value> = Map::new();
+    for name in &wanted.categories {
+        let Some(packages) = category(name) else {
+            if matches!(name.as_str(), "default" | "develop") {
+                // Every lock may be asked for these; one without packages of a kind may leave it out.
+                continue;
+            }
+            return Err(Error::new(Kind::Lock, format!("{label} has no category {name:?}"))
+                .help(format!("its categories: {}", known().join(", "))));
+        };
+        for (key, value) in packages.iter().filter(|(key, _)| listed(name, key)) {
+            entries.insert(key.clone(), value.clone());
+        }
+    }
+    for (name, value) in &entries {
+        let line = entry_line(name, value, wanted, &mut out.warnings);
+        out.lines.push(line.map_err(|error| error.context(format!("{name} of {label} is wrong")))?);
+    }
+    Ok(out)
+}
+
+fn source_lines(sources: Option<&Value>, mirror: Option<&str>, out: &mut Requirements) {
+    let listed = match sources {
+        Some(Value::Array(list)) => list.iter().collect(),
+        Some(one @ Value::Object(_)) => vec![one],
+        _ => Vec::new(),
+    };
+    let urls = listed.iter().filter_map(|source| source.get("url")?.as_str());
+    let urls: Vec<String> = match mirror {
+        None => urls.map(braced).collect(),
+        Some(mirror) => {
+            let kept = urls.filter(|url| !url.parse().is_ok_and(|url| super::is_public_index(&url)));
+            std::iter::once(mirror.to_owned()).chain(kept.map(braced)).collect()
+        }
+    };
+    for (position, url) in urls.iter().enumerate() {
+        let option = if position == 0 { "-i" } else { "--extra-index-url" };
+        out.lines.push(format!("{option} {url}"));
+        if has_password(url) {
+            out.warnings.push(format!(
+                "source {} has a password in its URL, and so have these lines; a variable (${{NAME}}) would keep it out",
+                position + 1
+            ));
+        }
+    }
+}
+
+/// Whether the userinfo of a URL holds a password that is no variable.
+fn has_password(url: &str) -> bool {
+    let authority =
+        url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or_default());
+    let password = authority.rsplit_once('@').and_then(|(userinfo, _)| userinfo.split_once(':'));
+    password.is_some_and(|(_, password)| !password.is_empty() && !password.contains('$'))
+}
+
+/// `$NAME` as `${NAME}`: pip expands only the latter.
+fn braced(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        let (before, from) = rest.split_at(at);
+        let name = &from[1..];
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+        out.push_str(before);
+        if end > 0 && !name.starts_with(|c: char| c.is_ascii_digit()) {
+            out.extend(["${", &name[..end], "}"]);
+            rest = &name[end..];
+        } else {
+            out.push('$');
+            rest = name;
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn entry_line(name: &str, value: &Value, wanted: &Wanted<'_>, warnings: &mut Warnings) -> Result<String> {
+    let fields = match value {
+        Value::Object(fields) => Fields(fields),
+        Value::String(version) => return Ok(format!("{name}{}", specifier(version))),
+        other => {
+            return Err(Error::new(Kind::Lock, format!("it is {}, expected an object", kind_of(other))));
+        }
+    };
+    let marker = if wanted.markers { joined(&marker_texts(&fields)?) } else { None };
+    let extras = fields.list("extras")?;
+    let extras = if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
+    let editable = fields.flag("editable")?;
+    let condition =
+        |space: &str| marker.as_deref().map_or_else(String::new, |marker| format!("{space}; {marker}"));
+    let unconditional = |warnings: &mut Warnings| {
+        if marker.is_some() {
+            warnings.push(format!("{name}: pip passes over the marker of an editable requirement"));
+        }
+    };
+    let unhashed = |warnings: &mut Warnings| {
+        if wanted.hashes {
+            warnings.push(format!("{name} has no hashes: beside lines that have some, pip refuses it"));
+        }
+    };
+    for vcs in ["git", "hg", "svn", "bzr"] {
+        let Some(text) = fields.text(vcs)? else { continue };
+        unhashed(warnings);
+        let url = vcs_url(vcs, text, fields.text("ref")?);
+        let inner = fields.text("subdirectory")?.filter(|inner| !inner.is_empty());
+        if editable || text.contains("file://") {
+            unconditional(warnings);
+            let egg = if url.contains("#egg=") { String::new() } else { format!("#egg={name}") };
+            let inner = inner.map_or_else(String::new, |inner| format!("&subdirectory={inner}"));
+            return Ok(format!("-e {url}{egg}{inner}"));
+        }
+        let inner = inner.map_or_else(String::new, |inner| format!("#subdirectory={inner}"));
+        return Ok(format!("{name}{extras} @ {url}{inner}{}", condition(" ")));
+    }
+    for key in ["file", "path"] {
+        let Some(path) = fields.text(key)? else { continue };
+        unhashed(warnings);
+        if editable && (wanted.is_directory)(path) {
+            unconditional(warnings);
+            return Ok(format!("-e {path}{}", condition(" ")));
+        }
+        return Ok(format!("{path}{}", condition(" ")));
+    }
+    let version = fields.text("version")?.unwrap_or_default();
+    let mut line = format!("{name}{extras}{}{}", specifier(version), condition(""));
+    if wanted.hashes {
+        let hashes: Vec<&str> = fields.list("hashes")?.into_iter().chain(fields.list("hash")?).collect();
+        if hashes.is_empty() {
+            unhashed(warnings);
+        }
+        for hash in hashes {
+            line.extend([" --hash=", hash]);
+        }
+    }
+    Ok(line)
+}
+
+/// What stands behind a package's name: `==1.0`, or nothing for any version.
+fn specifier(version: &str) -> String {
+    match version.trim() {
+        "" | "*" => String::new(),
+        version if version.starts_with(['=', '<', '>', '~', '!']) => version.to_owned(),
+        version => format!("=={version}"),
+    }
+}
+
+/// Markers that must all hold, as one.
+fn joined(texts: &[String]) -> Option<String> {
+    match texts {
+        [] => None,
+        [one] => Some(one.clone()),
+        many => {
+            let part = |text: &String| if text.contains(" or ") { format!("({text})") } else { text.clone() };
+            Some(many.iter().map(part).collect::<Vec<_>>().join(" and "))
+        }
+    }
+}
+
+/// A repository at a revision as pip writes it, its variables unexpanded.
+fn vcs_url(vcs: &str, text: &str, reference: Option<&str>) -> String {
+    let text = text.strip_prefix(vcs).and_then(|rest| rest.strip_prefix('+')).unwrap_or(text);
+    let text = braced(text);
+    let url = scp_to_ssh(&text).unwrap_or(text);
+    let path = url.find("://").and_then(|at| Some(at + 3 + url[at + 3..].find('/')?)).unwrap_or(url.len());
+    let (url, inline) = match inline_reference(&url[path..]) {
+        Some((before, inline)) => (&url[..path + before.len()], Some(inline)),
+        None => (url.as_str(), None),
+    };
+    match reference.filter(|reference| !reference.is_empty()).or(inline) {
+        Some(reference) => format!("{vcs}+{url}@{reference}"),
+        None => format!("{vcs}+{url}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::words::env::Env;
+
+    fn wanted<'a>(categories: &[&str]) -> Wanted<'a> {
+        let categories = categories.iter().map(|&name| name.to_owned()).collect();
+        let is_directory = &|path: &str| !path.contains("://") && !path.ends_with(".zip");
+        Wanted { categories, hashes: false, markers: true, sources: false, mirror: None, is_directory }
+    }
+
+    fn of(lock: &Value, wanted: &Wanted<'_>) -> Result<Requirements> {
+        of_lock(lock.to_string().as_bytes(), "Pipfile.lock", None, wanted)
+    }
+
+    fn pipfile(text: &str) -> Pipfile {
+        Pipfile::parse(text.as_bytes(), "Pipfile", &Env::default()).expect("a Pipfile").0
+    }
+
+    fn line(entry: &Value) -> String {
+        let lock = json!({"default": {"a": entry}});
+        of(&lock, &wanted(&["default"])).expect("read").lines.remove(0)
+    }
+
+    #[test]
+    fn an_entry_is_the_line_that_pipenv_prints() {
+        for (entry, expected) in [
+            (json!({"version": "==1.12.3", "extras": ["azure", "x"]}), "a[azure,x]==1.12.3"),
+            (json!({"version": "*"}), "a"),
+            (json!("1.0"), "a==1.0"),
+            (json!("*"), "a"),
+            (
+                json!({"version": "==1", "markers": "python_version >= '3.7'"}),
+                "a==1; python_version >= '3.7'",
+            ),
+            (json!({"version": "==1", "markers": null}), "a==1"),
+            (json!({"file": "https://f.example/f.zip", "hashes": ["sha256:3"]}), "https://f.example/f.zip"),
+            (
+                json!({"path": ".", "editable": true, "markers": "os_name=='posix'"}),
+                "-e . ; os_name=='posix'",
+            ),
+            (json!({"path": "./x.zip", "editable": true}), "./x.zip"),
+            (
+                json!({"git": "https://u:${PW}@git.example/g.git@v2", "ref": "abc", "subdirectory": "s", "extras": ["e"]}),
+                "a[e] @ git+https://u:${PW}@git.example/g.git@abc#subdirectory=s",
+            ),
+            (
+                json!({"git": "git+ssh://git@git.example/g.git", "ref": null}),
+                "a @ git+ssh://git@git.example/g.git",
+            ),
+            (json!({"hg": "https://hg.example/g@v1"}), "a @ hg+https://hg.example/g@v1"),
+            (
+                json!({"git": "https://git.example/g.git", "ref": "abc", "editable": true, "subdirectory": "q"}),
+                "-e git+https://git.example/g.git@abc#egg=a&subdirectory=q",
+            ),
+            (json!({"git": "file:///x/g", "ref": "abc"}), "-e git+file:///x/g@abc#egg=a"),
+        ] {
+            assert_eq!(line(&entry), expected, "{entry}");
+        }
+    }
+
+    /// Each is a line that pip refuses or takes for something else when it is pipenv's.
+    #[test]
+    fn where_pip_does_not_take_pipenvs_line_ours_is_one_it_takes() {
+        for (entry, expected) in [
+            // pipenv: `a @ git+git@abc`, without the repository.
+            (
+                json!({"git": "git@git.example:g/p.git", "ref": "abc"}),
+                "a @ git+ssh://git@git.example/g/p.git@abc",
+            ),
+            // pipenv: without the marker, so that it is installed everywhere.
+            (
+                json!({"git": "https://git.example/g.git", "ref": "v1", "markers": "os_name == 'nt'"}),
+                "a @ git+https://git.example/g.git@v1 ; os_name == 'nt'",
+            ),
+            // pipenv: `#egg=a&subdirectory=q[e]`, a directory of that name.
+            (
+                json!({"git": "https://git.example/g.git", "editable": true, "subdirectory": "q", "extras": ["e"]}),
+                "-e git+https://git.example/g.git#egg=a&subdirectory=q",
+            ),
+            // pipenv: `a==1; os_name == 'nt'; python_version > '3'`, which is no marker.
+            (
+                json!({"version": "==1", "os_markers": "os_name == 'nt' or os_name == 'x'", "markers": "python_version > '3'"}),
+                "a==1; python_version > '3' and (os_name == 'nt' or os_name == 'x')",
+            ),
+            // pipenv: without the condition.
+            (json!({"version": "==1", "sys_platform": "== 'linux'"}), "a==1; sys_platform == 'linux'"),
+            // pipenv: `a1.0`.
+            (json!({"version": "1.0"}), "a==1.0"),
+        ] {
+            assert_eq!(line(&entry), expected, "{entry}");
+        }
+    }
+
+    #[test]
+    fn a_package_of_two_categories_stands_where_it_came_first_as_it_came_last() {
+        let lock =
+            json!({"_meta": {}, "default": {"r": "1", "both": "1"}, "develop": {"both": "2", "d": "1"}});
+        let lines = |categories: &[&str]| of(&lock, &wanted(categories)).expect("read").lines;
+        assert_eq!(lines(&["develop", "default"]), ["both==1", "d==1", "r==1"]);
+        assert_eq!(lines(&["default", "develop"]), ["r==1", "both==2", "d==1"]);
+        assert_eq!(lines(&["default"]), ["r==1", "both==1"]);
+        assert_eq!(
+            of(&lock, &wanted(&["docs"])).expect_err("unknown").report(),
+            "Pipfile.lock has no category \"docs\"\n  help: its categories: default, develop"
+        );
+        assert_eq!(
+            of(&lock, &wanted(&["_meta"])).expect_err("unknown").report(),
+            "Pipfile.lock has no category \"_meta\"\n  help: its categories: default, develop"
+        );
+    }
+
+    #[test]
+    fn sources_come_first_with_their_variables_for_pip_to_expand() {
+        let source = |url: &str| json!({"name": "x", "url": url, "verify_ssl": true});
+        let public = super::super::source::public_index();
+        let urls = ["https://${U}:$PW@index.example/simple", &public, "https://u:canary@b.example/$1/simple"];
+        let lock = json!({"_meta": {"sources": urls.map(source)}, "default": {}});
+        let mut all = Wanted { sources: true, ..wanted(&["default"]) };
+        let found = of(&lock, &all).expect("read");
+        assert_eq!(
+            found.lines,
+            [
+                "-i https://${U}:${PW}@index.example/simple".to_owned(),
+                format!("--extra-index-url {public}"),
+                "--extra-index-url https://u:canary@b.example/$1/simple".to_owned(),
+            ]
+        );
+        assert_eq!(
+            found.warnings.0,
+            [
+                "source 3 has a password in its URL, and so have these lines; a variable (${NAME}) would keep it out"
+            ]
+        );
+        all.mirror = Some("https://m.example/simple");
+        assert_eq!(
+            of(&lock, &all).expect("read").lines,
+            [
+                "-i https://m.example/simple",
+                "--extra-index-url https://${U}:${PW}@index.example/simple",
+                "--extra-index-url https://u:canary@b.example/$1/simple",
+            ]
+        );
+    }
+
+    #[test]
+    fn hashes_and_markers_are_a_choice_and_what_pip_does_otherwise_is_said() {
+        let lock = json!({"default": {
+            "a": {"version": "==1", "hashes": ["sha256:1", "sha256:2"], "markers": "os_name == 'posix'"},
+            "b": {"version": "==1"},
+            "g": {"git": "https://git.example/g.git", "ref": "v1", "editable": true, "markers": "os_name == 'nt'"},
+        }});
+        let mut all = Wanted { hashes: true, ..wanted(&["default"]) };
+        let found = of(&lock, &all).expect("read");
+        assert_eq!(
+            found.lines,
+            [
+                "a==1; os_name == 'posix' --hash=sha256:1 --hash=sha256:2",
+                "b==1",
+                "-e git+https://git.example/g.git@v1#egg=g",
+            ]
+        );
+        assert_eq!(
+            found.warnings.0,
+            [
+                "b has no hashes: beside lines that have some, pip refuses it",
+                "g has no hashes: beside lines that have some, pip refuses it",
+                "g: pip passes over the marker of an editable requirement",
+            ]
+        );
+        (all.hashes, all.markers) = (false, false);
+        let found = of(&lock, &all).expect("read");
+        assert_eq!(found.lines[..2], ["a==1", "b==1"]);
+        assert_eq!(found.warnings.0, [""; 0]);
+    }
+
+    #[test]
+    fn with_a_pipfile_only_packages_it_names_are_listed_in_any_spelling() {
+        let lock = json!({"default": {"zope-x": "1", "sub": "1"}, "develop": {"d": "1"}, "docs": {"s": "1", "t": "1"}});
+        let pipfile = pipfile("[packages]\nZope_X = '*'\n[dev-packages]\nsub = '*'\n[docs]\ns = '*'");
+        let lines = |categories: &[&str]| {
+            of_lock(lock.to_string().as_bytes(), "Pipfile.lock", Some(&pipfile), &wanted(categories))
+                .expect("read")
+                .lines
+        };
+        assert_eq!(lines(&["default"]), ["zope-x==1"]);
+        assert_eq!(lines(&["develop"]), [""; 0]);
+        assert_eq!(lines(&["docs"]), ["s==1"]);
+    }
+
+    #[test]
+    fn a_pipfile_gives_its_own_specifiers() {
+        let pipfile = pipfile(
+            "[[source]]\nname = 'x'\nurl = 'https://$U@index.example/simple'\n[packages]\nrequests = '*'\nZope_x = '>=1'\n\
+            a = {version = '1.0', extras = ['x', 'y'], markers = \"os_name=='posix'\", sys_platform = \"== 'linux'\"}\n\
+            g = {git = 'https://git.example/g.git', ref = 'v1', subdirectory = 's'}\np = {path = '.', editable = true}\n\
+            bare = '1.2'\n[dev-packages]\nd = '*'\n[docs]\ns = '~=2'\n[scripts]\nt = 'x'",
+        );
+        let lines = |wanted: &Wanted<'_>| of_pipfile(&pipfile, "Pipfile", wanted).expect("read").lines;
+        assert_eq!(
+            lines(&Wanted { sources: true, ..wanted(&["develop", "default"]) }),
+            [
+                "-i https://${U}@index.example/simple",
+                "d",
+                "requests",
+                "Zope_x>=1",
+                "a[x,y]==1.0; os_name=='posix' and sys_platform == 'linux'",
+                "g @ git+https://git.example/g.git@v1#subdirectory=s",
+                "-e .",
+                "bare==1.2",
+            ]
+        );
+        assert_eq!(lines(&wanted(&["docs"])), ["s~=2"]);
+        assert_eq!(
+            of_pipfile(&pipfile, "Pipfile", &wanted(&["scripts"])).expect_err("no category").report(),
+            "Pipfile has no category \"scripts\"\n  help: its categories: default, develop, docs"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let report = |lock: &Value| of(lock, &wanted(&["default"])).expect_err("wrong").report();
+        assert_eq!(
+            report(&json!({"default": {"a": 3}})),
+            "a of Pipfile.lock is wrong\n  because: it is a number, expected an object"
+        );
+        assert_eq!(
+            report(&json!({"default": {"a": {"version": 3}}})),
+            "a of Pipfile.lock is wrong\n  because: version is a number, expected a string"
+        );
+        let damaged = of_lock(b"{", "Pipfile.lock", None, &wanted(&[])).expect_err("damaged").report();
+        assert!(damaged.starts_with("Pipfile.lock is not JSON: it ends too early"), "{damaged}");
+    }
+}
