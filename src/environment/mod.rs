@@ -1,4 +1,4 @@
-//! What it becomes: launchers, the plan, stripped libraries, bytecode, the manifest.
+//! What it becomes: launchers, the plan, stripped libraries, bytecode, the manifest; and what is there already.
 //!
 //! A room uses only those above it in this list, and the floors before this one.
 
@@ -7,3 +7,4 @@ pub mod layout;
 pub mod strip;
 pub mod bytecode;
 pub mod manifest;
+pub mod installed;
