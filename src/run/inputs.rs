@@ -28,7 +28,7 @@ impl Inputs {
     /// kind [`Kind::Lock`], otherwise a warning.
     pub fn read(common: &Common, options: &LockOptions, progress: &dyn Progress) -> Result<Self> {
         common.warnings.0.iter().for_each(|warning| progress.warn(warning));
-        let file = &common.project.lock;
+        let file = common.project.lock()?;
         let label = label(file.path());
         let bytes = read(file.path(), "name the lock with --lock FILE, or make one with `pipenv lock`")?;
         let is_pylock = matches!(file, LockFile::Pylock(_));
@@ -143,11 +143,15 @@ impl Inputs {
                 (std::iter::once("default".to_owned()).chain(develop).collect(), Vec::new())
             }
             (Categories::Named(names), false) => (names.clone(), Vec::new()),
+            (Categories::All, false) => {
+                (self.lock.categories.iter().map(|(name, _)| name.clone()).collect(), Vec::new())
+            }
             (Categories::Standard { dev }, true) => {
                 let mut groups = self.lock.default_groups.clone();
                 groups.extend((*dev).then(|| "dev".to_owned()));
                 (vec!["default".to_owned()], groups)
             }
+            (Categories::All, true) => (vec!["default".to_owned()], self.lock.dependency_groups.clone()),
             (Categories::Named(names), true) => {
                 let known = &self.lock.dependency_groups;
                 if let Some(unknown) = names.iter().find(|name| *name != "default" && !known.contains(name)) {
@@ -165,11 +169,11 @@ impl Inputs {
 }
 
 /// How messages call a file: its name.
-fn label(path: &Path) -> String {
+pub(super) fn label(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-fn read(path: &Path, help: &str) -> Result<Vec<u8>> {
+pub(super) fn read(path: &Path, help: &str) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io("cannot read", path, e).with_kind(Kind::Lock).help(help))
 }
 

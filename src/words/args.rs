@@ -1,18 +1,28 @@
 //! What can be typed: clap's structs, nothing checked beyond syntax.
 
+pub mod pipenv;
+mod reading;
+pub mod variables;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use reading::{GraphArgs, Questions, Reading, RequirementsArgs, RunArgs, ScriptsArgs, WhyArgs};
+
 /// Compiles a Pipfile.lock into a virtual environment that can be moved.
 #[derive(Debug, Parser)]
-#[command(name = "venvoy", version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "venvoy", version, about, max_term_width = 100)]
+#[command(subcommand_required = false, arg_required_else_help = true)]
 // As with pipenv's options, the last one counts where one is given twice.
 #[command(args_override_self = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+    /// What can be asked instead.
+    #[command(flatten)]
+    pub questions: Questions,
     /// Options of every command.
     #[command(flatten)]
     pub global: Global,
@@ -42,6 +52,9 @@ pub enum Command {
     Sync(SyncArgs),
     /// The same under pipenv's name: `pipenv install --deploy` becomes `venvoy install --deploy`.
     Install(InstallArgs),
+    /// The commands that only read, and the one that runs others.
+    #[command(flatten)]
+    Reading(Reading),
     /// Show what would be installed, changing nothing.
     Plan(PlanArgs),
     /// Show which credentials would be used for each source, never the secret.
@@ -196,6 +209,7 @@ pub enum CacheAction {
 /// What to take from the lock.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Lock")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct LockArgs {
     /// Also install the develop category.
     #[arg(short, long, env = "PIPENV_DEV", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
@@ -203,6 +217,9 @@ pub struct LockArgs {
     /// Exactly these categories, separated by commas or spaces.
     #[arg(long, value_name = "A,B", env = "PIPENV_CATEGORIES")]
     pub categories: Option<String>,
+    /// All categories that the lock has.
+    #[arg(long = "all", conflicts_with = "categories")]
+    pub all_categories: bool,
     /// Refuse a lock that is out of date, and an interpreter other than the one the project requires.
     #[arg(long, env = "PIPENV_DEPLOY", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub deploy: bool,
@@ -249,6 +266,9 @@ pub struct IndexArgs {
     /// Use the cache and find-links only: no network.
     #[arg(long, env = "VENVOY_OFFLINE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub offline: bool,
+    /// Use this URL for the public index, in this run [default: PIPENV_PYPI_MIRROR].
+    #[arg(long, value_name = "URL")]
+    pub pypi_mirror: Option<String>,
     /// Use another URL for a source of the lock, in this run (a mirror); may be repeated.
     #[arg(long, value_name = "NAME=URL")]
     pub index_url: Vec<String>,

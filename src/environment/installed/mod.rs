@@ -32,6 +32,8 @@ pub struct Installed {
 pub struct Distribution {
     /// Its version.
     pub version: Version,
+    /// The version as the directory spells it.
+    pub written: String,
     /// Its `.dist-info` (or `.egg-info`) directory.
     info: PathBuf,
 }
@@ -73,8 +75,11 @@ impl Installed {
         let mut distributions = BTreeMap::new();
         for entry in fs::read_dir(&site).map_err(|e| cannot(&site, e))? {
             let entry = entry.map_err(|e| cannot(&site, e))?;
-            if let Some((name, version)) = entry.file_name().to_str().and_then(name_and_version) {
-                distributions.insert(name, Distribution { version, info: entry.path() });
+            if let Some((name, written)) = entry.file_name().to_str().and_then(name_and_version)
+                && let Ok(version) = written.parse()
+            {
+                distributions
+                    .insert(name, Distribution { version, written: written.to_owned(), info: entry.path() });
             }
         }
         let version = version(&config).or_else(|| version_of(&site)).ok_or_else(|| {
@@ -141,12 +146,12 @@ fn site_packages(venv: &Path) -> Result<(PathBuf, bool)> {
     Ok((site, pypy))
 }
 
-fn name_and_version(file: &str) -> Option<(PackageName, Version)> {
+fn name_and_version(file: &str) -> Option<(PackageName, &str)> {
     let stem = file.strip_suffix(".dist-info").or_else(|| file.strip_suffix(".egg-info"))?;
     // setuptools writes `NAME-VERSION-py3.9.egg-info`.
     let stem = stem.rsplit_once("-py").filter(|(_, end)| end.starts_with('3')).map_or(stem, |(stem, _)| stem);
     let (name, version) = stem.rsplit_once('-')?;
-    Some((name.parse().ok()?, version.parse().ok()?))
+    Some((name.parse().ok()?, version))
 }
 
 /// The interpreter's version in `pyvenv.cfg`: `version` by venv and venvoy, `version_info` by virtualenv and uv.

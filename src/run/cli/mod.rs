@@ -1,12 +1,13 @@
 //! argv in, exit code out: reads what was typed, runs the command, prints results and errors.
 
 mod output;
+mod reading;
 mod ui;
 mod usage;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use self::{
     output::{CheckResult, Stdout},
@@ -20,7 +21,10 @@ use crate::{
         },
     },
     words::{
-        args::{CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, SizeArgs, SyncArgs},
+        args::pipenv::{self, Answer, Other},
+        args::{
+            CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, Questions, Reading, SizeArgs, SyncArgs,
+        },
         env::Env,
         error::{Error, Kind, Result},
         interrupt,
@@ -31,49 +35,96 @@ use crate::{
 
 /// Runs the command line and gives the exit code (README, "Exit codes").
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
+    let cli = match parse(args) {
+        Ok(Ok(cli)) => cli,
+        Ok(Err(other)) => {
+            eprintln!("error: {}", not_taken(other).report());
+            return ExitCode::from(Kind::Usage.exit_code());
+        }
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { Kind::Usage.exit_code() } else { 0 });
         }
     };
-    raise_file_limit();
     let env = Env::of_process();
     let ui = Ui::new(options::verbosity(&cli.global, &env), &env);
+    let Cli { command, questions, global } = cli;
+    // What takes the place of this process is to find it as this process was found.
+    let command = match command {
+        Some(Command::Reading(Reading::Run(args))) => return reading::run(&args, &global, env, &ui),
+        Some(command) => inherited(command, &questions),
+        None => return ended(reading::answer(&questions, &global, env, &ui), &ui),
+    };
+    raise_file_limit();
     if let Err(error) = interrupt::listen() {
         ui.error(&format!("cannot listen for signals\n  because: {error}"));
         return ExitCode::from(Kind::Io.exit_code());
     }
-    match dispatch(cli, env, &ui) {
-        Ok(code) => code,
-        Err(error) => {
-            ui.error(&error.report());
-            ExitCode::from(error.kind().exit_code())
-        }
+    ended(dispatch(command, &global, env, &ui), &ui)
+}
+
+/// The exit code of a command, an error told.
+fn ended(result: Result<ExitCode>, ui: &Ui) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        ui.error(&error.report());
+        ExitCode::from(error.kind().exit_code())
+    })
+}
+
+/// What was typed, or the first thing of it that only pipenv has.
+fn parse(args: impl Iterator<Item = OsString>) -> Result<Result<Cli, &'static Other>, clap::Error> {
+    let matches = pipenv::with_others(Cli::command()).try_get_matches_from(args)?;
+    Ok(match pipenv::refused(&matches) {
+        Some(other) => Err(other),
+        None => Ok(Cli::from_arg_matches(&matches)?),
+    })
+}
+
+fn not_taken(other: &Other) -> Error {
+    let typed = other.typed();
+    match other.answer {
+        Answer::Instead(does_not, help) => Error::new(Kind::Usage, format!("{typed}: {does_not}")).help(help),
+        Answer::PassedOver(why) => Error::new(Kind::Usage, format!("{typed}: {why}")),
     }
 }
 
+/// A command with what was typed before it for it, as with pipenv; what was typed after it counts.
+fn inherited(mut command: Command, questions: &Questions) -> Command {
+    let (target, index) = match &mut command {
+        Command::Sync(sync) => (&mut sync.target, &mut sync.index),
+        Command::Install(install) => (&mut install.sync.target, &mut install.sync.index),
+        Command::Check(check) => (&mut check.sync.target, &mut check.sync.index),
+        Command::Plan(plan) => (&mut plan.target, &mut plan.index),
+        _ => return command,
+    };
+    target.python = target.python.take().or_else(|| questions.python.clone());
+    index.pypi_mirror = index.pypi_mirror.take().or_else(|| questions.pypi_mirror.clone());
+    command
+}
+
 /// Every wheel of a run is open at once, and the usual limit of 1024 files is not for us to run into.
-fn raise_file_limit() {
+/// Gives the limit as it was.
+fn raise_file_limit() -> rustix::process::Rlimit {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
+    let before = getrlimit(Resource::Nofile);
+    let mut limit = before;
     limit.current = limit.maximum;
     // Where it cannot be raised, a lock of a thousand packages fails with the system's own words.
     let _ = setrlimit(Resource::Nofile, limit);
+    before
 }
 
-fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
-    let Cli { command, global } = cli;
+fn dispatch(command: Command, global: &Global, env: Env, ui: &Ui) -> Result<ExitCode> {
     let mut out = Stdout::new(env.concealed());
     match command {
-        Command::Sync(args) => sync(&args, &global, env, ui)?,
+        Command::Sync(args) => sync(&args, global, env, ui)?,
         Command::Install(args) => {
             refuse(&args)?;
-            sync(&args.sync, &global, env, ui)?;
+            sync(&args.sync, global, env, ui)?;
         }
+        Command::Reading(command) => return reading::dispatch(command, global, env, ui, out),
         Command::Plan(args) => {
-            let common = common(&global, &args.lock, env)?;
+            let common = common(global, &args.lock, env)?;
             let request = Options {
                 lock: LockOptions::new(&args.lock, &common.env),
                 target: TargetOptions::new(&args.target, &common.env),
@@ -89,7 +140,7 @@ fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
             }
         }
         Command::Auth(args) => {
-            let common = common(&global, &args.lock, env)?;
+            let common = common(global, &args.lock, env)?;
             let lock = LockOptions::new(&args.lock, &common.env);
             let index = IndexOptions::new(&args.index, &common.env)?;
             let rows = commands::auth(&common, &lock, &index, args.check, ui)?;
@@ -102,14 +153,14 @@ fn dispatch(cli: Cli, env: Env, ui: &Ui) -> Result<ExitCode> {
                 return out.finish(ExitCode::from(Kind::Auth.exit_code()));
             }
         }
-        Command::Check(args) => return check(&args, &global, env, ui, out),
+        Command::Check(args) => return check(&args, global, env, ui, out),
         Command::Digest(args) => {
-            let venv = environment(args.venv.as_deref(), &global, &env)?;
+            let venv = environment(args.venv.as_deref(), global, &env)?;
             out.line(&format!("sha256:{}", crate::environment::manifest::tree_digest(&venv)?));
         }
-        Command::Size(args) => measure(&args, &global, &env, ui, &mut out)?,
+        Command::Size(args) => measure(&args, global, &env, ui, &mut out)?,
         Command::Cache(args) => {
-            commands::cache(args.action, &options::cache_dir(&global, &env)?, &mut |line| out.line(line))?;
+            commands::cache(args.action, &options::cache_dir(global, &env)?, &mut |line| out.line(line))?;
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,21 +1,18 @@
 //! `check`: an environment beside what was written and beside the lock.
 
-use std::{collections::BTreeMap, path::Path};
-
 use serde::Serialize;
 
 use crate::{
-    environment::manifest::{self, Check},
-    project::lock::{Entry, Origin},
-    run::options::OutputOptions,
-    words::{
-        error::{Error, Kind, Result},
-        vocab::{PackageName, RelPath, Version},
+    environment::{
+        installed::Installed,
+        manifest::{self, Check},
     },
-};
-use crate::{
-    run::{inputs::Inputs, options::Options},
-    words::progress::Progress,
+    project::lock::{Entry, Origin},
+    run::{
+        inputs::Inputs,
+        options::{Options, OutputOptions},
+    },
+    words::{error::Result, progress::Progress},
 };
 
 /// What was found.
@@ -49,21 +46,21 @@ pub struct Difference {
 /// entries that the same options would install.
 ///
 /// # Errors
-/// [`Kind::Destination`] where there is no environment of venvoy's.
+/// [`crate::words::error::Kind::Destination`] where there is no environment of venvoy's.
 pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Checked> {
     let files = manifest::verify(&output.place.venv)?;
     let inputs = Inputs::read(&request.common, &request.lock, progress)?;
     let target = inputs.target(&request.common, &request.target, request.lock.deploy, progress)?;
     let selection = inputs.select(&request.lock, &target)?;
-    let mut installed = distributions(&output.place.venv, &target.site_packages)?;
+    let mut installed = Installed::read(&output.place.venv)?.distributions;
     let mut lock = Vec::new();
     for entry in &selection.entries {
         let found = installed.remove(&entry.name);
-        let fits = found.as_ref().is_some_and(|(version, written)| entry.pin.accepts(version, written));
+        let fits = found.as_ref().is_some_and(|found| entry.pin.accepts(&found.version, &found.written));
         if !fits {
             lock.push(Difference {
                 name: entry.name.to_string(),
-                installed: found.map(|(_, written)| written),
+                installed: found.map(|found| found.written),
                 locked: Some(entry.pin.to_string()),
             });
         }
@@ -71,9 +68,9 @@ pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress)
     // Local projects may be called something else in a lock than they call themselves, and `--seed` brings pip.
     let local = selection.entries.iter().any(|entry| entry.origin != Origin::Index);
     if !local && !output.make.seed {
-        lock.extend(installed.into_iter().map(|(name, (_, written))| Difference {
+        lock.extend(installed.into_iter().map(|(name, found)| Difference {
             name: name.to_string(),
-            installed: Some(written),
+            installed: Some(found.written),
             locked: None,
         }));
     } else {
@@ -84,22 +81,4 @@ pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress)
     }
     lock.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Checked { files, lock })
-}
-
-/// The distributions in site-packages, by their dist-info directories: each with its version, which is also as
-/// the directory spells it.
-fn distributions(venv: &Path, site_packages: &RelPath) -> Result<BTreeMap<PackageName, (Version, String)>> {
-    let dir = venv.join(site_packages.as_path());
-    let cannot = |e| Error::io("cannot list", &dir, e).with_kind(Kind::Destination);
-    let mut found = BTreeMap::new();
-    for item in std::fs::read_dir(&dir).map_err(cannot)? {
-        let name = item.map_err(cannot)?.file_name();
-        let parts = name.to_str().and_then(|name| name.strip_suffix(".dist-info")?.rsplit_once('-'));
-        if let Some((name, version)) = parts
-            && let (Ok(name), Ok(parsed)) = (name.parse(), version.parse())
-        {
-            found.insert(name, (parsed, version.to_owned()));
-        }
-    }
-    Ok(found)
 }

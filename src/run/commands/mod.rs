@@ -3,13 +3,25 @@
 mod auth;
 mod cache;
 mod check;
+mod fresh;
+mod graph;
 mod plan;
+mod relay;
+mod requirements;
+pub mod run;
 mod sync;
+mod verify;
+mod why;
 
 pub use self::{
     auth::{AuthRow, auth},
     cache::cache,
     check::{Checked, Difference, check},
+    fresh::{Freshness, freshness},
+    graph::{Graph, Tree},
     plan::{PlanRow, plan},
+    requirements::requirements,
     sync::{Outcome, Summary, sync},
+    verify::{Verified, verify},
+    why::{Why, asked_extras, why},
 };

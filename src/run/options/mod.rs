@@ -73,6 +73,8 @@ pub enum Categories {
     },
     /// Exactly these, as the lock names them.
     Named(Vec<String>),
+    /// All that the lock has.
+    All,
 }
 
 /// Which interpreter was asked for.
@@ -102,7 +104,7 @@ pub struct IndexOptions {
     pub offline: bool,
     /// Replacements for sources of the lock, by name.
     pub mirrors: Vec<(String, SourceUrl)>,
-    /// PIPENV_PYPI_MIRROR: replaces the public index.
+    /// `--pypi-mirror` or PIPENV_PYPI_MIRROR: replaces the public index.
     pub public_mirror: Option<SourceUrl>,
     /// Whether an index page may come from another host than the source's.
     pub allow_forwarding: bool,
@@ -286,21 +288,24 @@ fn load_dotenv(dir: &Path, env: &mut Env) -> Result<Warnings> {
     Ok(warnings)
 }
 
+/// Categories as typed, separated by commas or spaces, by the names that a lock gives them.
+pub fn category_names(text: &str) -> Vec<String> {
+    let name = |word: &str| match word {
+        "packages" => "default".to_owned(),
+        "dev-packages" => "develop".to_owned(),
+        other => other.to_owned(),
+    };
+    text.split([',', ' ']).filter(|word| !word.is_empty()).map(name).collect()
+}
+
 impl LockOptions {
     /// Checks the lock's part of the command line.
     pub fn new(args: &LockArgs, env: &Env) -> Self {
         let named = args.categories.as_deref().or_else(|| env.get("PIPENV_DEFAULT_CATEGORIES"));
-        let words: Vec<String> = named
-            .into_iter()
-            .flat_map(|text| text.split([',', ' ']))
-            .filter(|word| !word.is_empty())
-            .map(|word| match word {
-                "packages" => "default".to_owned(),
-                "dev-packages" => "develop".to_owned(),
-                other => other.to_owned(),
-            })
-            .collect();
-        let categories = if words.is_empty() {
+        let words = named.map(category_names).unwrap_or_default();
+        let categories = if args.all_categories {
+            Categories::All
+        } else if words.is_empty() {
             Categories::Standard { dev: args.dev }
         } else {
             let mut words = words;
@@ -344,11 +349,14 @@ impl IndexOptions {
                 Ok((name.to_owned(), url))
             })
             .collect::<Result<_>>()?;
-        let public_mirror = env
-            .get("PIPENV_PYPI_MIRROR")
+        let (mirror, said) = match args.pypi_mirror.as_deref() {
+            Some(typed) => (Some(typed), "--pypi-mirror"),
+            None => (env.get("PIPENV_PYPI_MIRROR"), "PIPENV_PYPI_MIRROR"),
+        };
+        let public_mirror = mirror
             .map(str::parse)
             .transpose()
-            .map_err(|e: Error| e.context("PIPENV_PYPI_MIRROR is unusable").with_kind(Kind::Usage))?;
+            .map_err(|e: Error| e.context(format!("{said} is unusable")).with_kind(Kind::Usage))?;
         let variables: BTreeMap<String, String> =
             env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let keyring = match args.keyring {

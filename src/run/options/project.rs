@@ -12,8 +12,10 @@ pub struct Project {
     pub dir: PathBuf,
     /// The Pipfile, where there is one.
     pub pipfile: Option<PathBuf>,
-    /// The lock.
-    pub lock: LockFile,
+    /// The lock, where there is one: see [`Project::lock`].
+    pub lock: Option<LockFile>,
+    /// Where the Pipfile is, or would be.
+    pipfile_place: PathBuf,
 }
 
 /// A lock's file and its format.
@@ -48,7 +50,7 @@ impl Project {
     /// as an image build often copies only that.
     ///
     /// # Errors
-    /// [`Kind::Lock`] where there is no lock, naming what was looked for.
+    /// [`Kind::Lock`] where PIPENV_PIPFILE names nothing.
     pub fn find(start: &Path, explicit_dir: bool, lock: Option<&Path>, env: &Env) -> Result<Self> {
         if let Some(pipfile) = env.path("PIPENV_PIPFILE") {
             let pipfile = start.join(pipfile);
@@ -63,11 +65,11 @@ impl Project {
                 )
                 .help("correct PIPENV_PIPFILE, or unset it to look for a Pipfile from here upwards"));
             }
-            return Self::in_dir(dir, pipfile, lock.map(|lock| start.join(lock)));
+            return Ok(Self::in_dir(dir, pipfile, lock.map(|lock| start.join(lock))));
         }
         if explicit_dir || lock.is_some() {
             let pipfile = start.join("Pipfile");
-            return Self::in_dir(start.to_owned(), pipfile, lock.map(|lock| start.join(lock)));
+            return Ok(Self::in_dir(start.to_owned(), pipfile, lock.map(|lock| start.join(lock))));
         }
         let depth = env.get("PIPENV_MAX_DEPTH").and_then(|text| text.parse().ok()).unwrap_or(3_usize);
         let dirs = || start.ancestors().take(depth.max(1));
@@ -75,15 +77,32 @@ impl Project {
             .find(|dir| dir.join("Pipfile").is_file())
             .or_else(|| dirs().find(|dir| beside(dir, &dir.join("Pipfile")).is_some()))
             .unwrap_or(start);
-        Self::in_dir(dir.to_owned(), dir.join("Pipfile"), None)
+        Ok(Self::in_dir(dir.to_owned(), dir.join("Pipfile"), None))
     }
 
-    fn in_dir(dir: PathBuf, pipfile: PathBuf, lock: Option<PathBuf>) -> Result<Self> {
-        let lock = match lock {
-            Some(lock) => LockFile::of(lock),
-            None => beside(&dir, &pipfile).ok_or_else(|| missing_lock(&dir, &pipfile))?,
-        };
-        Ok(Project { pipfile: pipfile.is_file().then_some(pipfile), dir, lock })
+    fn in_dir(dir: PathBuf, pipfile: PathBuf, lock: Option<PathBuf>) -> Self {
+        let lock = lock.map(LockFile::of).or_else(|| beside(&dir, &pipfile));
+        Project { pipfile: pipfile.is_file().then(|| pipfile.clone()), dir, lock, pipfile_place: pipfile }
+    }
+
+    /// The lock.
+    ///
+    /// # Errors
+    /// [`Kind::Lock`] where there is none, naming what was looked for.
+    pub fn lock(&self) -> Result<&LockFile> {
+        self.lock.as_ref().ok_or_else(|| missing_lock(&self.dir, &self.pipfile_place))
+    }
+
+    /// The Pipfile.
+    ///
+    /// # Errors
+    /// [`Kind::Lock`] where there is none, in pipenv's words, which scripts look for.
+    pub fn pipfile(&self) -> Result<&Path> {
+        self.pipfile.as_deref().ok_or_else(|| {
+            let place = self.pipfile_place.display();
+            Error::new(Kind::Lock, format!("No Pipfile present at project home: there is no {place}"))
+                .help("name the project's directory with --project DIR, or its Pipfile with PIPENV_PIPFILE")
+        })
     }
 }
 
@@ -129,7 +148,7 @@ mod tests {
         let dir = project(&["Pipfile.lock"]);
         let found = Project::find(dir.path(), false, None, &Env::default()).expect("found");
         assert_eq!(found.pipfile, None);
-        assert_eq!(found.lock, LockFile::Pipenv(dir.path().join("Pipfile.lock")));
+        assert_eq!(found.lock, Some(LockFile::Pipenv(dir.path().join("Pipfile.lock"))));
     }
 
     #[test]
@@ -137,24 +156,25 @@ mod tests {
         let dir = project(&["Pipfile", "Pipfile.lock", "a/b/c/d/x"]);
         let from = |path: &str| Project::find(&dir.path().join(path), false, None, &Env::default());
         assert_eq!(from("a/b").expect("found").dir, dir.path());
-        assert!(from("a/b/c/d").expect_err("too deep").report().contains("no Pipfile.lock"));
+        let deep = from("a/b/c/d").expect("a place").lock().expect_err("too deep").report();
+        assert!(deep.contains("no Pipfile.lock"), "{deep}");
     }
 
     #[test]
     fn pylock_is_taken_only_where_there_is_no_pipfile_lock() {
         let dir = project(&["pylock.toml"]);
         let found = Project::find(dir.path(), true, None, &Env::default()).expect("found");
-        assert!(matches!(found.lock, LockFile::Pylock(_)));
+        assert!(matches!(found.lock, Some(LockFile::Pylock(_))));
         std::fs::write(dir.path().join("Pipfile.lock"), "").expect("written");
         let found = Project::find(dir.path(), true, None, &Env::default()).expect("found");
-        assert!(matches!(found.lock, LockFile::Pipenv(_)));
+        assert!(matches!(found.lock, Some(LockFile::Pipenv(_))));
     }
 
     #[test]
     fn a_missing_lock_is_an_error_that_says_what_to_do() {
         let dir = project(&["Pipfile"]);
-        let error = Project::find(dir.path(), false, None, &Env::default()).expect_err("no lock");
-        let report = error.report();
+        let project = Project::find(dir.path(), false, None, &Env::default()).expect("a project");
+        let report = project.lock().expect_err("no lock").report();
         assert!(report.contains("there is a Pipfile but no Pipfile.lock"), "{report}");
         assert!(report.contains("pipenv lock"), "{report}");
     }

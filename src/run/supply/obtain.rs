@@ -170,8 +170,8 @@ fn direct(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry) -> Result
 pub fn local_path(request: &Options, path: &str) -> PathBuf {
     let project = &request.common.project;
     let base = match &project.lock {
-        LockFile::Pylock(lock) => lock.parent().unwrap_or(&project.dir),
-        LockFile::Pipenv(_) => &project.dir,
+        Some(LockFile::Pylock(lock)) => lock.parent().unwrap_or(&project.dir),
+        Some(LockFile::Pipenv(_)) | None => &project.dir,
     };
     path_clean::clean(base.join(path))
 }

@@ -192,7 +192,7 @@ fn linked(session: &Session<'_>, entry: &Entry) -> Result<Listing> {
 
 /// The files that the lock itself names, each with the place it comes from.
 fn pinned(session: &Session<'_>, entry: &Entry) -> Result<Vec<Listing>> {
-    let lock = session.request.common.project.lock.path();
+    let lock = session.request.common.project.lock()?.path();
     let name = lock.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let listing = |file: &PinnedFile| {
         let local = file.path.as_deref().map(|path| local_path(session.request, path));

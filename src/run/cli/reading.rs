@@ -1,0 +1,261 @@
+//! The commands that only read, and `run`: see `words::args`.
+
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+
+use super::{Stdout, Ui, environment, raise_file_limit, request, run_sync};
+use crate::{
+    environment::installed::Installed,
+    run::{
+        commands::{
+            self, Freshness, Graph, Verified,
+            run::{Failure, Steps},
+        },
+        options::{self, Common},
+    },
+    words::{
+        args::{
+            Global, GraphArgs, LockArgs, Questions, Reading, RequirementsArgs, RunArgs, ScriptsArgs,
+            SyncArgs, variables,
+        },
+        env::Env,
+        error::{Error, Kind, Result},
+        interrupt,
+        progress::Progress as _,
+    },
+};
+
+/// What `pipenv verify` ends with where the lock is not fresh, and what is asked of it by hooks.
+const NOT_VERIFIED: u8 = 1;
+
+pub(super) fn dispatch(
+    command: Reading,
+    global: &Global,
+    env: Env,
+    ui: &Ui,
+    mut out: Stdout,
+) -> Result<ExitCode> {
+    match command {
+        Reading::Run(args) => return Ok(run(&args, global, env, ui)),
+        Reading::Scripts(args) => scripts(&args, &Common::new(global, None, env)?, &mut out)?,
+        Reading::Verify => return verify(global, env, ui, out),
+        Reading::Requirements(args) => requirements(&args, global, env, ui, &mut out)?,
+        Reading::Graph(args) => graph(&args, global, env, &mut out)?,
+        Reading::Why(args) => {
+            let common = Common::new(global, None, env)?;
+            let venv = args
+                .venv
+                .map_or_else(|| Ok(common.project.dir.join(".venv")), |venv| options::absolute(&venv))?;
+            let why = commands::why(&common, &venv, &args.package)?;
+            if args.json {
+                out.json(&why)?;
+            } else {
+                why.lines().iter().for_each(|line| out.line(line));
+            }
+        }
+    }
+    out.finish(ExitCode::SUCCESS)
+}
+
+/// What is asked without a command.
+pub(super) fn answer(questions: &Questions, global: &Global, env: Env, _ui: &Ui) -> Result<ExitCode> {
+    let mut out = Stdout::new(env.concealed());
+    if questions.envs {
+        out.line(
+            "Each may be set in the environment; those of pipenv and pip also in .env beside the Pipfile.\n",
+        );
+        for variables::Row(names, meaning) in variables::VARIABLES {
+            out.line(&format!("{}\n    {meaning}", names.join(", ")));
+        }
+        return out.finish(ExitCode::SUCCESS);
+    }
+    let common = Common::new(global, None, env)?;
+    if questions.python.is_some() || questions.pypi_mirror.is_some() {
+        return Err(Error::new(
+            Kind::Usage,
+            "--python and --pypi-mirror are for a command, and none follows",
+        )
+        .help("write it after them, such as `venvoy --python 3.12 sync`"));
+    }
+    if questions.place {
+        let dir = &common.project.dir;
+        if common.project.pipfile.is_none() && common.project.lock.is_none() {
+            return Err(Error::new(
+                Kind::Lock,
+                format!("No Pipfile present at project home, nor a lock: {}", dir.display()),
+            )
+            .help("go to the project's directory, or name it with --project DIR"));
+        }
+        out.line(&dir.display().to_string());
+    }
+    if questions.venv || questions.py {
+        let venv = commands::run::environment(None, &common)?;
+        let shown = if questions.py { venv.join("bin/python") } else { venv };
+        out.line(&shown.display().to_string());
+    }
+    out.finish(ExitCode::SUCCESS)
+}
+
+/// `run`: comes back only where the command could not be run, or one before the last of a script failed.
+pub(super) fn run(args: &RunArgs, global: &Global, env: Env, ui: &Ui) -> ExitCode {
+    match try_run(args, global, env, ui) {
+        Ok(code) => ExitCode::from(code),
+        Err(Failure { code, error }) => {
+            ui.error(&error.report());
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn try_run(args: &RunArgs, global: &Global, env: Env, ui: &Ui) -> Result<u8, Failure> {
+    let nested = commands::run::is_nested(&env);
+    let common = Common::new(global, args.lock.lock_file.as_deref(), env.clone())?;
+    common.warnings.0.iter().for_each(|warning| ui.warn(warning));
+    let named = args.venv.as_deref().map(options::absolute).transpose()?;
+    let venv = if args.system { None } else { Some(ready(args, named, &common, global, env, nested, ui)?) };
+    let steps = Steps::new(&common, venv.as_deref(), &args.command)?;
+    steps.lines().for_each(|line| ui.detail(&format!("$ {line}")));
+    steps.run()
+}
+
+/// The environment to run in; with `--sync` made first where it is missing or not what the lock says.
+fn ready(
+    args: &RunArgs,
+    named: Option<PathBuf>,
+    common: &Common,
+    global: &Global,
+    env: Env,
+    nested: bool,
+    ui: &Ui,
+) -> Result<PathBuf> {
+    let found = commands::run::environment(named.clone(), common);
+    let freshness = match &found {
+        Ok(venv) if args.sync || !nested => commands::freshness(common, venv)?,
+        _ => None,
+    };
+    let stale = freshness.as_ref().filter(|freshness| !freshness.is_fresh());
+    if !args.sync {
+        let venv = found?;
+        if let Some(stale) = stale {
+            let shown = venv.strip_prefix(&common.project.dir).unwrap_or(&venv).display();
+            ui.warn(&format!("{shown} is not what the lock says: {stale}; `venvoy sync` makes it so, or `venvoy run --sync`"));
+        }
+        return Ok(venv);
+    }
+    if let (Ok(venv), None, Some(_)) = (&found, &stale, &freshness) {
+        return Ok(venv.clone());
+    }
+    sync_first(args, named, freshness.as_ref(), global, env, ui)?;
+    commands::run::environment(args.venv.clone(), common)
+}
+
+/// `sync` as typed alone.
+#[derive(Debug, Parser)]
+struct SyncAlone {
+    #[command(flatten)]
+    sync: SyncArgs,
+}
+
+fn sync_first(
+    args: &RunArgs,
+    named: Option<PathBuf>,
+    freshness: Option<&Freshness>,
+    global: &Global,
+    env: Env,
+    ui: &Ui,
+) -> Result<()> {
+    let SyncAlone { mut sync } = SyncAlone::try_parse_from(["venvoy"]).map_err(|e| {
+        Error::new(Kind::Usage, "a variable sets an option of `venvoy sync` to what it does not take")
+            .because(e)
+    })?;
+    let LockArgs { dev, categories, all_categories, deploy, ignore_pipfile, lock_file } = &args.lock;
+    sync.lock = LockArgs {
+        dev: *dev,
+        categories: categories.clone(),
+        all_categories: *all_categories,
+        deploy: *deploy,
+        ignore_pipfile: *ignore_pipfile,
+        lock_file: lock_file.clone(),
+    };
+    if let Some(installed) = freshness.filter(|_| !dev && !all_categories && categories.is_none()) {
+        sync.lock.categories = Some(installed.categories.join(","));
+    }
+    sync.output.venv = named;
+    let limit = raise_file_limit();
+    interrupt::listen().map_err(|e| Error::new(Kind::Io, "cannot listen for signals").because(e))?;
+    let (request, output) = request(&sync, global, env)?;
+    run_sync(&request, &output, ui)?;
+    // The command is to find the limit that this process found.
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
+    Ok(())
+}
+
+fn scripts(args: &ScriptsArgs, common: &Common, out: &mut Stdout) -> Result<()> {
+    common.project.pipfile()?;
+    let pipfile = commands::run::pipfile(common)?;
+    let scripts: Vec<(&str, String)> = pipfile.iter().flat_map(|pipfile| pipfile.scripts.iter()).collect();
+    if args.json {
+        let object: serde_json::Map<String, serde_json::Value> =
+            scripts.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
+        return out.json(&object);
+    }
+    let width = |texts: &mut dyn Iterator<Item = &str>, least: usize| {
+        texts.map(|text| text.chars().count()).fold(least, usize::max)
+    };
+    let first = width(&mut scripts.iter().map(|(name, _)| *name), "Command".len());
+    let second = width(&mut scripts.iter().map(|(_, text)| text.as_str()), "Script".len());
+    out.line(&format!("{:<first$}  Script", "Command"));
+    out.line(&format!("{:-<first$}  {:-<second$}", "", ""));
+    for (name, text) in scripts {
+        out.line(format!("{name:<first$}  {text}").trim_end());
+    }
+    Ok(())
+}
+
+fn verify(global: &Global, env: Env, ui: &Ui, mut out: Stdout) -> Result<ExitCode> {
+    let verified = Common::new(global, None, env).and_then(|common| commands::verify(&common));
+    match verified {
+        Ok(Verified::UpToDate) => {
+            out.line("Pipfile.lock is up-to-date.");
+            out.finish(ExitCode::SUCCESS)
+        }
+        Ok(Verified::OutOfDate) => {
+            ui.error("Pipfile.lock is out-of-date.\n  help: make it anew with `pipenv lock`");
+            Ok(ExitCode::from(NOT_VERIFIED))
+        }
+        Err(error) => {
+            ui.error(&error.report());
+            Ok(ExitCode::from(NOT_VERIFIED))
+        }
+    }
+}
+
+fn requirements(args: &RequirementsArgs, global: &Global, env: Env, ui: &Ui, out: &mut Stdout) -> Result<()> {
+    let common = Common::new(global, args.lock_file.as_deref(), env)?;
+    let requirements = commands::requirements(&common, args)?;
+    requirements.warnings.0.iter().for_each(|warning| ui.warn(warning));
+    requirements.lines.iter().for_each(|line| out.line(line));
+    Ok(())
+}
+
+fn graph(args: &GraphArgs, global: &Global, env: Env, out: &mut Stdout) -> Result<()> {
+    let venv = environment(args.venv.as_deref(), global, &env)?;
+    let asked = match args.venv {
+        Some(_) => BTreeMap::new(),
+        None => commands::asked_extras(&Common::new(global, None, env)?)?,
+    };
+    if !Installed::is_at(&venv) {
+        return Err(commands::run::missing(&venv));
+    }
+    let graph = Graph::read(&venv, asked)?;
+    if args.json {
+        return out.json(&graph.flat(args.bare));
+    }
+    let trees = if args.reverse { graph.reversed(args.bare) } else { graph.trees(args.bare) };
+    if args.json_tree {
+        return out.json(&trees);
+    }
+    trees.iter().flat_map(|tree| tree.lines(args.reverse)).for_each(|line| out.line(&line));
+    Ok(())
+}

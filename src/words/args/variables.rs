@@ -1,0 +1,60 @@
+//! The environment variables that are read, for `--envs`, `doctor` and the README, which has the same table.
+
+/// A row: the variables, and what they mean.
+pub struct Row(pub &'static [&'static str], pub &'static str);
+
+/// Every variable that decides something, as the README lists them.
+pub const VARIABLES: &[Row] = &[
+    Row(&["VENVOY_CACHE_DIR", "PIPENV_CACHE_DIR"], "where the cache is (the latter with `/venvoy`)"),
+    Row(&["VENVOY_OFFLINE", "VENVOY_LINK"], "as `--offline`, `--link`"),
+    Row(&["VENVOY_INDEX_<NAME>_USERNAME", "_PASSWORD"], "credentials of the source called NAME"),
+    Row(&["NETRC"], "the netrc file (also `/run/secrets/netrc`, `~/.netrc`)"),
+    Row(&["CI_JOB_TOKEN", "CI_DEPLOY_USER", "CI_DEPLOY_PASSWORD"], "used for `CI_SERVER_HOST` in GitLab CI"),
+    Row(&["PIPENV_PIPFILE", "PIPENV_MAX_DEPTH"], "where the project is"),
+    Row(&["PIPENV_PYTHON", "PIPENV_DEFAULT_PYTHON_VERSION"], "which interpreter"),
+    Row(
+        &[
+            "PIPENV_DEV",
+            "PIPENV_CATEGORIES",
+            "PIPENV_DEFAULT_CATEGORIES",
+            "PIPENV_DEPLOY",
+            "PIPENV_IGNORE_PIPFILE",
+            "PIPENV_EXTRA_PIP_ARGS",
+            "PIPENV_QUIET",
+            "PIPENV_VIRTUALENV_COPIES",
+        ],
+        "as the options",
+    ),
+    Row(&["PIPENV_DONT_LOAD_ENV", "PIPENV_DOTENV_LOCATION"], "the project's `.env`"),
+    Row(&["PIPENV_PYPI_MIRROR"], "replaces the public index"),
+    Row(&["PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_NO_BINARY", "PIP_ONLY_BINARY"], "as in pip"),
+    Row(
+        &["PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CLIENT_CERT"],
+        "certificates",
+    ),
+    Row(&["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"], "proxies"),
+    Row(&["VIRTUAL_ENV"], "where `run` finds an environment if the project has none"),
+    Row(&["SOURCE_DATE_EPOCH"], "the time of everything written (default 1980-01-01)"),
+    Row(&["NO_COLOR", "CI"], "plain output"),
+];
+
+/// The table as Markdown.
+pub fn markdown() -> String {
+    let row = |Row(names, meaning): &Row| {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        format!("| {} | {meaning} |\n", names.join(", "))
+    };
+    let rows: String = VARIABLES.iter().map(row).collect();
+    format!("| variable | meaning |\n|---|---|\n{rows}")
+}
+
+#[cfg(test)]
+mod tests {
+    /// A table that is kept in two places would soon be two tables.
+    #[test]
+    fn the_readme_has_this_table() {
+        let readme = include_str!("../../../README.md");
+        let table = super::markdown();
+        assert!(readme.contains(&table), "expected in the README, as it is here:\n{table}");
+    }
+}
