@@ -152,7 +152,7 @@ fn a_full_cache_that_has_everything_is_enough() {
     project.lock(&Lock::of(&server.url("/simple/"), &packages));
     fs::remove_dir_all(project.venv()).expect("removed");
     project.sync().says(&[
-        "warning: the cache cannot keep the index's answers: a run with --offline may miss them",
+        "warning: there is no room left for the cache {root}/cache: what is downloaded now will not be kept",
         ".venv: 2 packages, {size} in {time} s: 2 cached",
     ]);
     assert_eq!(project.script("other"), "other 1.0");
@@ -169,18 +169,102 @@ fn fill(path: &Path) {
 }
 
 #[test]
-fn a_cache_that_is_no_directory_is_an_error_that_names_it() {
+fn a_cache_that_is_no_directory_is_done_without() {
     let project = Project::with_wheels(&[demo("1.0")]);
     project.write("cache", "a file");
-    project.sync().ends(
-        1,
+    project.sync().says(&[
+        "warning: the cache {root}/cache cannot be used (File exists (os error 17)): what is downloaded now will not be kept; set VENVOY_CACHE_DIR to a directory that can be written",
+        ".venv: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)",
+    ]);
+    assert_eq!(fs::read(project.path("cache")).expect("the file"), b"a file");
+}
+
+/// A file of an environment by the end of its path.
+fn installed(project: &Project, venv: &str, end: &str) -> PathBuf {
+    let files = project::files(&project.dir().join(venv));
+    files.into_iter().find(|path| path.ends_with(end)).expect("it is there")
+}
+
+/// Writes other bytes into a file without changing its size or time.
+fn tamper(path: &Path, needle: &[u8]) {
+    let time = fs::metadata(path).and_then(|metadata| metadata.modified()).expect("a time");
+    damage(path, needle);
+    fs::File::open(path).and_then(|file| file.set_modified(time)).expect("the time it had");
+}
+
+#[test]
+fn a_cached_wheel_exchanged_for_another_of_its_size_is_never_installed() {
+    let with = |text: &str| Package::new(&greeter("demo", "1.0").stored("demo_data.txt", text));
+    let right = with("right00");
+    // Digests of other bytes in RECORD deflate to other lengths, some of them to the same.
+    let evil = (0..1000).map(|n| with(&format!("evil{n:03}")));
+    let evil = evil.into_iter().find(|evil| evil.bytes.len() == right.bytes.len()).expect("one of its size");
+    let server = index(std::slice::from_ref(&right));
+    let project = Project::at(&server, std::slice::from_ref(&right));
+    project.sync().succeeds();
+    let path = cached(&project, &right.file);
+    fs::write(&path, &evil.bytes).expect("exchanged");
+    project
+        .sync_with(&["--venv", "other", "--link", "unpack"])
+        .says(&[&damaged(&right), "other: 1 package, {size} in {time} s: 1 downloaded (1.2 kB)"]);
+    assert_eq!(fs::read(installed(&project, "other", "demo_data.txt")).expect("a file"), b"right00");
+    fs::write(cached(&project, &right.file), &evil.bytes).expect("exchanged");
+    project.sync_with(&["--venv", "third", "--offline", "--link", "unpack"]).ends(
+        7,
         &[
-            "error: cannot make the cache directory {root}/cache/v1/tmp",
-            "  because: Not a directory (os error 20)",
-            "  help: name another directory with VENVOY_CACHE_DIR",
+            &damaged(&right),
+            "error: cannot install demo 1.0 [default]",
+            "  because: demo-1.0-py3-none-any.whl is not in the cache, and --offline asks nobody",
+            "  help: run once without --offline, with the same cache, or add --find-links",
         ],
     );
-    assert_eq!(project.names(), ["Pipfile.lock"]);
+}
+
+#[test]
+fn strictly_nothing_is_linked_that_was_written_to_through_another_environment() {
+    let demo = Package::new(&greeter("demo", "1.0").stored("demo_data.txt", "something to tamper with"));
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::at(&server, std::slice::from_ref(&demo));
+    project.sync_with(&["--link", "hardlink"]).succeeds();
+    tamper(&installed(&project, ".venv", "demo_data.txt"), b"something");
+    project.sync_with(&["--venv", "other", "--link", "hardlink", "--strict"]).succeeds();
+    let data = |venv| fs::read(installed(&project, venv, "demo_data.txt")).expect("a file");
+    assert_eq!(data("other"), b"something to tamper with");
+    // What was wrong is gone from the cache.
+    project.sync_with(&["--venv", "third", "--link", "hardlink"]).succeeds();
+    assert_eq!(data("third"), b"something to tamper with");
+}
+
+#[test]
+fn a_repair_that_could_link_what_is_wrong_makes_it_right() {
+    let demo = Package::new(&greeter("demo", "1.0").stored("demo_data.txt", "something to tamper with"));
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::at(&server, std::slice::from_ref(&demo));
+    project.sync_with(&["--link", "hardlink"]).succeeds();
+    tamper(&installed(&project, ".venv", "demo_data.txt"), b"something");
+    let repair = ["check", "--repair", "--link", "hardlink"];
+    assert_eq!(project.run(&repair).code, Some(0));
+    let data = fs::read(installed(&project, ".venv", "demo_data.txt")).expect("a file");
+    assert_eq!(data, b"something to tamper with");
+    assert_eq!(project.run(&["check"]).code, Some(0));
+}
+
+#[test]
+fn a_store_that_was_restored_from_elsewhere_is_digested_before_it_is_linked() {
+    let demo = Package::new(&greeter("demo", "1.0").stored("demo_data.txt", "something to tamper with"));
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::at(&server, std::slice::from_ref(&demo));
+    project.sync_with(&["--link", "hardlink"]).succeeds();
+    tamper(&installed(&project, ".venv", "demo_data.txt"), b"something");
+    let (kept, copy) = (project.path("cache"), project.path("copy"));
+    let copied = std::process::Command::new("cp").arg("-a").arg(&kept).arg(&copy).status();
+    assert!(copied.expect("cp runs").success());
+    fs::remove_dir_all(&kept).expect("removed");
+    fs::rename(&copy, &kept).expect("restored");
+    project.sync_with(&["--venv", "other", "--link", "hardlink"]).succeeds();
+    let data = fs::read(installed(&project, "other", "demo_data.txt")).expect("a file");
+    assert_eq!(data, b"something to tamper with");
+    assert_eq!(fetched(&server), 1);
 }
 
 #[test]
@@ -254,13 +338,16 @@ fn an_unpacked_copy_in_a_cache_on_another_file_system_is_made_and_copied_from() 
     let Some(_disk) = Mount::tmpfs(&project.path("cache"), "16m") else { return };
     let run = |venv| project.sync_with(&["--link", "copy", "--venv", venv]);
     run("first").says(&["first: 1 package, {size} in {time} s: 1 downloaded (1.2 kB)"]);
-    // Had the second environment been unpacked, this would have been noticed.
-    damage(&cached(&project, &demo.file), b"something to damage");
+    // Had the second environment been unpacked from the wheel, it would not have this.
+    let unpacked = project::files(&project.path("cache/v1/unpacked"));
+    let holds = |path: &&PathBuf| fs::read(path).expect("a file") == b"something to damage";
+    tamper(unpacked.iter().find(holds).expect("it is unpacked"), b"something");
     run("second").says(&["second: 1 package, {size} in {time} s: 1 cached"]);
     for venv in ["first", "second"] {
         let files = project::files(&project.dir().join(venv));
         let data = files.iter().find(|path| path.ends_with("demo_data.txt")).expect("a file");
-        assert_eq!(fs::read(data).expect("a file"), b"something to damage");
+        let text = fs::read(data).expect("a file");
+        assert_eq!(text == b"something to damage", venv == "first");
         assert_eq!(fs::metadata(data).expect("a file").nlink(), 1);
     }
     assert_eq!(fetched(&server), 1);

@@ -1,9 +1,13 @@
 //! The lock, its Pipfile and the interpreter of a run: read, compared with each other, selected from.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::words::progress::Progress;
 use crate::{
+    packages::cache::{self, Cache},
     project::{
         lock::{Choose, Lock, Pipfile, Requires, Selection, parse_pylock, select},
         python::{self, Target},
@@ -115,7 +119,7 @@ impl Inputs {
             env_python: from_env.or(fallback),
             wanted,
             search: search_paths(common),
-            cache_dir: Some(common.cache_dir.clone()),
+            answers: Some(Arc::new(Cache::open(&common.cache_dir, cache::Options::default()))),
         };
         self.checked(python::find(&request)?, deploy, progress)
     }

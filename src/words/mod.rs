@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod interrupt;
+pub mod files;
 pub mod vocab;
 pub mod env;
 pub mod args;

@@ -15,7 +15,9 @@ impl Mount {
     /// asks nothing) there is no full disk to be had, and the test that wants one says so and ends.
     pub fn tmpfs(at: &Path, size: &str) -> Option<Self> {
         std::fs::create_dir_all(at).expect("a directory");
-        let options = format!("size={size},mode=0777");
+        // As a user's own directory is.
+        let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        let options = format!("size={size},mode=0755,uid={user},gid={group}");
         let done = as_root("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).output();
         match done {
             Ok(output) if output.status.success() => Some(Mount(at.to_owned())),

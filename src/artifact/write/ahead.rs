@@ -13,13 +13,13 @@ use tempfile::TempDir;
 
 use super::{
     LinkMode, destination,
-    store::{entry_name, place},
+    store::entry_name,
     unpack::{Spot, held_at_most, probe_modes},
     work_list::LARGE,
 };
 use crate::{
     packages::{
-        cache::Cache,
+        cache::{Cache, Unpacked},
         wheel::{Wheel, with_scratch},
     },
     words::error::{Error, Kind, Result},
@@ -34,8 +34,8 @@ pub struct Ahead {
 }
 
 enum Place {
-    /// The cache's store, which `write` links or copies from: the directory of this time's wheels.
-    Store(PathBuf),
+    /// The cache's store, which `write` links or copies from.
+    Store(Unpacked),
     /// Beside the environment, from where `write` moves the files: the cache is on another file system.
     /// Made by whoever first needs it.
     Beside(PathBuf, OnceLock<Option<TempDir>>),
@@ -44,13 +44,14 @@ enum Place {
 impl Ahead {
     /// For an environment at `dest` that is made with `link`; `None` where there is no good place.
     pub fn new(cache: &Cache, link: LinkMode, mtime: i64, dest: &Path) -> Option<Self> {
-        let scratch = cache.temporary();
+        let scratch = cache.temporary().ok()?;
         let linked = || {
             let there = dest.ancestors().find_map(|dir| rustix::fs::stat(dir).ok())?;
-            let here = rustix::fs::stat(&scratch).ok()?;
-            Some(there.st_dev == here.st_dev && !cache.is_read_only() && can_link(&scratch))
+            let here = rustix::fs::fstat(scratch.handle()).ok()?;
+            Some(there.st_dev == here.st_dev && !cache.is_read_only() && can_link(scratch.path()))
         };
-        let store = || Place::Store(place(&cache.unpacked_dir(), mtime));
+        let kept = cache.unpacked(mtime).ok()?;
+        let store = || Place::Store(kept.clone());
         let beside = || Place::Beside(dest.to_owned(), OnceLock::new());
         let place = match link {
             LinkMode::Auto if linked()? => store(),
@@ -71,23 +72,29 @@ impl Ahead {
     }
 
     /// Unpacks a wheel, unless that was done before. `stop` is asked between files.
-    pub fn unpack(&self, wheel: &Wheel, cache: &Cache, stop: &(dyn Fn() -> bool + Sync)) {
-        let name = wheel.file.sha256().to_string();
+    pub fn unpack(&self, wheel: &Wheel, stop: &(dyn Fn() -> bool + Sync)) {
         match &self.place {
             Place::Store(store) => {
-                let place = store.join(name);
-                if place.is_dir() {
+                let sha256 = wheel.file.sha256();
+                if store.has(sha256) {
                     return;
                 }
-                let Ok(dir) = cache.begin_directory(place) else { return };
-                if self.unpack_into(dir.path(), wheel, stop).is_ok() {
-                    let _ = dir.commit();
+                let Ok(filled) = store.begin(sha256) else { return };
+                let dir = filled.dir();
+                if self.unpack_into(dir.handle(), dir.path(), wheel, stop).is_ok() {
+                    let _ = store.commit(sha256, filled);
                 }
             }
             Place::Beside(dest, dir) => {
                 let Some(dir) = dir.get_or_init(|| destination::beside(dest)) else { return };
-                let dir = dir.path().join(name);
-                if fs::create_dir(&dir).is_ok() && self.unpack_into(&dir, wheel, stop).is_err() {
+                let dir = dir.path().join(wheel.file.sha256().to_string());
+                let made = || {
+                    fs::create_dir(&dir)?;
+                    File::open(&dir)
+                };
+                if let Ok(open) = made()
+                    && self.unpack_into(&open, &dir, wheel, stop).is_err()
+                {
                     let _ = fs::remove_dir_all(&dir);
                 }
             }
@@ -96,9 +103,14 @@ impl Ahead {
 
     /// Unpacks a wheel into an empty directory, to be discarded after an error. A file that its RECORD
     /// contradicts is left out.
-    fn unpack_into(&self, dir: &Path, wheel: &Wheel, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
-        let open = File::open(dir).map_err(|e| Error::io("cannot open", dir, e))?;
-        let chmod = probe_modes(dir, &open)?;
+    fn unpack_into(
+        &self,
+        open: &File,
+        dir: &Path,
+        wheel: &Wheel,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<()> {
+        let chmod = probe_modes(dir, open)?;
         let held = held_at_most();
         let put = |&position: &usize| {
             if stop() {

@@ -28,6 +28,7 @@ pub use ahead::Ahead;
 
 use crate::{
     environment::{bytecode::Compiler, layout::Plan, manifest::is_current},
+    packages::cache::Unpacked,
     words::error::{Error, Kind, Result, Warnings},
 };
 
@@ -57,8 +58,8 @@ pub struct WriteOptions<'a> {
     pub strict: bool,
     /// Worker threads; `None` for as many as there are cores.
     pub threads: Option<NonZeroUsize>,
-    /// Directory of unpacked wheels in the cache; `None` for no store.
-    pub store: Option<&'a Path>,
+    /// Unpacked wheels in the cache; `None` for no store.
+    pub store: Option<&'a Unpacked>,
     /// Wheels that were unpacked beside the destination ([`Ahead::beside`]): their files are moved from there,
     /// and the store is not used.
     pub ahead: Option<&'a Path>,

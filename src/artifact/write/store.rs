@@ -1,20 +1,22 @@
 //! The store: wheels unpacked in the cache, for environments on the same file system to link from.
 //!
-//! `STORE/v1/MTIME/WHEEL-SHA256/N` is entry N of that wheel, `Nx` the same with mode 0755. Flat, so a wheel
-//! costs one directory. A file gets there only after it was written completely, matched the digest in
+//! [`Unpacked`] says where. A file gets there only after it was written completely, matched the digest in
 //! RECORD and had its time set: one link or rename (of the file, or of the directory when a wheel is unpacked
 //! [ahead](super::Ahead)) makes it visible, so a killed run leaves no half file, and runs need no lock among
-//! each other. A file whose size, mode or time is not what it was stored with
-//! was edited through some hard link, or cut short by a power failure: it is dropped and unpacked anew.
+//! each other. A file whose size, mode, owner or time is not what it was stored with
+//! was edited through some hard link, or cut short by a power failure: it is dropped and unpacked anew. A directory that
+//! the cache does not vouch for (it was restored from elsewhere, or the run is `--strict`) is digested before anything is
+//! taken from it.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
+use rayon::prelude::*;
 use rustix::{
     fs::{AtFlags, FileType, Mode, OFlags},
     io::Errno,
@@ -24,9 +26,15 @@ use super::{
     LinkMode,
     unpack::{Spot, mode_of},
 };
-use crate::words::{
-    error::{Error, Kind, Result},
-    vocab::Sha256,
+use crate::{
+    packages::{
+        cache::{Unpacked, UnpackedWheel},
+        wheel::Wheel,
+    },
+    words::{
+        error::{Error, Kind, Result},
+        vocab::Sha256,
+    },
 };
 
 const REFLINK: u8 = 0;
@@ -37,7 +45,7 @@ const OFF: u8 = 4;
 
 /// The store of one run.
 pub(super) struct Store {
-    root: OwnedFd,
+    place: Place,
     shown: PathBuf,
     /// What is tried now; moves on when the file system refuses.
     method: AtomicU8,
@@ -48,11 +56,37 @@ pub(super) struct Store {
     mtime: i64,
 }
 
+enum Place {
+    /// In the cache.
+    Kept(Unpacked),
+    /// Unpacked by this run, to be moved.
+    Ahead(File),
+}
+
 /// One wheel's directory in the store.
 pub(super) struct StoredWheel {
-    dir: OwnedFd,
-    /// This run made it, so it holds nothing that is worth looking for.
-    new: bool,
+    from: From,
+    /// This run put something into it.
+    added: AtomicBool,
+}
+
+enum From {
+    Kept(UnpackedWheel),
+    Ahead(OwnedFd),
+}
+
+impl StoredWheel {
+    fn dir(&self) -> BorrowedFd<'_> {
+        match &self.from {
+            From::Kept(kept) => kept.dir.handle().as_fd(),
+            From::Ahead(dir) => dir.as_fd(),
+        }
+    }
+
+    /// It was made just now, so it holds nothing that is worth looking for.
+    fn is_new(&self) -> bool {
+        matches!(&self.from, From::Kept(kept) if kept.new)
+    }
 }
 
 /// Whether a file came out of the store.
@@ -67,12 +101,7 @@ pub(super) enum Fetched {
 
 impl Store {
     /// The store to use for a run, if there is one and links from it can work.
-    pub(super) fn open(
-        path: Option<&Path>,
-        link: LinkMode,
-        mtime: i64,
-        staging: &File,
-    ) -> Result<Option<Self>> {
+    pub(super) fn open(unpacked: Option<&Unpacked>, link: LinkMode, staging: &File) -> Result<Option<Self>> {
         let (method, exact) = match link {
             LinkMode::Auto => (REFLINK, false),
             LinkMode::Reflink => (REFLINK, true),
@@ -80,26 +109,25 @@ impl Store {
             LinkMode::Copy => (COPY, false),
             LinkMode::Unpack => return Ok(None),
         };
-        let Some(path) = path else { return Ok(None) };
-        let shown = place(path, mtime);
-        let opened = fs::create_dir_all(&shown).and_then(|()| File::open(&shown));
-        let root = match opened {
-            Ok(root) => root,
+        let Some(unpacked) = unpacked else { return Ok(None) };
+        let shown = unpacked.path();
+        let dir = match unpacked.dir() {
+            Ok(dir) => dir,
             // A cache that cannot be written still serves wheels.
             Err(_) if !exact => return Ok(None),
             Err(e) => return Err(Error::io("cannot open the store of unpacked wheels", &shown, e)),
         };
-        let same = match (rustix::fs::fstat(&root), rustix::fs::fstat(staging)) {
+        let same = match (rustix::fs::fstat(dir.handle()), rustix::fs::fstat(staging)) {
             (Ok(a), Ok(b)) => a.st_dev == b.st_dev,
             _ => false,
         };
         let store = Store {
-            root: root.into(),
+            place: Place::Kept(unpacked.clone()),
             shown,
             method: AtomicU8::new(method),
             exact,
             fill: AtomicBool::new(true),
-            mtime,
+            mtime: unpacked.mtime(),
         };
         if !same && method != COPY {
             store.refused(method, Errno::XDEV)?;
@@ -112,7 +140,7 @@ impl Store {
     pub(super) fn unpacked_ahead(path: &Path, mtime: i64) -> Option<Self> {
         let root = File::open(path).ok()?;
         Some(Store {
-            root: root.into(),
+            place: Place::Ahead(root),
             shown: path.to_owned(),
             method: AtomicU8::new(MOVE),
             exact: false,
@@ -121,23 +149,67 @@ impl Store {
         })
     }
 
-    /// Opens a wheel's directory, making it where files will be added.
-    pub(super) fn wheel(&self, sha256: Sha256) -> Option<StoredWheel> {
-        let name = sha256.to_string();
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = |new| {
-            let dir = rustix::fs::openat(&self.root, &name, flags, Mode::empty())?;
-            Ok(StoredWheel { dir, new })
-        };
-        match open(false) {
-            Err(Errno::NOENT) if self.fill.load(Ordering::Relaxed) => {
-                match rustix::fs::mkdirat(&self.root, &name, Mode::from_raw_mode(0o755)) {
-                    Ok(()) => open(true).ok(),
-                    Err(Errno::EXIST) => open(false).ok(),
-                    Err(_) => None,
-                }
+    /// Digests what is kept of these wheels where the cache does not vouch for it, on all cores: what is not what
+    /// RECORD says goes, and the rest is vouched for from now on. `stop` is asked between files.
+    pub(super) fn examine<'w>(
+        &self,
+        wheels: impl Iterator<Item = &'w Wheel>,
+        stop: &(dyn Fn() -> Result<()> + Sync),
+    ) -> Result<()> {
+        let Place::Kept(unpacked) = &self.place else { return Ok(()) };
+        let doubtful: Vec<(UnpackedWheel, &Wheel)> = wheels
+            .filter_map(|wheel| Some((unpacked.wheel(wheel.file.sha256())?, wheel)))
+            .filter(|(kept, _)| kept.is_own() && !kept.trusted)
+            .collect();
+        let files: Vec<_> = doubtful
+            .iter()
+            .flat_map(|(kept, wheel)| kept.names().into_iter().map(move |name| (kept, *wheel, name)))
+            .collect();
+        files.par_iter().with_min_len(8).try_for_each(|(kept, wheel, name)| {
+            stop()?;
+            let right = || {
+                let (entry, _) = name.to_str().and_then(entry_of)?;
+                let expected = wheel.entries.get(entry)?.sha256?;
+                let (sha256, _) = Sha256::of_file(&kept.file(name).ok()?).ok()?;
+                (sha256 == expected).then_some(())
+            };
+            match right() {
+                Some(()) => Ok(()),
+                None => kept
+                    .remove(name)
+                    .map_err(|e| Error::io("cannot remove what is damaged in the cache:", &self.shown, e)),
             }
-            opened => opened.ok(),
+        })?;
+        for (kept, _) in &doubtful {
+            unpacked.vouch(kept);
+        }
+        Ok(())
+    }
+
+    /// Opens a wheel's directory, making it where files will be added. Others' directories are not used: they could
+    /// change what is in them at any time.
+    pub(super) fn wheel(&self, sha256: Sha256) -> Option<StoredWheel> {
+        let from = match &self.place {
+            Place::Ahead(root) => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                From::Ahead(rustix::fs::openat(root, sha256.to_string(), flags, Mode::empty()).ok()?)
+            }
+            Place::Kept(unpacked) => {
+                let found = unpacked.wheel(sha256);
+                let fill = self.fill.load(Ordering::Relaxed);
+                let make = || if fill { unpacked.wheel_or_new(sha256) } else { None };
+                From::Kept(found.or_else(make).filter(UnpackedWheel::is_own)?)
+            }
+        };
+        Some(StoredWheel { from, added: AtomicBool::new(false) })
+    }
+
+    /// Vouches for what this run put into a wheel's directory.
+    pub(super) fn settle(&self, wheel: &StoredWheel) {
+        if let (Place::Kept(unpacked), From::Kept(kept), true) =
+            (&self.place, &wheel.from, wheel.added.load(Ordering::Relaxed))
+        {
+            unpacked.vouch(kept);
         }
     }
 
@@ -155,24 +227,26 @@ impl Store {
             if method == OFF {
                 return Ok(Fetched::No);
             }
-            if wheel.new {
+            if wheel.is_new() {
                 return Ok(Fetched::Missing);
             }
-            let Ok(stat) = rustix::fs::statat(&wheel.dir, &name, AtFlags::SYMLINK_NOFOLLOW) else {
+            let Ok(stat) = rustix::fs::statat(wheel.dir(), &name, AtFlags::SYMLINK_NOFOLLOW) else {
                 return Ok(Fetched::Missing);
             };
             let intact = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
                 && Mode::from_raw_mode(stat.st_mode) == mode_of(to.executable)
                 && u64::try_from(stat.st_size).is_ok_and(|got| got == size)
                 && stat.st_mtime == self.mtime
-                && stat.st_mtime_nsec == 0;
+                && stat.st_mtime_nsec == 0
+                // Whoever owns it could change it later.
+                && stat.st_uid == rustix::process::geteuid().as_raw();
             if !intact {
-                let _ = rustix::fs::unlinkat(&wheel.dir, &name, AtFlags::empty());
+                let _ = rustix::fs::unlinkat(wheel.dir(), &name, AtFlags::empty());
                 return Ok(Fetched::Missing);
             }
             let done = match method {
-                HARDLINK => rustix::fs::linkat(&wheel.dir, &name, to.dir, to.name, AtFlags::empty()),
-                MOVE => rustix::fs::renameat(&wheel.dir, &name, to.dir, to.name),
+                HARDLINK => rustix::fs::linkat(wheel.dir(), &name, to.dir, to.name, AtFlags::empty()),
+                MOVE => rustix::fs::renameat(wheel.dir(), &name, to.dir, to.name),
                 _ => self.copy_out(wheel, &name, method, to),
             };
             match done {
@@ -197,11 +271,15 @@ impl Store {
             let name = entry_name(entry, from.executable);
             let done = match method {
                 REFLINK | COPY => self.copy_in(wheel, &name, method, from),
-                HARDLINK => rustix::fs::linkat(from.dir, from.name, &wheel.dir, &name, AtFlags::empty()),
+                HARDLINK => rustix::fs::linkat(from.dir, from.name, wheel.dir(), &name, AtFlags::empty()),
                 _ => return Ok(()),
             };
             match done {
-                Ok(()) | Err(Errno::EXIST | Errno::MLINK) => return Ok(()),
+                Ok(()) => {
+                    wheel.added.store(true, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Err(Errno::EXIST | Errno::MLINK) => return Ok(()),
                 Err(Errno::NOSPC | Errno::DQUOT | Errno::ROFS | Errno::ACCESS | Errno::NOENT) => {
                     self.fill.store(false, Ordering::Relaxed);
                 }
@@ -232,7 +310,7 @@ impl Store {
 
     fn copy_out(&self, wheel: &StoredWheel, name: &str, method: u8, to: &Spot<'_>) -> rustix::io::Result<()> {
         let out = to.create()?;
-        copy(method, open_to_read(wheel.dir.as_fd(), name)?, &out)?;
+        copy(method, open_to_read(wheel.dir(), name)?, &out)?;
         to.finish(&out, self.mtime)
     }
 
@@ -245,14 +323,14 @@ impl Store {
     ) -> rustix::io::Result<()> {
         let source = open_to_read(from.dir, from.name)?;
         let temporary = format!(".{name}.{}", std::process::id());
-        let inner = Spot { dir: wheel.dir.as_fd(), name: &temporary, ..*from };
+        let inner = Spot { dir: wheel.dir(), name: &temporary, ..*from };
         let done = inner.create().and_then(|out| {
             copy(method, source, &out)?;
             inner.finish(&out, self.mtime)?;
-            rustix::fs::renameat(&wheel.dir, &temporary, &wheel.dir, name)
+            rustix::fs::renameat(wheel.dir(), &temporary, wheel.dir(), name)
         });
         if done.is_err() {
-            let _ = rustix::fs::unlinkat(&wheel.dir, &temporary, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(wheel.dir(), &temporary, AtFlags::empty());
         }
         done
     }
@@ -268,16 +346,19 @@ fn copy(method: u8, source: OwnedFd, mut out: &File) -> rustix::io::Result<()> {
     }
 }
 
-/// Where files of this time are kept.
-pub(super) fn place(store: &Path, mtime: i64) -> PathBuf {
-    store.join("v1").join(mtime.to_string())
-}
-
 /// What an entry is called in its wheel's directory.
 pub(super) fn entry_name(entry: usize, executable: bool) -> String {
     if executable { format!("{entry}x") } else { entry.to_string() }
 }
 
-fn open_to_read(dir: rustix::fd::BorrowedFd<'_>, path: &str) -> rustix::io::Result<OwnedFd> {
+/// The entry that a name in a wheel's directory stands for, and whether it is executable.
+fn entry_of(name: &str) -> Option<(usize, bool)> {
+    let digits = name.strip_suffix('x').unwrap_or(name);
+    let entry = digits.parse().ok()?;
+    let executable = digits != name;
+    (entry_name(entry, executable) == name).then_some((entry, executable))
+}
+
+fn open_to_read(dir: BorrowedFd<'_>, path: &str) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }

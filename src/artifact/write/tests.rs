@@ -23,7 +23,7 @@ use crate::{
         script::LauncherStyle,
     },
     packages::{
-        cache::{self, Cache, VerifiedFile},
+        cache::{self, Cache, Unpacked, VerifiedFile},
         wheel::{Strictness, Wheel, testing::WheelBuilder},
     },
     words::vocab::{RelPath, Sha256},
@@ -84,7 +84,12 @@ impl Place {
     }
 
     fn cache(&self) -> Cache {
-        Cache::open(&self.at("cache"), cache::Options::default()).expect("a cache")
+        Cache::open(&self.at("cache"), cache::Options::default())
+    }
+
+    /// A store in a cache of that name.
+    fn store(&self, name: &str) -> Unpacked {
+        Cache::open(&self.at(name), cache::Options::default()).unpacked(MTIME).expect("a store")
     }
 
     /// What is in the place besides `known`.
@@ -212,7 +217,7 @@ fn every_kind_of_content_arrives_with_its_mode_and_time() {
 fn the_tree_is_the_same_whatever_way_it_was_made() {
     let place = Place::new();
     let plan = place.plan();
-    let store = place.at("store");
+    let store = place.store("store");
     let with_store = WriteOptions { store: Some(&store), ..options() };
     place.write(&plan, "unpacked", &options());
     let digest = |name: &str| tree_digest(&place.at(name)).expect("digest");
@@ -225,7 +230,7 @@ fn the_tree_is_the_same_whatever_way_it_was_made() {
     let copied = place.write(&plan, "copied", &WriteOptions { link: LinkMode::Copy, ..with_store });
     assert_eq!(copied.from_store, 6);
     assert_eq!(fs::metadata(place.at("copied").join(SITE).join("demo/code.py")).expect("file").nlink(), 1);
-    let other = place.at("other-store");
+    let other = place.store("other-store");
     let copies = WriteOptions { store: Some(&other), link: LinkMode::Copy, ..options() };
     assert_eq!(place.write(&plan, "copied-into-the-store", &copies).from_store, 0);
     assert_eq!(place.write(&plan, "copied-out-of-it", &copies).from_store, 6);
@@ -258,14 +263,14 @@ fn the_tree_is_the_same_whatever_way_it_was_made() {
 fn what_was_unpacked_ahead_is_linked_or_moved_and_gives_the_same_tree() {
     let place = Place::new();
     let (plan, cache) = (place.plan(), place.cache());
-    let store = cache.unpacked_dir();
+    let store = cache.unpacked(MTIME).expect("a store");
     place.write(&plan, "unpacked", &options());
     for (link, name, links) in
         [(LinkMode::Auto, "linked", 2), (LinkMode::Unpack, "moved", 1), (LinkMode::Copy, "copied", 1)]
     {
         let ahead = Ahead::new(&cache, link, MTIME, &place.at(name)).expect("a place");
         assert_eq!(ahead.beside(), None);
-        ahead.unpack(&plan.dists[0].wheel, &cache, &|| false);
+        ahead.unpack(&plan.dists[0].wheel, &|| false);
         assert_eq!(ahead.beside().is_some(), link == LinkMode::Unpack);
         let options = WriteOptions { store: Some(&store), ahead: ahead.beside(), link, ..options() };
         assert_eq!(place.write(&plan, name, &options).from_store, 6, "{name}");
@@ -281,11 +286,11 @@ fn what_was_unpacked_ahead_is_linked_or_moved_and_gives_the_same_tree() {
 fn unpacking_ahead_that_is_stopped_leaves_all_to_be_written() {
     let place = Place::new();
     let (plan, cache) = (place.plan(), place.cache());
-    let store = cache.unpacked_dir();
+    let store = cache.unpacked(MTIME).expect("a store");
     for (link, name) in [(LinkMode::Hardlink, "linked"), (LinkMode::Unpack, "moved")] {
         let ahead = Ahead::new(&cache, link, MTIME, &place.at(name)).expect("a place");
         let asked = AtomicUsize::new(0);
-        ahead.unpack(&plan.dists[0].wheel, &cache, &|| asked.fetch_add(1, Ordering::Relaxed) >= 2);
+        ahead.unpack(&plan.dists[0].wheel, &|| asked.fetch_add(1, Ordering::Relaxed) >= 2);
         let options = WriteOptions { store: Some(&store), ahead: ahead.beside(), link, ..options() };
         assert_eq!(place.write(&plan, name, &options).from_store, 0, "{name}");
         assert!(verify(&place.at(name)).expect("verified").is_clean());
@@ -476,7 +481,7 @@ fn a_check_tells_missing_changed_and_extra_apart() {
 fn a_file_edited_through_a_hard_link_never_reaches_another_environment() {
     let place = Place::new();
     let plan = place.plan();
-    let store = place.at("store");
+    let store = place.store("store");
     let options = WriteOptions { store: Some(&store), link: LinkMode::Hardlink, ..options() };
     place.write(&plan, "first", &options);
     let edited = place.at("first").join(SITE).join("demo/code.py");
@@ -494,10 +499,10 @@ fn a_file_edited_through_a_hard_link_never_reaches_another_environment() {
 fn an_empty_file_where_a_power_failure_cut_the_store_short_is_unpacked_anew() {
     let place = Place::new();
     let plan = place.plan();
-    let store = place.at("store");
+    let store = place.store("store");
     let options = WriteOptions { store: Some(&store), ..options() };
     place.write(&plan, "first", &options);
-    let wheel = store.join(format!("v1/{MTIME}")).join(plan.dists[0].wheel.file.sha256().to_string());
+    let wheel = store.path().join(plan.dists[0].wheel.file.sha256().to_string());
     for entry in fs::read_dir(wheel).expect("store") {
         let path = entry.expect("entry").path();
         fs::remove_file(&path).expect("removed");
@@ -510,14 +515,14 @@ fn an_empty_file_where_a_power_failure_cut_the_store_short_is_unpacked_anew() {
 #[test]
 fn a_store_that_cannot_be_made_is_done_without_unless_it_was_asked_for() {
     let place = Place::new();
-    fs::write(place.at("not-a-directory"), "").expect("file");
-    let store = place.at("not-a-directory");
+    let store = place.store("gone");
+    fs::remove_dir_all(place.at("gone")).expect("removed");
     let auto = WriteOptions { store: Some(&store), ..options() };
     place.write(&place.plan(), "env", &auto);
     let asked = WriteOptions { link: LinkMode::Hardlink, ..auto };
     let error = write(&place.plan(), &place.at("other"), &asked).expect_err("no store");
     assert!(error.report().contains("cannot open the store"), "{}", error.report());
-    assert_eq!(place.others(&["env", "not-a-directory"]), Vec::<String>::new());
+    assert_eq!(place.others(&["env"]), Vec::<String>::new());
 }
 
 #[test]
@@ -528,11 +533,11 @@ fn a_file_that_differs_from_record_warns_and_strictly_is_an_error_that_changes_n
     let wrong = wheel.entries.iter().position(|entry| entry.path.as_str() == "demo/wrong.py").expect("entry");
     wheel.entries[wrong].sha256 = Some(Sha256::of(b"other"));
     let plan = plan_of(wheel);
-    let store = place.at("store");
+    let store = place.store("store");
     let lenient = WriteOptions { store: Some(&store), ..options() };
     let cache = place.cache();
     let ahead = Ahead::new(&cache, LinkMode::Unpack, MTIME, &place.at("third")).expect("a place");
-    ahead.unpack(&plan.dists[0].wheel, &cache, &|| false);
+    ahead.unpack(&plan.dists[0].wheel, &|| false);
     for (name, ahead) in [("first", None), ("second", None), ("third", ahead.beside())] {
         let report = place.write(&plan, name, &WriteOptions { ahead, ..lenient });
         let stored = fs::metadata(place.at(name).join(SITE).join("demo/wrong.py")).expect("file").nlink();

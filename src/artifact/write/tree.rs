@@ -42,8 +42,12 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
     let chmod = probe_modes(root, &dir)?;
     let store = match options.ahead {
         Some(path) => Store::unpacked_ahead(path, plan.mtime),
-        None => Store::open(options.store, options.link, plan.mtime, &dir)?,
+        None => Store::open(options.store, options.link, &dir)?,
     };
+    if let Some(store) = &store {
+        let wheels = plan.dists.iter().map(|dist| &*dist.wheel);
+        store.examine(wheels, &|| options.check_interrupted())?;
+    }
     let mut fill = Fill {
         plan: Cow::Borrowed(plan),
         shown,
@@ -62,6 +66,9 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
     list.shared.iter().try_for_each(|dir| fill.make_dir(dir))?;
     fill.put_all(&list.parts, &mut written)?;
     fill.put_all(&list.large, &mut written)?;
+    if let Some(store) = fill.store {
+        fill.wheels.iter().filter_map(|wheel| wheel.get()?.as_ref()).for_each(|wheel| store.settle(wheel));
+    }
     let uncompiled = fill.compile(&mut written)?;
     fill.put_records(&mut written)?;
     let plan = &*fill.plan;

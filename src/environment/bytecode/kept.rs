@@ -32,7 +32,7 @@ pub struct Kept(pub BTreeMap<usize, Compiled>);
 impl Kept {
     /// Reads what was published; `None` if it is not there or not as it was written.
     pub(super) fn read(place: &Keyed<'_>) -> Option<Self> {
-        Self::parse(&place.read()?)
+        Self::parse(&place.read_own()?)
     }
 
     pub(super) fn publish(&self, place: &Keyed<'_>) -> Result<()> {

@@ -125,18 +125,14 @@ impl<'c> Compiler<'c> {
 
     /// What was kept of a wheel's sources.
     pub fn kept(&self, wheel: &Sha256) -> Option<Kept> {
-        Kept::read(&self.cache?.keyed(kept::KIND, &self.kept_key(wheel)))
+        Kept::read(&self.cache?.derived(kept::KIND, wheel, &self.key))
     }
 
     /// Keeps what became of a wheel's sources.
     pub fn keep(&self, wheel: &Sha256, kept: &Kept) {
         if let Some(cache) = self.cache {
             // The cache is a convenience: where it cannot be written, the next run compiles again.
-            let _ = kept.publish(&cache.keyed(kept::KIND, &self.kept_key(wheel)));
+            let _ = kept.publish(&cache.derived(kept::KIND, wheel, &self.key));
         }
-    }
-
-    fn kept_key(&self, wheel: &Sha256) -> Sha256 {
-        Sha256::of(format!("{} {wheel}", self.key).as_bytes())
     }
 }

@@ -1,39 +1,78 @@
 //! Files by their digest.
 
 use std::{
-    fs::{self, File},
-    io::{Read, Write as _},
+    ffi::OsStr,
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
-use sha2::Digest as _;
-
-use super::{Cache, Pending, VerifiedFile, sharded};
+use super::{Cache, Dir, Identity, Pending, VerifiedFile, dir::is_own, sharded};
 use crate::words::{
     error::{Error, Kind, Result},
+    files::open_regular,
     vocab::Sha256,
 };
 
-/// The place of a file. Its size is a part of it, so that one `stat` notices a truncated file.
-pub(super) fn path(root: &Path, digest: &Sha256, size: u64, file_name: &str) -> PathBuf {
-    root.join("files").join(sharded(digest)).join(size.to_string()).join(file_name)
+pub(super) const KIND: &str = "files";
+
+/// The place of a file below a root. Its size is a part of it, so that one look notices a truncated file.
+pub(super) fn path(digest: &Sha256, size: u64, file_name: &str) -> PathBuf {
+    Path::new(KIND).join(sharded(digest)).join(size.to_string()).join(file_name)
+}
+
+/// A file under a digest, not yet compared with it.
+struct Candidate {
+    dir: Dir,
+    name: std::ffi::OsString,
+    size: u64,
 }
 
 impl Cache {
-    /// The file with this digest, if it is here in full. The last component of its path is the name it
+    /// The size of the file with this digest, if there is one that could be it: nothing is read.
+    pub fn has(&self, digest: &Sha256) -> Option<u64> {
+        self.roots().find_map(|root| candidates(root, digest).next()).map(|found| found.size)
+    }
+
+    /// The file with this digest, if it is here and right. It is digested unless this user's venvoy did so before, in
+    /// this very file; what is damaged is removed, and a note says so. The last component of its path is the name it
     /// first came under; which name counts is the caller's to know.
     pub fn file(&self, digest: &Sha256) -> Option<VerifiedFile> {
-        self.roots.iter().find_map(|root| {
-            let names = sorted_names(&root.join("files").join(sharded(digest)));
-            names.into_iter().find_map(|sizes| {
-                let size: u64 = sizes.file_name()?.to_str()?.parse().ok()?;
-                let whole = |path: &PathBuf| {
-                    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == size)
-                };
-                let path = sorted_names(&sizes).into_iter().find(whole)?;
-                Some(VerifiedFile::vouch(path, *digest, size))
+        self.roots().find_map(|root| {
+            candidates(root, digest).find_map(|candidate| {
+                let Candidate { dir, name, size } = &candidate;
+                let path = dir.path().join(name);
+                match self.verify(dir, name, digest) {
+                    Ok(Some(identity)) => {
+                        dir.touch();
+                        Some(VerifiedFile::of(path, *digest, *size, identity))
+                    }
+                    // A read-only cache keeps its damage; its owner is told all the same.
+                    Ok(None) => {
+                        let _ = dir.remove(name);
+                        self.note(format!("{} is damaged: it is fetched again", path.display()));
+                        None
+                    }
+                    Err(_) => None,
+                }
             })
         })
+    }
+
+    /// Compares a file with its digest unless that was done before; `None` if it is another's.
+    fn verify(&self, dir: &Dir, name: &OsStr, digest: &Sha256) -> std::io::Result<Option<Identity>> {
+        let file = dir.file(name)?;
+        let metadata = file.metadata()?;
+        let identity = Identity::of(&metadata);
+        let (ledger, key) = (self.ledger(KIND), digest.to_string());
+        if ledger.knows(&key, &identity) {
+            return Ok(Some(identity));
+        }
+        // Who writes to it meanwhile changes its identity.
+        if Sha256::of_file(&file)?.0 != *digest || Identity::of(&file.metadata()?) != identity {
+            return Ok(None);
+        }
+        ledger.record(&key, identity, is_own(&metadata));
+        Ok(Some(identity))
     }
 
     /// The file with this digest, brought by `bring` if it is not here. Of several threads and processes
@@ -74,52 +113,54 @@ impl Cache {
             Error::new(Kind::Integrity, format!("{} has no file name in UTF-8", path.display()))
         })?;
         let mut pending = self.begin(name)?;
-        read_all(path, |bytes| {
-            pending.write_all(bytes).map_err(|error| Error::io("cannot write", pending.path(), error))
-        })?;
-        Ok(pending)
+        let unreadable = |error| Error::io("cannot read", path, error);
+        let mut file = open_regular(path).map_err(unreadable)?;
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(pending),
+                Ok(count) => pending
+                    .write_all(&buffer[..count])
+                    .map_err(|error| Error::io("cannot write", &pending.path(), error))?,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(unreadable(error)),
+            }
+        }
+    }
+
+    /// Whether the bytes of a file are still what they were, digested anew; if not, it is forgotten.
+    pub fn forget_if_damaged(&self, file: &VerifiedFile) -> Result<bool> {
+        let digest = open_regular(file.path()).and_then(|open| Sha256::of_file(&open));
+        if digest.is_ok_and(|(digest, _)| digest == file.sha256()) {
+            return Ok(false);
+        }
+        self.note(format!("{} is damaged: it is fetched again", file.path().display()));
+        self.forget(&file.sha256())?;
+        Ok(true)
     }
 
     /// Forgets a file, should its bytes turn out to be damaged after all.
     pub fn forget(&self, digest: &Sha256) -> Result<()> {
-        let path = self.root().join("files").join(sharded(digest));
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("cannot remove", &path, error))
-            }
-            _ => Ok(()),
-        }
+        let Ok(home) = self.home() else { return Ok(()) };
+        let path = Path::new(KIND).join(sharded(digest));
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+        let Ok(parent) = home.below(parent) else { return Ok(()) };
+        parent.remove(name).map_err(|error| Error::io("cannot remove", &parent.path().join(name), error))
     }
 }
 
-/// The SHA-256 of a local file, read as a stream.
-pub fn digest_of(path: &Path) -> Result<Sha256> {
-    let mut digest = sha2::Sha256::new();
-    read_all(path, |bytes| {
-        digest.update(bytes);
-        Ok(())
-    })?;
-    Ok(Sha256(digest.finalize().into()))
-}
-
-fn read_all(path: &Path, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    let cannot = |error| Error::io("cannot read", path, error);
-    let mut file = File::open(path).map_err(cannot)?;
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(count) => each(&buffer[..count])?,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(cannot(error)),
-        }
-    }
-}
-
-/// What a directory holds, by name: its own order differs between machines.
-fn sorted_names(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
+/// What is there under a digest, whole files only.
+fn candidates(root: &Dir, digest: &Sha256) -> impl Iterator<Item = Candidate> + use<> {
+    let dir = root.below(Path::new(KIND).join(sharded(digest))).ok();
+    let sizes = dir.as_ref().and_then(|dir| dir.names().ok()).unwrap_or_default();
+    sizes.into_iter().flat_map(move |size_name| {
+        let size = size_name.to_str().and_then(|size| size.parse::<u64>().ok());
+        let dir = dir.as_ref().and_then(|dir| dir.below(&size_name).ok());
+        let names = dir.as_ref().and_then(|dir| dir.names().ok()).unwrap_or_default();
+        names.into_iter().filter_map(move |name| {
+            let (dir, size) = (dir.clone()?, size?);
+            let found = dir.look(&name).ok()?;
+            (found.kind.is_file() && found.size == size).then_some(Candidate { dir, name, size })
+        })
+    })
 }

@@ -1,33 +1,43 @@
 //! Locks by key, for threads and processes alike.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    fs::{File, TryLockError},
+    time::Duration,
 };
+
+use super::{Dir, Identity};
+use crate::words::interrupt;
+
+/// How often who waits looks again: the system's own waiting would not hear the user asking to stop.
+const WAIT: Duration = Duration::from_millis(20);
 
 /// The sole right to make what belongs to a key. Held until dropped; the system takes it back from a
 /// killed process.
 #[derive(Debug)]
 pub struct KeyLock {
     /// `None` where the file system cannot lock.
-    held: Option<(File, PathBuf)>,
+    held: Option<(File, Dir, String)>,
 }
 
 impl KeyLock {
-    pub(super) fn acquire(path: &Path) -> Self {
+    /// No right at all, where there can be none.
+    pub(super) fn none() -> Self {
+        KeyLock { held: None }
+    }
+
+    pub(super) fn acquire(dir: &Dir, name: &str) -> Self {
         loop {
-            let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(path) else {
-                return KeyLock { held: None };
-            };
-            match file.lock() {
+            let Ok(file) = dir.open_or_create(name, 0o666, false) else { return Self::none() };
+            match file.try_lock() {
+                // The one before removed the file on leaving: what was locked then is nobody's any more.
+                Ok(()) if is_still(&file, dir, name) => {
+                    return KeyLock { held: Some((file, dir.clone(), name.to_owned())) };
+                }
                 Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(_) => return KeyLock { held: None },
-            }
-            // The one before removed the file on leaving: what was locked then is nobody's any more.
-            if is_still(&file, path) {
-                return KeyLock { held: Some((file, path.to_owned())) };
+                // Whoever comes without the lock does work twice, or stops right away.
+                Err(TryLockError::WouldBlock) if interrupt::requested() => return Self::none(),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(WAIT),
+                Err(TryLockError::Error(_)) => return Self::none(),
             }
         }
     }
@@ -35,16 +45,18 @@ impl KeyLock {
 
 impl Drop for KeyLock {
     fn drop(&mut self) {
-        if let Some((file, path)) = &self.held {
+        if let Some((file, dir, name)) = &self.held {
             // Removed while still held, so that whoever waits notices (see `acquire`).
-            let _ = fs::remove_file(path);
+            let _ = dir.remove(name);
             let _ = file.unlock();
         }
     }
 }
 
-/// Whether `path` still names the open file.
-fn is_still(file: &File, path: &Path) -> bool {
-    let (Ok(open), Ok(named)) = (file.metadata(), fs::metadata(path)) else { return false };
-    (open.dev(), open.ino()) == (named.dev(), named.ino())
+/// Whether `name` still stands for the open file.
+fn is_still(file: &File, dir: &Dir, name: &str) -> bool {
+    let (Ok(open), Ok(named)) = (file.metadata(), dir.file(name).and_then(|file| file.metadata())) else {
+        return false;
+    };
+    Identity::of(&open).is_same_file(&Identity::of(&named))
 }

@@ -1,141 +1,270 @@
-//! Verified files, records, built wheels and locks below one directory.
+//! Verified files, records, what is derived from them, and locks below one directory.
 //!
-//! The layout, below a directory that names its version:
+//! `docs/cache.md` describes the layout; in short, below a directory that names its version:
 //!
 //! ```text
 //! v1/files/ab/cdef.../SIZE/FILENAME   a file that matched sha256:abcdef..., SIZE bytes long
-//! v1/selections/ab/cdef....json       which files the digests of a lock's entry belong to
-//! v1/KIND/ab/cdef...                  whatever else is derived from a key (`Cache::keyed`)
-//! v1/unpacked                         the store of unpacked wheels
-//! v1/locks, v1/tmp                    who is at work, and on what
+//! v1/KIND/ab/cdef...                  a record by its key (`Cache::keyed`): answers of interpreters
+//! v1/KIND/ab/cdef.../KEY              what is derived from the file sha256:abcdef... (`Cache::derived`)
+//! v1/unpacked/v1/MTIME/DIGEST         an unpacked wheel (`Unpacked`)
+//! v1/verified/UID/KIND                what this user's venvoy verified or made itself (`ledger`)
+//! v1/logs, v1/locks, v1/tmp           output of builds; who is at work, and on what
 //! ```
 //!
 //! Everything is made in `tmp` and published by one rename, so a run that is killed leaves nothing that
-//! a later one would trust. Nothing secret is ever part of a key or of what is kept.
+//! a later one would trust. Nothing secret is ever part of a key or of what is kept. One open directory leads to all
+//! of it, never through a link (`dir`).
 
+mod built;
+mod dir;
 mod files;
+mod identity;
 mod keyed;
+mod ledger;
 mod lock;
 mod pending;
 mod temporary;
 #[cfg(test)]
 mod tests;
+mod unpacked;
 mod upkeep;
 mod verified;
 
 use std::{
-    fs,
-    io::ErrorKind,
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-pub use files::digest_of;
+pub use dir::Dir;
+pub use identity::Identity;
 pub use keyed::{Keyed, PendingDir};
 pub use lock::KeyLock;
 pub use pending::Pending;
-pub use upkeep::Usage;
+pub use unpacked::{Unpacked, UnpackedWheel};
+pub use upkeep::{Item, Policy, Usage};
 pub use verified::VerifiedFile;
 
-use crate::words::{
-    error::{Error, Result},
-    vocab::Sha256,
+use crate::{
+    project::python::Answers,
+    words::{
+        error::{Error, Result},
+        vocab::Sha256,
+    },
 };
+use ledger::Ledger;
 
 /// The layout's version: another one is another directory, so old and new venvoys share a cache.
 const LAYOUT: &str = "v1";
+
+/// Answers of interpreters.
+const INTERPRETERS: &str = "interpreters";
 
 /// How a cache is opened.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Options {
     /// Change nothing in the cache, as if it could not be written.
     pub read_only: bool,
+    /// What counts as verified before.
+    pub trust: Trust,
+}
+
+/// What a run takes from the cache without digesting it again.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Whatever this user's venvoy verified or made itself, as long as it is the very same file.
+    #[default]
+    Recorded,
+    /// The same, but nothing that environments may be linked to: whoever writes into one of them changes it
+    /// (`--strict`).
+    Unlinked,
+    /// Nothing (`check --repair`, `cache verify`).
+    Nothing,
 }
 
 /// The cache directory. Shared by threads and by processes, on one machine or through a mount.
+#[derive(Debug, Clone)]
+pub struct Cache(Arc<Inner>);
+
 #[derive(Debug)]
-pub struct Cache {
-    /// Where entries are looked for, the first also being where new ones go.
-    roots: Vec<PathBuf>,
-    /// New entries of a run that cannot write the cache; removed at its end.
-    private: Option<tempfile::TempDir>,
+struct Inner {
+    /// What the user called it.
+    place: PathBuf,
+    /// The layout's directories: where entries are looked for, in order. If the cache can be written, the first one is
+    /// where new ones go.
+    roots: Vec<Dir>,
+    /// Whether new entries stay: the cache can be written, and is not full.
+    keeps: AtomicBool,
+    /// Why they do not, where that was so from the beginning.
+    why_not: Option<String>,
+    /// New entries of a run that cannot keep them; removed at its end.
+    private: OnceLock<Option<Private>>,
+    trust: Trust,
+    ledgers: Mutex<BTreeMap<&'static str, Arc<Ledger>>>,
+    /// What happened that the user should hear.
+    notes: Mutex<Vec<String>>,
+}
+
+#[derive(Debug)]
+struct Private {
+    root: Dir,
+    _removed_when_dropped: tempfile::TempDir,
 }
 
 impl Cache {
-    /// Opens the cache at `root`, making it if need be, and sweeps what killed runs left behind.
+    /// Opens the cache at `place`, making it if need be, and sweeps what killed runs left behind.
     ///
-    /// A cache that may not be written is read all the same; what is new goes to a private temporary
-    /// directory for this run, and [`Cache::warning`] says so.
-    pub fn open(root: &Path, options: Options) -> Result<Self> {
-        let shared = root.join(LAYOUT);
-        if options.read_only {
-            return Self::beside(shared);
-        }
-        match make(root, &shared) {
-            Ok(()) => {}
-            Err((_, error))
-                if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
-            {
-                return Self::beside(shared);
+    /// A cache that cannot be written is read all the same, and one that cannot be used at all is passed over; what is
+    /// new goes to a private temporary directory for this run, and [`Cache::warning`] says so.
+    pub fn open(place: &Path, options: Options) -> Self {
+        let writable = if options.read_only { None } else { Some(make(place)) };
+        let (roots, why_not) = match writable {
+            Some(Ok(root)) => {
+                if let Ok(tmp) = root.below("tmp") {
+                    temporary::sweep(&tmp);
+                }
+                (vec![root], None)
             }
-            Err((path, error)) => {
-                return Err(Error::io("cannot make the cache directory", &path, error)
-                    .help("name another directory with VENVOY_CACHE_DIR"));
+            not => {
+                let readable = Dir::open(place).and_then(|dir| dir.below(LAYOUT)).ok();
+                let why = not.map(|made| made.err().map_or_else(String::new, |e| e.to_string()));
+                (readable.into_iter().collect(), Some(why.unwrap_or_default()))
             }
-        }
-        let cache = Cache { roots: vec![shared], private: None };
-        temporary::sweep(&cache.temporary());
-        Ok(cache)
-    }
-
-    /// A cache that is only read, with a private directory for what is new.
-    fn beside(shared: PathBuf) -> Result<Self> {
-        let private = tempfile::Builder::new().prefix("venvoy-cache-").tempdir().map_err(|error| {
-            Error::io("cannot make a temporary directory in", &std::env::temp_dir(), error)
-        })?;
-        let root = private.path().join(LAYOUT);
-        make(private.path(), &root)
-            .map_err(|(path, error)| Error::io("cannot make the directory", &path, error))?;
-        Ok(Cache { roots: vec![root, shared], private: Some(private) })
+        };
+        Cache(Arc::new(Inner {
+            place: place.to_owned(),
+            roots,
+            keeps: AtomicBool::new(why_not.is_none()),
+            why_not,
+            private: OnceLock::new(),
+            trust: options.trust,
+            ledgers: Mutex::default(),
+            notes: Mutex::default(),
+        }))
     }
 
     /// What the user should hear about this cache.
     pub fn warning(&self) -> Option<String> {
-        let shared = self.roots.get(1)?.parent()?;
+        let shown = self.0.place.display();
+        let Some(why) = &self.0.why_not else { return self.others_can_write() };
+        let set = "set VENVOY_CACHE_DIR to a directory that can be written";
+        if self.0.roots.is_empty() {
+            return Some(format!(
+                "the cache {shown} cannot be used ({why}): what is downloaded now will not be kept; {set}"
+            ));
+        }
         Some(format!(
-            "the cache {} cannot be written: it is read, but what is downloaded now will not be kept; set \
-             VENVOY_CACHE_DIR to a directory that can be written",
-            shared.display()
+            "the cache {shown} cannot be written: it is read, but what is downloaded now will not be kept; {set}"
         ))
+    }
+
+    /// Root has more to lose than the others who can write here.
+    fn others_can_write(&self) -> Option<String> {
+        let root = self.0.roots.first()?;
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let top = fs::metadata(&self.0.place).ok()?;
+        let own = |metadata: &fs::Metadata| metadata.uid() == 0 && metadata.mode() & 0o022 == 0;
+        if own(&top) && root.handle().metadata().is_ok_and(|metadata| own(&metadata)) {
+            return None;
+        }
+        Some(format!(
+            "the cache {} can be written by others than root: nothing in it is used that root's venvoy did not verify \
+             or make itself",
+            self.0.place.display()
+        ))
+    }
+
+    /// What happened since the last call that the user should hear.
+    pub fn notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.lock_notes())
+    }
+
+    fn note(&self, note: String) {
+        let mut notes = self.lock_notes();
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+
+    fn lock_notes(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether what this run stores is gone after it.
     pub fn is_read_only(&self) -> bool {
-        self.private.is_some()
+        !self.0.keeps.load(Ordering::Relaxed)
     }
 
     /// The directory of the layout that new entries go to.
-    fn root(&self) -> &Path {
-        &self.roots[0]
+    fn home(&self) -> Result<Dir> {
+        if self.is_read_only() { self.private() } else { Ok(self.0.roots[0].clone()) }
+    }
+
+    /// Where entries are looked for.
+    fn roots(&self) -> impl Iterator<Item = &Dir> {
+        let private = self.0.private.get().and_then(Option::as_ref);
+        private.map(|private| &private.root).into_iter().chain(&self.0.roots)
+    }
+
+    /// Those of them whose built wheels are taken, which nothing pins.
+    fn trusted_roots(&self) -> impl Iterator<Item = &Dir> {
+        self.roots()
+    }
+
+    fn private(&self) -> Result<Dir> {
+        let cannot = |error| Error::io("cannot make a temporary directory in", &std::env::temp_dir(), error);
+        let make = || {
+            let made = tempfile::Builder::new().prefix("venvoy-cache-").tempdir()?;
+            let root = make(made.path())?;
+            Ok::<_, io::Error>(Private { root, _removed_when_dropped: made })
+        };
+        let mut failed = None;
+        let private = self.0.private.get_or_init(|| make().map_err(|error| failed = Some(error)).ok());
+        match private {
+            Some(private) => Ok(private.root.clone()),
+            None => Err(cannot(failed.unwrap_or_else(|| io::ErrorKind::Other.into()))),
+        }
+    }
+
+    /// Goes on with a private directory, as there is no room left in the cache.
+    fn spill(&self) -> Result<Dir> {
+        if self.0.keeps.swap(false, Ordering::Relaxed) {
+            self.note(format!(
+                "there is no room left for the cache {}: what is downloaded now will not be kept",
+                self.0.place.display()
+            ));
+        }
+        self.private()
     }
 
     /// Where unfinished things are made: on the same file system as their final places.
-    pub fn temporary(&self) -> PathBuf {
-        self.root().join("tmp")
+    pub fn temporary(&self) -> Result<Dir> {
+        self.place_for("tmp")
     }
 
-    /// The store of unpacked wheels. It is made by whoever first needs it.
-    pub fn unpacked_dir(&self) -> PathBuf {
-        self.root().join("unpacked")
-    }
-
-    /// Where builds keep wheels, checkouts and notes. It is made by whoever first needs it.
-    pub fn built_dir(&self) -> PathBuf {
-        self.root().join("built")
+    /// Where builds keep wheels, checkouts and notes.
+    pub fn built_dir(&self) -> Result<PathBuf> {
+        self.place_for("built").map(|dir| dir.path().to_owned())
     }
 
     /// Where the output of builds is kept.
-    pub fn logs_dir(&self) -> PathBuf {
-        self.root().join("logs")
+    pub fn logs_dir(&self) -> Result<PathBuf> {
+        self.place_for("logs").map(|dir| dir.path().to_owned())
+    }
+
+    /// A directory at the top, made if it is not there.
+    fn place_for(&self, name: &str) -> Result<Dir> {
+        let home = self.home()?;
+        home.make(name)
+            .map_err(|error| Error::io("cannot make the directory", &home.path().join(name), error))
     }
 
     /// Waits for the sole right to make what belongs to `key`; given back when the value is dropped.
@@ -143,7 +272,38 @@ impl Cache {
     /// It saves work and protects nothing, as everything is published by rename: where the file system
     /// knows no locks, this returns at once. Look again for what you want once you have it.
     pub fn lock(&self, key: &Sha256) -> KeyLock {
-        KeyLock::acquire(&self.root().join("locks").join(format!("{key}.lock")))
+        match self.place_for("locks") {
+            Ok(dir) => KeyLock::acquire(&dir, &format!("{key}.lock")),
+            Err(_) => KeyLock::none(),
+        }
+    }
+
+    fn ledger(&self, kind: &'static str) -> Arc<Ledger> {
+        let mut ledgers = self.0.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || {
+            let dir = if self.is_read_only() { None } else { self.0.roots.first() };
+            let user = rustix::process::geteuid().as_raw().to_string();
+            let dir = dir.and_then(|root| root.make(Path::new(ledger::DIR).join(user)).ok());
+            let doubted = match self.0.trust {
+                Trust::Recorded => false,
+                Trust::Unlinked => kind == unpacked::KIND,
+                Trust::Nothing => true,
+            };
+            Arc::new(Ledger::new(dir, kind, doubted))
+        };
+        ledgers.entry(kind).or_insert_with(new).clone()
+    }
+}
+
+impl Answers for Cache {
+    fn read(&self, key: &Sha256) -> Option<Vec<u8>> {
+        self.keyed(INTERPRETERS, key).read_own()
+    }
+
+    fn keep(&self, key: &Sha256, answer: &[u8]) {
+        if !self.is_read_only() {
+            let _ = self.keyed(INTERPRETERS, key).publish(answer);
+        }
     }
 }
 
@@ -153,17 +313,27 @@ fn sharded(key: &Sha256) -> PathBuf {
     Path::new(&text[..2]).join(&text[2..])
 }
 
-/// Makes the directories that everything else needs and marks the cache for backup programs.
-fn make(root: &Path, layout: &Path) -> Result<(), (PathBuf, std::io::Error)> {
-    for dir in ["tmp", "locks"] {
-        let dir = layout.join(dir);
-        fs::create_dir_all(&dir).map_err(|error| (dir.clone(), error))?;
-        rustix::fs::access(&dir, rustix::fs::Access::WRITE_OK).map_err(|error| (dir, error.into()))?;
+/// The key that a path of two components, as [`sharded`] makes them, stands for.
+fn unsharded(first: &OsStr, rest: &OsStr) -> Option<Sha256> {
+    format!("{}{}", first.to_str()?, rest.to_str()?).parse().ok()
+}
+
+/// Makes the directories that everything else needs and marks the cache for backup programs; gives the layout's.
+fn make(place: &Path) -> io::Result<Dir> {
+    fs::create_dir_all(place)?;
+    let top = Dir::open(place)?;
+    let layout = top.make(LAYOUT)?;
+    for name in ["tmp", "locks"] {
+        let dir = layout.make(name)?;
+        let writable = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        rustix::fs::accessat(dir.handle(), ".", writable, rustix::fs::AtFlags::EACCESS)?;
     }
-    let tag = root.join("CACHEDIR.TAG");
-    if !tag.exists() {
-        // Only a courtesy (https://bford.info/cachedir/): a cache without it works.
-        let _ = fs::write(tag, "Signature: 8a477f597d28d172789f06886806bc55\n# Made by venvoy.\n");
+    // Only a courtesy (https://bford.info/cachedir/): a cache without it works.
+    if let Ok(mut tag) = top.create("CACHEDIR.TAG", 0o644) {
+        let _ = io::Write::write_all(
+            &mut tag,
+            b"Signature: 8a477f597d28d172789f06886806bc55\n# Made by venvoy.\n",
+        );
     }
-    Ok(())
+    Ok(layout)
 }

@@ -1,14 +1,13 @@
 //! A file on its way into the cache, digested as it comes.
 
 use std::{
-    io::{self, Seek as _, Write},
-    path::{Path, PathBuf},
+    io::{self, ErrorKind, Seek as _, SeekFrom, Write},
+    path::PathBuf,
 };
 
 use sha2::Digest as _;
-use tempfile::NamedTempFile;
 
-use super::{Cache, VerifiedFile, temporary};
+use super::{Cache, Dir, VerifiedFile, files, temporary::TemporaryFile};
 use crate::words::{
     error::{Error, Kind, Result},
     vocab::Sha256,
@@ -17,11 +16,12 @@ use crate::words::{
 /// A file that is being written and digested. Nothing trusts it before [`Pending::commit`]; dropped
 /// before that, it is gone.
 pub struct Pending {
-    temporary: NamedTempFile,
+    temporary: TemporaryFile,
     digest: sha2::Sha256,
     length: u64,
     file_name: String,
-    root: PathBuf,
+    root: Dir,
+    cache: Cache,
 }
 
 impl Cache {
@@ -33,14 +33,34 @@ impl Cache {
             let message = format!("unsafe file name {file_name:?}: expected a single path component");
             return Err(Error::new(Kind::Integrity, message));
         }
+        let (root, temporary) = self.temporary_file()?;
         Ok(Pending {
-            temporary: temporary::file(&self.temporary())?,
+            temporary,
             digest: sha2::Sha256::new(),
             length: 0,
             file_name: file_name.to_owned(),
-            root: self.root().to_owned(),
+            root,
+            cache: self.clone(),
         })
     }
+
+    /// A new temporary file and the root it belongs to; in the private directory if the cache is full.
+    pub(super) fn temporary_file(&self) -> Result<(Dir, TemporaryFile)> {
+        let new = |root: Dir| match root.make("tmp").and_then(|tmp| TemporaryFile::new(&tmp)) {
+            Ok(made) => Ok((root, made)),
+            Err(error) => Err((root.path().join("tmp"), error)),
+        };
+        let made = match new(self.home()?) {
+            Err((_, error)) if is_full(&error) && !self.is_read_only() => new(self.spill()?),
+            made => made,
+        };
+        made.map_err(|(path, error)| Error::io("cannot make a temporary file in", &path, error))
+    }
+}
+
+/// Whether there is no room left.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 impl Pending {
@@ -60,15 +80,16 @@ impl Pending {
     }
 
     /// Where the bytes are for now, for messages.
-    pub fn path(&self) -> &Path {
+    pub fn path(&self) -> PathBuf {
         self.temporary.path()
     }
 
     /// Starts over, for a server that sends everything again when asked for the rest.
     pub fn reset(&mut self) -> Result<()> {
-        let file = self.temporary.as_file_mut();
+        let path = self.temporary.path();
+        let file = self.temporary.file();
         let emptied = file.set_len(0).and_then(|()| file.rewind());
-        emptied.map_err(|error| Error::io("cannot empty", self.temporary.path(), error))?;
+        emptied.map_err(|error| Error::io("cannot empty", &path, error))?;
         self.digest = sha2::Sha256::new();
         self.length = 0;
         Ok(())
@@ -77,7 +98,7 @@ impl Pending {
     /// Makes all further writes go to another file: lets a test have a full disk.
     #[cfg(test)]
     pub(super) fn redirect(&mut self, file: std::fs::File) {
-        *self.temporary.as_file_mut() = file;
+        *self.temporary.file() = file;
     }
 
     /// Publishes the file if its digest is one of `expected`; otherwise it is removed, and the error
@@ -110,16 +131,48 @@ impl Pending {
         self.publish(got)
     }
 
-    fn publish(self, digest: Sha256) -> Result<VerifiedFile> {
-        let final_path = super::files::path(&self.root, &digest, self.length, &self.file_name);
-        super::keyed::publish(self.temporary.path(), &final_path)?;
-        Ok(VerifiedFile::vouch(final_path, digest, self.length))
+    fn publish(mut self, digest: Sha256) -> Result<VerifiedFile> {
+        let path = files::path(&digest, self.length, &self.file_name);
+        let published = loop {
+            let place = self.root.path().join(&path);
+            match self.temporary.publish(&self.root, &path) {
+                Err((temporary, error)) if is_full(&error) && !self.cache.is_read_only() => {
+                    self.temporary = temporary;
+                    self.move_elsewhere()
+                        .map_err(|error| Error::io("cannot publish into the cache", &place, error))?;
+                }
+                Err((_, error)) => return Err(Error::io("cannot publish into the cache", &place, error)),
+                Ok(published) => break published,
+            }
+        };
+        self.cache.ledger(files::KIND).record(&digest.to_string(), published.identity, published.own);
+        Ok(VerifiedFile::of(published.path, digest, self.length, published.identity))
+    }
+
+    /// Goes on in the private directory: there is no room in the cache.
+    fn move_elsewhere(&mut self) -> io::Result<()> {
+        self.cache.spill().map_err(io::Error::other)?;
+        let (root, mut temporary) = self.cache.temporary_file().map_err(io::Error::other)?;
+        let from = self.temporary.file();
+        from.seek(SeekFrom::Start(0))?;
+        let copied = io::copy(&mut io::Read::take(&mut *from, self.length), temporary.file())?;
+        if copied != self.length {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        self.temporary = temporary;
+        self.root = root;
+        Ok(())
     }
 }
 
 impl Write for Pending {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.temporary.as_file_mut().write(bytes)?;
+        let mut written = self.temporary.file().write(bytes);
+        if written.as_ref().is_err_and(is_full) && !self.cache.is_read_only() {
+            self.move_elsewhere()?;
+            written = self.temporary.file().write(bytes);
+        }
+        let written = written?;
         self.digest.update(&bytes[..written]);
         self.length += written as u64;
         Ok(written)
@@ -127,5 +180,14 @@ impl Write for Pending {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending")
+            .field("path", &self.path())
+            .field("length", &self.length)
+            .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{IndexFile, explains};
 use crate::{
-    packages::cache::Cache,
+    packages::cache::{Cache, Keyed},
     project::lock::Hashes,
     words::{
         error::Result,
@@ -66,9 +66,15 @@ impl SelectionKey<'_> {
 }
 
 impl SelectionKey<'_> {
+    /// Records belong to the first digest of an entry, so that they go when no lock names it any more. An entry without
+    /// digests has none.
+    fn place<'c>(&self, cache: &'c Cache) -> Option<Keyed<'c>> {
+        Some(cache.derived("selections", self.hashes.sha256.iter().min()?, &self.digest()))
+    }
+
     /// The record; one that is damaged counts as none.
     pub fn known(&self, cache: &Cache) -> Option<Selection> {
-        let bytes = cache.keyed("selections", &self.digest()).read()?;
+        let bytes = self.place(cache)?.read()?;
         let records: Vec<Record> = serde_json::from_slice(&bytes).ok()?;
         let files: Option<Vec<IndexFile>> =
             records.into_iter().map(|record| record.read(self.concealed)).collect();
@@ -87,7 +93,7 @@ impl SelectionKey<'_> {
         }
         // Serialising plain values cannot fail.
         let Ok(bytes) = serde_json::to_vec(&records) else { return Ok(()) };
-        let place = cache.keyed("selections", &self.digest());
+        let Some(place) = self.place(cache) else { return Ok(()) };
         if place.read().as_deref() == Some(&bytes) {
             return Ok(());
         }

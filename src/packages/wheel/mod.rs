@@ -116,7 +116,7 @@ impl Wheel {
     }
 
     fn read(file: VerifiedFile, name: WheelName, strictness: Strictness) -> Result<(Wheel, Warnings)> {
-        let handle = File::open(file.path()).map_err(|e| Error::io("cannot open", file.path(), e))?;
+        let handle = file.open()?;
         let contents = zip_directory::read(&handle, file.path(), file.size())?;
         let index = contents.index()?;
         let entries = &contents.files;

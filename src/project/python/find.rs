@@ -4,10 +4,11 @@ use std::{
     collections::HashSet,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use super::{Target, Wanted, cache, probe::Probe, run};
+use super::{Answers, Target, Wanted, answers, probe::Probe, run};
 use crate::words::error::{Error, Kind, Result};
 
 /// Which interpreter is asked for, and where one may be.
@@ -22,7 +23,7 @@ pub struct Request {
     /// Where to look.
     pub search: SearchPaths,
     /// Where answers of interpreters are kept; nothing is kept without.
-    pub cache_dir: Option<PathBuf>,
+    pub answers: Option<Arc<dyn Answers>>,
 }
 
 /// Where interpreters may be.
@@ -84,7 +85,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn query(&self, path: &Path) -> Result<Probe> {
-        cache::query(path, self.request.cache_dir.as_deref(), self.limit)
+        answers::query(path, self.request.answers.as_deref(), self.limit)
     }
 
     /// The interpreter at a path, or in the environment or prefix there.

@@ -2,7 +2,7 @@
 //!
 //! An interpreter is run once (`probe.py`), and its answer kept in the cache; everything after is pure.
 
-mod cache;
+mod answers;
 mod describe;
 mod find;
 mod interpreter;
@@ -16,6 +16,7 @@ mod wanted;
 
 use std::path::PathBuf;
 
+pub use answers::Answers;
 pub use describe::Description;
 pub use find::{Request, SearchPaths, find};
 pub use interpreter::Interpreter;

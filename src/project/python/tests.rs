@@ -3,12 +3,14 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{find::find_within, probe::musl_version, *};
 use crate::{
     executable::write_executable,
+    packages::cache::{Cache, Options},
     words::{error::Kind, vocab::WheelName},
 };
 
@@ -477,6 +479,10 @@ fn runs(dir: &Path) -> usize {
     fs::read_to_string(dir.join("runs")).map_or(0, |text| text.lines().count())
 }
 
+fn answers(cache: &Path) -> Arc<dyn Answers> {
+    Arc::new(Cache::open(cache, Options::default()))
+}
+
 #[test]
 fn the_answer_is_kept_until_the_interpreter_changes_or_the_entry_is_damaged() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -484,20 +490,22 @@ fn the_answer_is_kept_until_the_interpreter_changes_or_the_entry_is_damaged() {
     let cache = dir.path().join("cache");
     let request = Request {
         python: Some(python.display().to_string()),
-        cache_dir: Some(cache.clone()),
+        answers: Some(answers(&cache)),
         ..Request::default()
     };
     let first = find(&request).expect("a target");
     assert_eq!(find(&request).expect("a target"), first);
     assert_eq!(runs(dir.path()), 1);
 
-    let entries: Vec<PathBuf> = fs::read_dir(cache.join("interpreters"))
-        .expect("entries")
-        .map(|e| e.expect("an entry").path())
-        .collect();
-    assert_eq!(entries.len(), 1);
+    let only = |dir: &Path| {
+        let entries: Vec<_> =
+            fs::read_dir(dir).expect("entries").map(|e| e.expect("an entry").path()).collect();
+        assert_eq!(entries.len(), 1);
+        entries[0].clone()
+    };
+    let entry = only(&only(&cache.join("v1/interpreters")));
     for damage in ["", "{", "{\"key\": \"other\"}", "\0\0\0"] {
-        fs::write(&entries[0], damage).expect("damage");
+        fs::write(&entry, damage).expect("damage");
         let before = runs(dir.path());
         assert_eq!(find(&request).expect("a target"), first);
         assert_eq!(runs(dir.path()), before + 1, "{damage:?} was believed");
@@ -510,7 +518,7 @@ fn the_answer_is_kept_until_the_interpreter_changes_or_the_entry_is_damaged() {
     assert_eq!(runs(dir.path()), before + 1);
 
     // A cache that cannot be made is no reason to fail.
-    let blocked = Request { cache_dir: Some(python.join("cache")), ..request };
+    let blocked = Request { answers: Some(answers(&python.join("cache"))), ..request };
     assert_eq!(find(&blocked).expect("a target"), first);
 }
 

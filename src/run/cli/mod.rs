@@ -206,8 +206,20 @@ fn check(args: &CheckArgs, global: &Global, env: Env, ui: &Ui, mut out: Stdout) 
     }
     let code = out.finish(ExitCode::SUCCESS)?;
     output.place.fresh = true;
+    output.place.repair = true;
     run_sync(&request, &output, ui)?;
-    Ok(code)
+    let repaired = commands::check(&request, &output, ui)?;
+    if repaired.is_clean() {
+        return Ok(code);
+    }
+    let wrong = repaired.files.missing.len() + repaired.files.changed.len() + repaired.files.extra.len();
+    let venv = output.place.venv.display();
+    let (files, packages) = (count(wrong, "file"), count(repaired.lock.len(), "package"));
+    Err(Error::new(
+        Kind::Integrity,
+        format!("{venv} was made anew and is still not right: {files} and {packages} differ"),
+    )
+    .help("find out what else writes to it; `venvoy check` names what differs"))
 }
 
 /// Shows what takes the space in an environment.

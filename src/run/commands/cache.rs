@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use crate::{
-    packages::cache::{Cache, Options},
+    packages::cache::{Cache, Options, Policy},
     words::{args::CacheAction, error::Result},
 };
 
@@ -17,12 +17,12 @@ pub fn cache(action: CacheAction, dir: &Path, print: &mut dyn FnMut(&str)) -> Re
         print(&format!("{} does not exist: nothing is cached", dir.display()));
         return Ok(());
     }
-    let cache = Cache::open(dir, Options::default())?;
+    let cache = Cache::open(dir, Options::default());
     let size = crate::words::vocab::size;
     match action {
         CacheAction::Dir => {}
         CacheAction::Size => {
-            let usage = cache.size();
+            let usage = cache.usage();
             for (kind, usage) in &usage {
                 print(&format!("{kind:<12} {:>8} files {:>10}", usage.files, size(usage.bytes)));
             }
@@ -35,13 +35,12 @@ pub fn cache(action: CacheAction, dir: &Path, print: &mut dyn FnMut(&str)) -> Re
             ));
         }
         CacheAction::Prune { days } => {
-            let freed = cache.prune(Duration::from_secs(u64::from(days) * 24 * 60 * 60));
+            let age = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
+            let freed = cache.prune(&Policy { older_than: Some(age), ..Policy::default() })?;
             print(&format!("removed {} files, {}", freed.files, size(freed.bytes)));
         }
         CacheAction::Clear => {
-            let before: u64 = cache.size().values().map(|usage| usage.bytes).sum();
-            cache.clear()?;
-            print(&format!("removed {}", size(before)));
+            print(&format!("removed {}", size(cache.clear()?.bytes)));
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
+    packages::cache::Trust,
     project::lock::{Entry, Origin},
     words::error::{Error, Kind, Result},
 };
@@ -59,7 +60,7 @@ pub fn plan(request: &Options, progress: &dyn Progress) -> Result<Vec<PlanRow>> 
     let selection = inputs.select(&request.lock, &target)?;
     selection.warnings.0.iter().for_each(|warning| progress.warn(warning));
     let sources = Sources::new(&inputs.lock, inputs.pipfile.as_ref(), &request.index)?;
-    let session = Session::open(request, &target, &sources, &selection.entries, progress)?;
+    let session = Session::open(request, &target, &sources, &selection.entries, Trust::Recorded, progress)?;
 
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(request.index.concurrent_downloads.min(selection.entries.len()).max(1))
@@ -139,7 +140,7 @@ fn from_index(
 ) -> PlanRow {
     let bare = bare(entry);
     let Some(file) = resolved.file() else { return bare };
-    let cached = file.sha256.and_then(|digest| session.cache.file(&digest));
+    let cached = file.sha256.and_then(|digest| session.cache.has(&digest));
     PlanRow {
         version: version.or(bare.version),
         kind,
@@ -147,7 +148,7 @@ fn from_index(
             resolved.source.as_ref().map_or_else(|| "find-links".to_owned(), |index| index.name.clone()),
         ),
         file: file.filename.clone(),
-        size: file.size.or_else(|| cached.as_ref().map(crate::packages::cache::VerifiedFile::size)),
+        size: file.size.or(cached),
         sha256: file.sha256.map(|digest| digest.to_string()),
         cached: cached.is_some(),
         ..bare
@@ -164,8 +165,8 @@ fn direct(session: &Session<'_>, entry: &Entry) -> PlanRow {
             PlanRow { kind: crate::packages::sdist::program(vcs.kind), file, note: editable, ..bare }
         }
         Origin::Url(url) => {
-            let cached = entry.hashes.sha256.iter().find_map(|digest| session.cache.file(digest));
-            let size = cached.as_ref().map(crate::packages::cache::VerifiedFile::size);
+            let cached = entry.hashes.sha256.iter().find_map(|digest| session.cache.has(digest));
+            let size = cached;
             PlanRow { kind: "url", file: url.to_string(), cached: cached.is_some(), size, ..bare }
         }
         Origin::Path(path) => {

@@ -11,7 +11,7 @@ use crate::{
         layout::{DistInput, PlanKey},
         manifest::is_current,
     },
-    packages::sdist::directory_digest,
+    packages::{cache::Trust, sdist::directory_digest},
     project::lock::{Entry, Origin},
     run::{
         assemble::{
@@ -24,7 +24,7 @@ use crate::{
         options::{Options, OutputOptions, PlaceOptions},
         supply::{
             builder::{Builder, variables},
-            obtain::{Came, Obtained, forget_if_damaged, local_path, place_checkout},
+            obtain::{Came, Obtained, local_path, place_checkout},
             seed::seeds,
             session::Session,
             sources::Sources,
@@ -33,6 +33,7 @@ use crate::{
     },
     words::{
         error::{Context as _, Error, Kind, Result},
+        files::open_regular,
         interrupt,
         progress::Progress,
         vocab::Sha256,
@@ -111,7 +112,13 @@ pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) 
     }
 
     sources.check(&entries)?;
-    let session = Session::open(options, &target, &sources, &entries, progress)?;
+    // Whoever repairs or is strict does not take the cache's word for what links lead to.
+    let trust = match (place.repair, make.strict) {
+        (true, _) => Trust::Nothing,
+        (false, true) => Trust::Unlinked,
+        (false, false) => Trust::Recorded,
+    };
+    let session = Session::open(options, &target, &sources, &entries, trust, progress)?;
     let frame = Frame { runtime: &runtime, make, copied: &copied, common };
     // What `--slim` drops need not be unpacked, and what it strips is not taken as it is.
     let ahead =
@@ -137,7 +144,7 @@ pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) 
                 tries += 1;
                 let mut forgotten = false;
                 for input in &inputs {
-                    forgotten |= forget_if_damaged(&session, &input.wheel.file)?;
+                    forgotten |= session.forget_if_damaged(&input.wheel.file)?;
                 }
                 if !forgotten {
                     return Err(error);
@@ -205,13 +212,13 @@ impl Run<'_> {
         let plan = self.frame.plan(inputs.clone(), *progress)?;
         let bytes: u64 = inputs.iter().flat_map(|input| &input.wheel.entries).map(|entry| entry.size).sum();
         progress.stage("Writing", bytes);
-        let store = cache.unpacked_dir();
+        let store = cache.unpacked(self.frame.make.mtime).ok();
         let compiler = self.frame.compiler(target, cache)?;
         let options = WriteOptions {
             link: self.place.link,
             strict: self.frame.make.strict,
             threads: NonZeroUsize::new(self.place.threads),
-            store: (!cache.is_read_only()).then_some(store.as_path()),
+            store: store.as_ref().filter(|_| !cache.is_read_only()),
             ahead: self.ahead,
             force: self.force,
             interrupted: Some(interrupt::flag()),
@@ -221,6 +228,7 @@ impl Run<'_> {
         };
         let report = write::write(&plan, &self.place.venv, &options)
             .context(|| format!("cannot make {}", self.place.venv.display()))?;
+        self.session.tell();
         report.warnings.0.iter().for_each(|warning| progress.warn(warning));
         report.uncompiled.iter().for_each(|module| progress.detail(module));
         if report.current {
@@ -242,5 +250,6 @@ fn local_digest(entry: &Entry, options: &Options) -> Result<Option<Sha256>> {
         return directory_digest(&path, &variables(options)).map(Some);
     }
     // What is missing is an error later, where it can be told together with others.
-    Ok(crate::packages::cache::digest_of(&path).ok())
+    let digest = open_regular(&path).and_then(|file| Sha256::of_file(&file));
+    Ok(digest.ok().map(|(digest, _)| digest))
 }

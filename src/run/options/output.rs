@@ -57,6 +57,8 @@ pub struct PlaceOptions {
     pub link: LinkMode,
     /// Whether to make it anew although it is current, or could be changed.
     pub fresh: bool,
+    /// Whether something is wrong with it, so that nothing which led to it is trusted.
+    pub repair: bool,
     /// Threads for unpacking; 0 for one per core.
     pub threads: usize,
 }
@@ -140,6 +142,7 @@ impl OutputOptions {
                 venv: venv_path(args.venv.as_deref(), project)?,
                 link: link(args.link, env)?.into(),
                 fresh: args.fresh,
+                repair: false,
                 threads: args.threads.into(),
             },
         })

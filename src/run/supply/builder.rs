@@ -94,7 +94,7 @@ impl<'a> Builder<'a> {
         let _permit = self.permit();
         interrupt::check()?;
         let scratch = self.scratch()?;
-        let store = DirStore::new(session.cache.built_dir());
+        let store = DirStore::new(session.cache.built_dir()?);
         let mut indexes: Vec<Index> = if self.request.index.no_index {
             Vec::new()
         } else {
@@ -122,7 +122,7 @@ impl<'a> Builder<'a> {
             target: session.target,
             project_dir: &self.request.common.project.dir,
             scratch: &scratch,
-            log_dir: &session.cache.logs_dir(),
+            log_dir: &session.cache.logs_dir()?,
             store: &store,
             sources: &sources,
             has: &has,

@@ -119,7 +119,21 @@ impl Session<'_> {
         size: Option<u64>,
         expected: &[Sha256],
     ) -> Result<(VerifiedFile, u64)> {
-        if let Some(file) = expected.iter().find_map(|digest| self.cache.file(digest)) {
+        let found = self.cached_or_fetched(url, via, file_name, size, expected);
+        self.tell();
+        found
+    }
+
+    fn cached_or_fetched(
+        &self,
+        url: &Url,
+        via: Option<&SourceUrl>,
+        file_name: &str,
+        size: Option<u64>,
+        expected: &[Sha256],
+    ) -> Result<(VerifiedFile, u64)> {
+        let cached = expected.iter().find_map(|digest| self.cache.file(digest));
+        if let Some(file) = cached {
             return Ok((file, 0));
         }
         if let [digest] = expected {

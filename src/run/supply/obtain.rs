@@ -16,7 +16,7 @@ use crate::run::{
 use crate::{
     environment::layout::{DistInput, GivenFile},
     packages::{
-        cache::{VerifiedFile, digest_of},
+        cache::VerifiedFile,
         sdist::{self, Built, EditableInfo, Job, Source, relativise},
         wheel::{Strictness, Wheel, with_scratch},
     },
@@ -84,7 +84,7 @@ fn try_obtain(
             let (wheel, fetched) = match open(session, builder, verified.clone(), (**name).clone()) {
                 // A disk that lost bits must not be a dead end: a cached file that is no longer what it was
                 // is fetched anew.
-                Err(error) if error.kind() == Kind::Integrity && forget_if_damaged(session, &verified)? => {
+                Err(error) if error.kind() == Kind::Integrity && session.forget_if_damaged(&verified)? => {
                     let (verified, fetched) =
                         session.verified(&file.url, via, &file.filename, file.size, &expected)?;
                     (open(session, builder, verified, (**name).clone())?, fetched)
@@ -126,16 +126,6 @@ fn open(
     let (wheel, warnings) = Wheel::open(file, name, strictness)?;
     warnings.0.iter().for_each(|warning| session.progress.warn(warning));
     Ok(Arc::new(wheel))
-}
-
-/// Whether a cached file is no longer what its place says; then it is gone from the cache.
-pub fn forget_if_damaged(session: &Session<'_>, file: &VerifiedFile) -> Result<bool> {
-    if digest_of(file.path()).is_ok_and(|digest| digest == file.sha256()) {
-        return Ok(false);
-    }
-    session.progress.warn(&format!("{} is damaged: it is fetched again", file.path().display()));
-    session.cache.forget(&file.sha256())?;
-    Ok(true)
 }
 
 /// What an entry that names its own source is built from.

@@ -9,7 +9,6 @@ use crate::run::supply::{
 };
 use crate::{
     packages::{
-        cache::digest_of,
         fetch::Answer,
         index::{
             self, Choice, IndexFile, SdistName, SelectionKey, choose, explains, fill_digests, parse_page,
@@ -18,7 +17,8 @@ use crate::{
     project::lock::{Entry, Origin, PinnedFile},
     words::{
         error::{Error, Kind, Result},
-        vocab::{SourceUrl, WheelName},
+        files::open_regular,
+        vocab::{Sha256, SourceUrl, WheelName},
     },
 };
 
@@ -184,7 +184,8 @@ fn linked(session: &Session<'_>, entry: &Entry) -> Result<Listing> {
     let mut files = session.linked(&entry.name);
     for file in files.iter_mut().filter(|file| file.sha256.is_none()) {
         if let Ok(path) = file.url.to_file_path() {
-            file.sha256 = Some(digest_of(&path)?);
+            let digest = open_regular(&path).and_then(|file| Sha256::of_file(&file));
+            file.sha256 = Some(digest.map_err(|error| Error::io("cannot read", &path, error))?.0);
         }
     }
     Ok(Listing { source: None, files, remembered: false })

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     packages::{
-        cache::Cache,
+        cache::{self, Cache, Trust, VerifiedFile},
         fetch::Answer,
         http::{Client, FetchOptions},
         index::{IndexFile, find_links, parse_page},
@@ -57,9 +57,11 @@ impl<'a> Session<'a> {
         target: &'a Target,
         sources: &'a Sources<'a>,
         entries: &[Entry],
+        trust: Trust,
         progress: &'a dyn Progress,
     ) -> Result<Self> {
-        let cache = Cache::open(&request.common.cache_dir, crate::packages::cache::Options::default())?;
+        let options = cache::Options { trust, ..cache::Options::default() };
+        let cache = Cache::open(&request.common.cache_dir, options);
         if let Some(warning) = cache.warning() {
             progress.warn(&warning);
         }
@@ -68,6 +70,18 @@ impl<'a> Session<'a> {
             Session { request, target, sources, cache, client, progress, find_links: Vec::new() };
         session.find_links = session.list_find_links()?;
         Ok(session)
+    }
+
+    /// Forgets a cached file that is no longer what its place says, and says whether it was one.
+    pub fn forget_if_damaged(&self, file: &VerifiedFile) -> Result<bool> {
+        let damaged = self.cache.forget_if_damaged(file)?;
+        self.tell();
+        Ok(damaged)
+    }
+
+    /// Tells the user what happened in the cache.
+    pub fn tell(&self) {
+        self.cache.notes().iter().for_each(|note| self.progress.warn(note));
     }
 
     /// The files of find-links that carry this package's name.

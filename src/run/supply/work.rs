@@ -194,7 +194,7 @@ impl Queue<'_> {
     fn unpack(&self, ahead: &Ahead, wheel: &Wheel) {
         let stop = || interrupt::requested() || self.failed.load(atomic::Ordering::Relaxed);
         if !self.complete.load(atomic::Ordering::Relaxed) && !stop() {
-            ahead.unpack(wheel, &self.session.cache, &stop);
+            ahead.unpack(wheel, &stop);
         }
     }
 
@@ -229,7 +229,7 @@ impl Queue<'_> {
                 let size = resolved.file().map_or(u64::MAX, |file| file.size.unwrap_or(0));
                 if let Some(file) = resolved.file()
                     && let Some(size) = file.size
-                    && file.sha256.is_none_or(|digest| self.session.cache.file(&digest).is_none())
+                    && file.sha256.is_none_or(|digest| self.session.cache.has(&digest).is_none())
                 {
                     self.session.progress.expect(size);
                 }

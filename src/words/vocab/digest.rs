@@ -30,6 +30,32 @@ impl Sha256 {
         Sha256(sha2::Sha256::digest(bytes).into())
     }
 
+    /// The digest and number of the bytes in a file, from its beginning; where it is read next is left as it is.
+    ///
+    /// # Errors
+    /// Whatever reading gives.
+    pub fn of_file(file: &std::fs::File) -> std::io::Result<(Self, u64)> {
+        use std::os::unix::fs::FileExt as _;
+
+        use sha2::Digest as _;
+        let mut digest = sha2::Sha256::new();
+        // Most files of an environment are small.
+        let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        let mut buffer = vec![0; size.clamp(4 << 10, 256 << 10)];
+        let mut length = 0;
+        loop {
+            match file.read_at(&mut buffer, length) {
+                Ok(0) => return Ok((Sha256(digest.finalize().into()), length)),
+                Ok(count) => {
+                    digest.update(&buffer[..count]);
+                    length += count as u64;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// The form RECORD uses (PEP 376/427): URL-safe base64 without padding.
     pub fn to_record(self) -> String {
         let mut out = String::with_capacity(43);
