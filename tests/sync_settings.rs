@@ -40,6 +40,46 @@ fn a_lock_without_a_pipfile_is_enough() {
     assert_eq!(project.script("demo"), "demo 1.0");
 }
 
+/// `default` has one, `develop` two, `docs` three.
+fn in_categories() -> Project {
+    let packages = ["one", "two", "three"].map(|name| Package::simple(name, "1.0"));
+    let project = Project::with_wheels(&packages);
+    let [one, two, three] = packages.map(|package| package.entry());
+    let lock = Lock::new();
+    project
+        .lock(&lock.entry("default", "one", one).entry("develop", "two", two).entry("docs", "three", three));
+    project
+}
+
+#[test]
+fn variables_for_pipenv_count_in_dotenv_as_in_the_environment() {
+    for (dotenv, installed) in [
+        ("", &["one 1.0"][..]),
+        ("PIPENV_DEV=1\n", &["one 1.0", "two 1.0"]),
+        ("PIPENV_CATEGORIES=docs\n", &["three 1.0"]),
+        ("PIPENV_ALL_CATEGORIES=1\n", &["one 1.0", "three 1.0", "two 1.0"]),
+    ] {
+        let project = in_categories();
+        project.write("project/.env", dotenv);
+        project.sync_with(&["--find-links", "../wheels"]).succeeds();
+        assert_eq!(project.installed(), installed, "{dotenv}");
+    }
+    let project = in_categories();
+    project.write("project/.env", "PIPENV_QUIET=1\nVENVOY_OFFLINE=1\nPIPENV_VIRTUALENV_COPIES=1\n");
+    project.sync_with(&["--find-links", "../wheels"]).says(&[]);
+    assert!(!project.venv().join("bin/python").is_symlink(), "copied");
+}
+
+#[test]
+fn install_and_sync_differ_in_dev_with_categories_as_in_pipenv() {
+    for (command, installed) in [("sync", &["three 1.0"][..]), ("install", &["one 1.0", "two 1.0"])] {
+        let project = in_categories();
+        let words = [command, "--dev", "--categories", "docs", "--find-links", "../wheels"];
+        project.run(&words).succeeds();
+        assert_eq!(project.installed(), installed, "{command}");
+    }
+}
+
 #[test]
 fn variables_of_the_index_come_from_dotenv() {
     let demo = demo();

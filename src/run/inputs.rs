@@ -147,9 +147,7 @@ impl Inputs {
                 (std::iter::once("default".to_owned()).chain(develop).collect(), Vec::new())
             }
             (Categories::Named(names), false) => (names.clone(), Vec::new()),
-            (Categories::All, false) => {
-                (self.lock.categories.iter().map(|(name, _)| name.clone()).collect(), Vec::new())
-            }
+            (Categories::All, false) => (self.all_categories(), Vec::new()),
             (Categories::Standard { dev }, true) => {
                 let mut groups = self.lock.default_groups.clone();
                 groups.extend((*dev).then(|| "dev".to_owned()));
@@ -169,6 +167,17 @@ impl Inputs {
             self.pipfile.as_ref().is_some_and(|pipfile| pipfile.install_search_all_sources);
         let choose = Choose { categories: &categories, groups: &groups, search_all_sources };
         select(&self.lock, choose, &target.markers)
+    }
+}
+
+impl Inputs {
+    /// Every category: `default`, `develop`, then the others in the Pipfile's order, as pipenv's `--all` has it; in the
+    /// lock's where there is no Pipfile.
+    fn all_categories(&self) -> Vec<String> {
+        let locked = self.lock.categories.iter().map(|(name, _)| name);
+        let Some(pipfile) = &self.pipfile else { return locked.cloned().collect() };
+        let own = ["default", "develop"].into_iter().chain(pipfile.categories());
+        own.filter(|name| locked.clone().any(|locked| locked == name)).map(str::to_owned).collect()
     }
 }
 

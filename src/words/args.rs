@@ -211,20 +211,22 @@ pub enum CacheAction {
 #[command(next_help_heading = "Lock")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct LockArgs {
-    /// Also install the develop category.
-    #[arg(short, long, env = "PIPENV_DEV", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    /// Also install the develop category [or PIPENV_DEV].
+    #[arg(short, long)]
     pub dev: bool,
-    /// Exactly these categories, separated by commas or spaces.
-    #[arg(long, value_name = "A,B", env = "PIPENV_CATEGORIES")]
+    /// Exactly these categories, separated by commas or spaces, in this order; `install --dev` is `default` and
+    /// `develop` all the same, as in pipenv [or PIPENV_CATEGORIES, PIPENV_DEFAULT_CATEGORIES].
+    #[arg(long, value_name = "A,B")]
     pub categories: Option<String>,
     /// All categories that the lock has.
     #[arg(long = "all", conflicts_with = "categories")]
     pub all_categories: bool,
-    /// Refuse a lock that is out of date, and an interpreter other than the one the project requires.
-    #[arg(long, env = "PIPENV_DEPLOY", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    /// Refuse a lock that is out of date, and an interpreter other than the one the project requires [or
+    /// PIPENV_DEPLOY].
+    #[arg(long)]
     pub deploy: bool,
-    /// Do not compare the lock with the Pipfile.
-    #[arg(long, env = "PIPENV_IGNORE_PIPFILE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    /// Do not compare the lock with the Pipfile [or PIPENV_IGNORE_PIPFILE].
+    #[arg(long)]
     pub ignore_pipfile: bool,
     /// The lock: a Pipfile.lock or a pylock.toml [default: beside the Pipfile].
     #[arg(long = "lock", value_name = "FILE")]
@@ -263,8 +265,8 @@ pub struct IndexArgs {
     /// Ask no index; use find-links only.
     #[arg(long)]
     pub no_index: bool,
-    /// Use the cache and find-links only: no network.
-    #[arg(long, env = "VENVOY_OFFLINE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    /// Use the cache and find-links only: no network [or VENVOY_OFFLINE].
+    #[arg(long)]
     pub offline: bool,
     /// Use this URL for the public index, in this run [default: PIPENV_PYPI_MIRROR].
     #[arg(long, value_name = "URL")]
@@ -316,8 +318,8 @@ pub struct BuildArgs {
     /// Never build these from source (`:all:`, `:none:`); may be repeated.
     #[arg(long, value_name = "NAME|:all:")]
     pub only_binary: Vec<String>,
-    /// Arguments for pip, for builds from source.
-    #[arg(long, value_name = "ARGS", env = "PIPENV_EXTRA_PIP_ARGS", allow_hyphen_values = true)]
+    /// Arguments for pip, for builds from source [or PIPENV_EXTRA_PIP_ARGS].
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     pub extra_pip_args: Option<String>,
     /// Install editable projects as ordinary copies: what a container wants.
     #[arg(long)]
@@ -342,8 +344,9 @@ pub struct OutputArgs {
     /// comparing the source's hash or time.
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "unchecked")]
     pub compile: Option<Compile>,
-    /// Copy the interpreter instead of linking to it; its standard library stays where it is.
-    #[arg(long, env = "PIPENV_VIRTUALENV_COPIES", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    /// Copy the interpreter instead of linking to it; its standard library stays where it is [or
+    /// PIPENV_VIRTUALENV_COPIES].
+    #[arg(long)]
     pub copies: bool,
     /// How files get from the cache into the environment [default: VENVOY_LINK, auto].
     #[arg(long, value_enum, value_name = "HOW")]

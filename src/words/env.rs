@@ -53,8 +53,9 @@ impl Env {
 
     /// Whether a switch is on, by the words pipenv takes for it.
     pub fn flag(&self, name: &str) -> bool {
-        self.get(name)
-            .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off"))
+        self.get(name).is_some_and(|value| {
+            !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off" | "n" | "f")
+        })
     }
 
     /// The environment's variables by name.

@@ -84,6 +84,11 @@ impl Pipfile {
         })
     }
 
+    /// Its own categories, beside `packages` and `dev-packages`, in its order.
+    pub fn categories(&self) -> impl Iterator<Item = &str> {
+        categories(&self.table).filter(|name| !matches!(*name, "packages" | "dev-packages"))
+    }
+
     /// The hash of this Pipfile as pipenv writes it today; `None` where it holds what JSON cannot say.
     pub fn hash(&self) -> Option<&str> {
         self.hashes.as_ref().map(|hashes| hashes[2].as_str())

@@ -117,14 +117,14 @@ fn raise_file_limit() -> rustix::process::Rlimit {
 fn dispatch(command: Command, global: &Global, env: Env, ui: &Ui) -> Result<ExitCode> {
     let mut out = Stdout::new(env.concealed());
     match command {
-        Command::Sync(args) => sync(&args, global, env, ui)?,
+        Command::Sync(args) => sync(&args, LockOptions::new, global, env, ui)?,
         Command::Install(args) => {
             refuse(&args)?;
-            sync(&args.sync, global, env, ui)?;
+            sync(&args.sync, LockOptions::of_install, global, env, ui)?;
         }
         Command::Reading(command) => return reading::dispatch(command, global, env, ui, out),
         Command::Plan(args) => {
-            let common = common(global, &args.lock, env)?;
+            let common = common(global, &args.lock, env, ui)?;
             let request = Options {
                 lock: LockOptions::new(&args.lock, &common.env),
                 target: TargetOptions::new(&args.target, &common.env),
@@ -140,7 +140,7 @@ fn dispatch(command: Command, global: &Global, env: Env, ui: &Ui) -> Result<Exit
             }
         }
         Command::Auth(args) => {
-            let common = common(global, &args.lock, env)?;
+            let common = common(global, &args.lock, env, ui)?;
             let lock = LockOptions::new(&args.lock, &common.env);
             let index = IndexOptions::new(&args.index, &common.env)?;
             let rows = commands::auth(&common, &lock, &index, args.check, ui)?;
@@ -171,16 +171,25 @@ fn dispatch(command: Command, global: &Global, env: Env, ui: &Ui) -> Result<Exit
     out.finish(ExitCode::SUCCESS)
 }
 
-fn common(global: &Global, lock: &LockArgs, env: Env) -> Result<Common> {
-    Common::new(global, lock.lock_file.as_deref(), env)
+fn common(global: &Global, lock: &LockArgs, env: Env, ui: &Ui) -> Result<Common> {
+    let common = Common::new(global, lock.lock_file.as_deref(), env)?;
+    // The project's `.env` may say how much.
+    ui.print(common.verbosity);
+    Ok(common)
 }
 
-/// What `sync` was asked to do, checked.
-fn request(args: &SyncArgs, global: &Global, env: Env) -> Result<(Options, OutputOptions)> {
-    let common = common(global, &args.lock, env)?;
+/// What `sync` was asked to do, checked; `lock` says what its options for the lock mean.
+fn request(
+    args: &SyncArgs,
+    lock: fn(&LockArgs, &Env) -> LockOptions,
+    global: &Global,
+    env: Env,
+    ui: &Ui,
+) -> Result<(Options, OutputOptions)> {
+    let common = common(global, &args.lock, env, ui)?;
     let output = OutputOptions::new(&args.output, &common.project, &common.env)?;
     let request = Options {
-        lock: LockOptions::new(&args.lock, &common.env),
+        lock: lock(&args.lock, &common.env),
         target: TargetOptions::new(&args.target, &common.env),
         index: IndexOptions::new(&args.index, &common.env)?,
         build: BuildOptions::new(&args.build, &common.env)?,
@@ -191,7 +200,7 @@ fn request(args: &SyncArgs, global: &Global, env: Env) -> Result<(Options, Outpu
 
 /// Compares an environment with what was written and with the lock; with `--repair` it is made anew.
 fn check(args: &CheckArgs, global: &Global, env: Env, ui: &Ui, mut out: Stdout) -> Result<ExitCode> {
-    let (request, mut output) = request(&args.sync, global, env)?;
+    let (request, mut output) = request(&args.sync, LockOptions::new, global, env, ui)?;
     let checked = commands::check(&request, &output, ui)?;
     if args.json {
         out.json(&CheckResult::from(&checked))?;
@@ -240,8 +249,14 @@ fn measure(args: &SizeArgs, global: &Global, env: &Env, ui: &Ui, out: &mut Stdou
     Ok(())
 }
 
-fn sync(args: &SyncArgs, global: &Global, env: Env, ui: &Ui) -> Result<()> {
-    let (request, output) = request(args, global, env)?;
+fn sync(
+    args: &SyncArgs,
+    lock: fn(&LockArgs, &Env) -> LockOptions,
+    global: &Global,
+    env: Env,
+    ui: &Ui,
+) -> Result<()> {
+    let (request, output) = request(args, lock, global, env, ui)?;
     if request.common.env.flag("PIPENV_SYSTEM") {
         let venv = output.place.venv.display();
         ui.warn(&format!(

@@ -12,7 +12,7 @@ use crate::{
             self, Freshness, Graph, Verified,
             run::{Failure, Steps},
         },
-        options::{self, Common},
+        options::{self, Common, LockOptions},
     },
     words::{
         args::{
@@ -184,7 +184,7 @@ fn sync_first(
     sync.output.venv = named;
     let limit = raise_file_limit();
     interrupt::listen().map_err(|e| Error::new(Kind::Io, "cannot listen for signals").because(e))?;
-    let (request, output) = request(&sync, global, env)?;
+    let (request, output) = request(&sync, LockOptions::new, global, env, ui)?;
     run_sync(&request, &output, ui)?;
     // The command is to find the limit that this process found.
     let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);

@@ -4,12 +4,12 @@ use std::{
     io::{IsTerminal as _, Write as _},
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::words::vocab::size;
 use crate::words::{env::Env, error::Warnings, progress::Progress, vocab::Concealed};
@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// Messages by importance, and how far the work is: a bar where a person is watching, lines elsewhere.
 pub struct Ui {
-    verbosity: u8,
+    verbosity: AtomicU8,
     colour: bool,
     bar: Option<ProgressBar>,
     log: Log,
@@ -34,7 +34,26 @@ impl Ui {
         let bar = (terminal && verbosity > 0 && env.get("TERM") != Some("dumb")).then(bar);
         let colour = terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb");
         let concealed = env.concealed().clone();
-        Ui { verbosity, colour, bar, log: Log::new(EVERY), warned: Mutex::default(), concealed }
+        Ui {
+            verbosity: AtomicU8::new(verbosity),
+            colour,
+            bar,
+            log: Log::new(EVERY),
+            warned: Mutex::default(),
+            concealed,
+        }
+    }
+
+    /// Prints as much as this says from now on.
+    pub fn print(&self, verbosity: u8) {
+        self.verbosity.store(verbosity, Ordering::Relaxed);
+        if let Some(bar) = self.bar.as_ref().filter(|_| verbosity == 0) {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+    }
+
+    fn verbosity(&self) -> u8 {
+        self.verbosity.load(Ordering::Relaxed)
     }
 
     /// Says what was done.
@@ -55,7 +74,7 @@ impl Ui {
     }
 
     fn line(&self, from: u8, message: &str) {
-        if self.verbosity < from {
+        if self.verbosity() < from {
             return;
         }
         let message = self.concealed.hide(message);

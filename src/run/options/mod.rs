@@ -1,5 +1,6 @@
 //! What was typed and the environment, checked: what the pipeline runs with.
 
+mod categories;
 mod output;
 mod project;
 
@@ -8,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use categories::{Categories, LockOptions, category_names};
 pub use output::{DEFAULT_MTIME, MakeOptions, OutputOptions, PlaceOptions, SlimOptions};
 pub use project::{LockFile, Project};
 
@@ -15,7 +17,7 @@ use crate::{
     packages::http::{CaPaths, Proxies},
     project::lock::{Entry, dotenv},
     words::{
-        args::{BuildArgs, Global, IndexArgs, Keyring, LockArgs, TargetArgs},
+        args::{BuildArgs, Global, IndexArgs, Keyring, TargetArgs},
         env::Env,
         error::{Error, Kind, Result, Warnings},
         vocab::{PackageName, SourceUrl},
@@ -50,31 +52,6 @@ pub struct Common {
     pub verbosity: u8,
     /// What the user should hear about the project's `.env`.
     pub warnings: Warnings,
-}
-
-/// Which part of the lock, and how strictly.
-#[derive(Debug, Clone)]
-pub struct LockOptions {
-    /// Which categories.
-    pub categories: Categories,
-    /// Whether a stale lock or another interpreter is an error.
-    pub deploy: bool,
-    /// Whether to leave the freshness of the lock alone.
-    pub ignore_pipfile: bool,
-}
-
-/// The categories asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Categories {
-    /// `default`, and `develop` where `dev`.
-    Standard {
-        /// Whether `develop` is wanted.
-        dev: bool,
-    },
-    /// Exactly these, as the lock names them.
-    Named(Vec<String>),
-    /// All that the lock has.
-    All,
 }
 
 /// Which interpreter was asked for.
@@ -288,36 +265,6 @@ fn load_dotenv(dir: &Path, env: &mut Env) -> Result<Warnings> {
     Ok(warnings)
 }
 
-/// Categories as typed, separated by commas or spaces, by the names that a lock gives them.
-pub fn category_names(text: &str) -> Vec<String> {
-    let name = |word: &str| match word {
-        "packages" => "default".to_owned(),
-        "dev-packages" => "develop".to_owned(),
-        other => other.to_owned(),
-    };
-    text.split([',', ' ']).filter(|word| !word.is_empty()).map(name).collect()
-}
-
-impl LockOptions {
-    /// Checks the lock's part of the command line.
-    pub fn new(args: &LockArgs, env: &Env) -> Self {
-        let named = args.categories.as_deref().or_else(|| env.get("PIPENV_DEFAULT_CATEGORIES"));
-        let words = named.map(category_names).unwrap_or_default();
-        let categories = if args.all_categories {
-            Categories::All
-        } else if words.is_empty() {
-            Categories::Standard { dev: args.dev }
-        } else {
-            let mut words = words;
-            if args.dev && !words.iter().any(|word| word == "develop") {
-                words.push("develop".to_owned());
-            }
-            Categories::Named(words)
-        };
-        LockOptions { categories, deploy: args.deploy, ignore_pipfile: args.ignore_pipfile }
-    }
-}
-
 impl TargetOptions {
     /// Checks the interpreter's part of the command line.
     pub fn new(args: &TargetArgs, env: &Env) -> Self {
@@ -369,7 +316,7 @@ impl IndexOptions {
         Ok(IndexOptions {
             find_links,
             no_index: args.no_index || env.flag("PIP_NO_INDEX"),
-            offline: args.offline,
+            offline: args.offline || env.flag("VENVOY_OFFLINE"),
             mirrors,
             public_mirror,
             allow_forwarding: args.allow_forwarding,
@@ -415,12 +362,12 @@ impl BuildOptions {
         {
             return Err(both(name.as_str()));
         }
-        let extra = args.extra_pip_args.as_deref().unwrap_or_default();
+        let extra = args.extra_pip_args.as_deref().or_else(|| env.get("PIPENV_EXTRA_PIP_ARGS"));
         Ok(BuildOptions {
             // What is typed outweighs what the environment says.
             no_binary: no_binary.without(&typed_no, &typed_only),
             only_binary: only_binary.without(&typed_only, &typed_no),
-            extra_pip_args: shlex::split(extra)
+            extra_pip_args: shlex::split(extra.unwrap_or_default())
                 .ok_or_else(|| Error::new(Kind::Usage, "--extra-pip-args has a quote that is not closed"))?,
             no_editable: args.no_editable,
             timeout: std::time::Duration::from_secs(args.build_timeout),

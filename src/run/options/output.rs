@@ -132,7 +132,7 @@ impl OutputOptions {
             make: MakeOptions {
                 at,
                 compile: args.compile.map(Invalidation::from),
-                copies: args.copies,
+                copies: args.copies || env.flag("PIPENV_VIRTUALENV_COPIES"),
                 strict: args.strict,
                 seed: args.seed,
                 slim: SlimOptions::new(&args.slim, &args.slim_except)?,

@@ -46,7 +46,7 @@ impl LockFile {
 
 impl Project {
     /// Finds the project as pipenv does: PIPENV_PIPFILE, else the first directory from `start` upwards
-    /// (PIPENV_MAX_DEPTH of them, 3 unless told) with a Pipfile; and where there is none, with a lock,
+    /// (PIPENV_MAX_DEPTH of them, 10 unless told, `start` alone with PIPENV_NO_INHERIT) with a Pipfile; and where there is none, with a lock,
     /// as an image build often copies only that.
     ///
     /// # Errors
@@ -71,7 +71,8 @@ impl Project {
             let pipfile = start.join("Pipfile");
             return Ok(Self::in_dir(start.to_owned(), pipfile, lock.map(|lock| start.join(lock))));
         }
-        let depth = env.get("PIPENV_MAX_DEPTH").and_then(|text| text.parse().ok()).unwrap_or(3_usize);
+        let depth = env.get("PIPENV_MAX_DEPTH").and_then(|text| text.parse().ok()).unwrap_or(10_usize);
+        let depth = if env.flag("PIPENV_NO_INHERIT") { 1 } else { depth };
         let dirs = || start.ancestors().take(depth.max(1));
         let dir = dirs()
             .find(|dir| dir.join("Pipfile").is_file())
@@ -153,11 +154,20 @@ mod tests {
 
     #[test]
     fn a_pipfile_above_is_found_as_far_as_pipenv_looks() {
-        let dir = project(&["Pipfile", "Pipfile.lock", "a/b/c/d/x"]);
-        let from = |path: &str| Project::find(&dir.path().join(path), false, None, &Env::default());
-        assert_eq!(from("a/b").expect("found").dir, dir.path());
-        let deep = from("a/b/c/d").expect("a place").lock().expect_err("too deep").report();
-        assert!(deep.contains("no Pipfile.lock"), "{deep}");
+        let dir = project(&["Pipfile", "Pipfile.lock", "1/2/3/4/5/6/7/8/9/10/x"]);
+        let from = |path: &str, env: &Env| Project::find(&dir.path().join(path), false, None, env);
+        // As pipenv 2026.10.3, where the variable's documentation speaks of 3.
+        assert_eq!(from("1/2/3/4/5/6/7/8/9", &Env::default()).expect("found").dir, dir.path());
+        let deep =
+            from("1/2/3/4/5/6/7/8/9/10", &Env::default()).expect("a place").lock().expect_err("too deep");
+        assert!(deep.report().contains("no Pipfile.lock"));
+        for (env, found) in [
+            (Env::of([("PIPENV_MAX_DEPTH", "4")]), true),
+            (Env::of([("PIPENV_MAX_DEPTH", "3")]), false),
+            (Env::of([("PIPENV_NO_INHERIT", "1")]), false),
+        ] {
+            assert_eq!(from("1/2/3", &env).expect("a place").lock().is_ok(), found, "{env:?}");
+        }
     }
 
     #[test]

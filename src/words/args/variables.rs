@@ -10,13 +10,14 @@ pub const VARIABLES: &[Row] = &[
     Row(&["VENVOY_INDEX_<NAME>_USERNAME", "_PASSWORD"], "credentials of the source called NAME"),
     Row(&["NETRC"], "the netrc file (also `/run/secrets/netrc`, `~/.netrc`)"),
     Row(&["CI_JOB_TOKEN", "CI_DEPLOY_USER", "CI_DEPLOY_PASSWORD"], "used for `CI_SERVER_HOST` in GitLab CI"),
-    Row(&["PIPENV_PIPFILE", "PIPENV_MAX_DEPTH"], "where the project is"),
+    Row(&["PIPENV_PIPFILE", "PIPENV_MAX_DEPTH", "PIPENV_NO_INHERIT"], "where the project is"),
     Row(&["PIPENV_PYTHON", "PIPENV_DEFAULT_PYTHON_VERSION"], "which interpreter"),
     Row(
         &[
             "PIPENV_DEV",
             "PIPENV_CATEGORIES",
             "PIPENV_DEFAULT_CATEGORIES",
+            "PIPENV_ALL_CATEGORIES",
             "PIPENV_DEPLOY",
             "PIPENV_IGNORE_PIPFILE",
             "PIPENV_EXTRA_PIP_ARGS",
@@ -25,7 +26,10 @@ pub const VARIABLES: &[Row] = &[
         ],
         "as the options",
     ),
-    Row(&["PIPENV_DONT_LOAD_ENV", "PIPENV_DOTENV_LOCATION"], "the project's `.env`"),
+    Row(
+        &["PIPENV_DONT_LOAD_ENV", "PIPENV_DOTENV_LOCATION"],
+        "the project's `.env`, in which all that does not say where project, `.env` and cache are may stand",
+    ),
     Row(&["PIPENV_PYPI_MIRROR"], "replaces the public index"),
     Row(&["PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_NO_BINARY", "PIP_ONLY_BINARY"], "as in pip"),
     Row(
