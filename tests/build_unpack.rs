@@ -158,6 +158,68 @@ fn sizes_that_contradict_each_other_are_refused() {
     assert!(report.contains("damaged") || report.contains("cut off"), "{report}");
 }
 
+/// Every ending that an index's files are chosen by can be unpacked.
+#[test]
+fn an_xz_archive_is_unpacked_within_bounds() {
+    let packed = |dict_size: u32| {
+        let mut options = lzma_rust2::XzOptions::with_preset(1);
+        options.lzma_options.dict_size = dict_size;
+        let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).expect("a writer");
+        writer.write_all(&tar(&[file(SETUP, "text")])).expect("written");
+        writer.finish().expect("finished")
+    };
+    for name in ["demo-1.0.tar.xz", "demo-1.0.txz"] {
+        let (_directory, result) = unpacked(&packed(1 << 20), name, Limits::default());
+        assert_eq!(fs::read_to_string(result.expect("unpacked").join("setup.py")).expect("read"), "text");
+    }
+    // The window is memory: an archive may not ask for any amount of it.
+    let mut bytes = packed(1 << 20);
+    assert!(unpacked(&bytes, "demo-1.0.tar.xz", Limits::default()).1.is_ok());
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    let report = unpacked(&bytes, "demo-1.0.tar.xz", Limits::default()).1.expect_err("refused");
+    assert!(report.contains("damaged") || report.contains("cut off"), "{report}");
+}
+
+/// Fault 25: a header that claims gigabytes was read into memory first and refused afterwards.
+#[test]
+fn a_header_that_claims_gigabytes_is_refused_before_it_is_read() {
+    const CLAIM: u64 = 3 << 30;
+    for kind in [EntryType::XHeader, EntryType::GNULongName, EntryType::GNULongLink] {
+        let mut header = header(&Member { name: "x", kind, link: "", body: b"" });
+        header.set_size(CLAIM);
+        header.set_cksum();
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(header.as_bytes()).expect("written");
+        gz.write_all(&vec![b'a'; 8 << 20]).expect("written");
+        let bytes = gz.finish().expect("finished");
+        let report = unpacked(&bytes, "demo-1.0.tar.gz", Limits::default()).1.expect_err("refused");
+        assert!(report.contains("a header of 3221225472 bytes"), "{report}");
+    }
+}
+
+#[test]
+fn long_names_and_links_are_read() {
+    let long = format!("demo-1.0/{}/setup.py", "d".repeat(120));
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.append(&header(&file(SETUP, "text")), &b"text"[..]).expect("appended");
+    let mut gnu = Header::new_gnu();
+    gnu.set_size(4);
+    gnu.set_mode(0o644);
+    builder.append_data(&mut gnu, &long, &b"long"[..]).expect("appended");
+    builder
+        .append_pax_extensions([("path", "demo-1.0/pax.py".as_bytes()), ("size", &b"3"[..])])
+        .expect("appended");
+    builder.append(&header(&file("demo-1.0/other.py", "pax")), &b"pax"[..]).expect("appended");
+    let bytes = builder.into_inner().expect("finished");
+    let (_directory, result) = unpacked(&bytes, "demo-1.0.tar", Limits::default());
+    let root = result.expect("unpacked");
+    let read = |name: &str| fs::read_to_string(root.join(name)).expect("read");
+    assert_eq!(read(long.strip_prefix("demo-1.0/").expect("below")), "long");
+    assert_eq!(read("pax.py"), "pax");
+    assert!(!root.join("other.py").exists());
+}
+
 #[test]
 fn archives_that_grow_without_end_are_stopped() {
     let limits = Limits { total: 1000, members: 10 };
@@ -182,11 +244,11 @@ fn what_is_no_project_says_so() {
         assert!(refused(&members).contains(why));
     }
     let directory = tempfile::tempdir().expect("a directory");
-    let archive = directory.path().join("demo-1.0.tar.xz");
+    let archive = directory.path().join("demo-1.0.tar.lz");
     fs::write(&archive, "no archive").expect("written");
-    let error = unpack(&archive, "demo-1.0.tar.xz", &directory.path().join("out"), Limits::default());
+    let error = unpack(&archive, "demo-1.0.tar.lz", &directory.path().join("out"), Limits::default());
     let report = error.expect_err("refused").report();
-    assert!(report.contains("expected .tar.gz, .tar.bz2, .tar or .zip"), "{report}");
+    assert!(report.contains("expected .tar.gz, .tgz, .zip, .tar.bz2, .tbz, .tar.xz, .txz, .tar"), "{report}");
 }
 
 fn zip(entries: &[(&str, u32)]) -> Vec<u8> {

@@ -19,7 +19,7 @@ use crate::packages::http::{
 };
 use crate::words::{
     error::{Error, Kind, Result},
-    vocab::SourceUrl,
+    vocab::{ArchiveFormat, SourceUrl},
 };
 
 /// Large enough that system calls and thread changes do not count.
@@ -193,7 +193,7 @@ fn refuse_compression(reply: &Reply) -> Result<()> {
     let Some(encoding) = reply.response.headers().get(CONTENT_ENCODING) else { return Ok(()) };
     let encoding = encoding.to_str().unwrap_or("?").to_ascii_lowercase();
     let path = reply.url.path();
-    let gzip_file = [".gz", ".tgz"].iter().any(|end| path.ends_with(end));
+    let gzip_file = matches!(ArchiveFormat::split(path), Some((_, ArchiveFormat::TarGz)));
     match encoding.as_str() {
         "" | "identity" => Ok(()),
         "gzip" | "x-gzip" if gzip_file => Ok(()),

@@ -154,7 +154,9 @@ impl Form {
         }
     }
 
-    fn order(&self) -> (bool, Option<&crate::words::vocab::BuildTag>, Option<super::SdistFormat>) {
+    fn order(
+        &self,
+    ) -> (bool, Option<&crate::words::vocab::BuildTag>, Option<crate::words::vocab::ArchiveFormat>) {
         match self {
             Form::Wheel(wheel) => (true, wheel.build.as_ref(), None),
             Form::Sdist(sdist) => (false, None, Some(sdist.format)),

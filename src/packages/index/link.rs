@@ -3,31 +3,12 @@
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::words::vocab::Sha256;
+use crate::words::vocab::{ArchiveFormat, Sha256};
 
-/// Endings of the files that indexes list: distributions of every age. Only wheels and sdists can be
+/// Endings of further files that indexes list: distributions of every age. Only wheels and sdists can be
 /// chosen, but a lock pins all of them, and each digest wants its explanation.
-const ENDINGS: [&str; 19] = [
-    ".whl",
-    ".tar.gz",
-    ".tgz",
-    ".zip",
-    ".tar.bz2",
-    ".tbz",
-    ".tar.xz",
-    ".txz",
-    ".tar.lz",
-    ".tlz",
-    ".tar.lzma",
-    ".tar.z",
-    ".tar",
-    ".egg",
-    ".exe",
-    ".msi",
-    ".rpm",
-    ".deb",
-    ".dmg",
-];
+const FURTHER_ENDINGS: [&str; 11] =
+    [".whl", ".tar.lz", ".tlz", ".tar.lzma", ".tar.z", ".egg", ".exe", ".msi", ".rpm", ".deb", ".dmg"];
 
 /// Where a link leads: an absolute URL without userinfo and fragment, and what the fragment said.
 pub(super) struct Link {
@@ -89,8 +70,11 @@ pub(super) fn is_safe_name(name: &str) -> bool {
 
 /// Whether a name ends as files of distributions do.
 pub(super) fn is_distribution(name: &str) -> bool {
+    if let Some((stem, _)) = ArchiveFormat::split(name) {
+        return !stem.is_empty();
+    }
     let name = name.to_ascii_lowercase();
-    ENDINGS.iter().any(|ending| name.len() > ending.len() && name.ends_with(ending))
+    FURTHER_ENDINGS.iter().any(|ending| name.len() > ending.len() && name.ends_with(ending))
 }
 
 /// Text from an index made fit for a terminal: no control characters, not longer than a few lines.

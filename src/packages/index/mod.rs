@@ -17,7 +17,7 @@ use url::Url;
 pub use choice::{Choice, Request, choose};
 pub use page::{find_links, parse_page};
 pub use records::{Selection, SelectionKey};
-pub use sdist_name::{SdistFormat, SdistName};
+pub use sdist_name::SdistName;
 
 use crate::{project::lock::Hashes, words::vocab::Sha256};
 

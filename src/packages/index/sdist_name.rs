@@ -1,28 +1,6 @@
 //! File names of source distributions, in the form of PEP 625 and in the older ones.
 
-use crate::words::vocab::{PackageName, Version};
-
-/// The archive formats of source distributions, the preferred first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "they are the endings' names")]
-pub enum SdistFormat {
-    TarGz,
-    Zip,
-    TarBz2,
-    TarXz,
-    Tar,
-}
-
-const ENDINGS: [(&str, SdistFormat); 8] = [
-    (".tar.gz", SdistFormat::TarGz),
-    (".tgz", SdistFormat::TarGz),
-    (".zip", SdistFormat::Zip),
-    (".tar.bz2", SdistFormat::TarBz2),
-    (".tbz", SdistFormat::TarBz2),
-    (".tar.xz", SdistFormat::TarXz),
-    (".txz", SdistFormat::TarXz),
-    (".tar", SdistFormat::Tar),
-];
+use crate::words::vocab::{ArchiveFormat, PackageName, Version};
 
 /// A source distribution's file name, read for a known package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +10,7 @@ pub struct SdistName {
     /// The version, where it is one of PEP 440.
     pub version: Option<Version>,
     /// The archive's format.
-    pub format: SdistFormat,
+    pub format: ArchiveFormat,
 }
 
 impl SdistName {
@@ -41,9 +19,7 @@ impl SdistName {
     /// `NAME-VERSION.tar.gz` with any spelling of the name: old names hold dashes, so the name's end is
     /// wherever what stands before a dash is this package, the first that leaves a version counts.
     pub fn parse(file_name: &str, name: &PackageName) -> Option<Self> {
-        let lower = file_name.to_ascii_lowercase();
-        let (ending, format) = ENDINGS.into_iter().find(|(ending, _)| lower.ends_with(ending))?;
-        let stem = &file_name[..file_name.len() - ending.len()];
+        let (stem, format) = ArchiveFormat::split(file_name)?;
         let mut legacy = None;
         for (at, _) in stem.match_indices('-') {
             let (prefix, written) = (&stem[..at], &stem[at + 1..]);

@@ -13,7 +13,7 @@ use tar::EntryType;
 
 use crate::words::{
     error::{Context as _, Error, Kind, Result},
-    vocab::RelPath,
+    vocab::{ArchiveFormat, RelPath},
 };
 
 /// What an archive may grow to. A source distribution beyond these is refused before the disk is full.
@@ -31,37 +31,11 @@ impl Default for Limits {
     }
 }
 
-/// The archive formats of source distributions (PEP 527, and what older files on indexes use).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    TarGz,
-    TarBz2,
-    Tar,
-    Zip,
-}
+/// The longest PAX header or GNU long name that is read: no honest one comes near, and it is held in memory.
+const EXTENSION_LIMIT: u64 = 1 << 20;
 
-impl Format {
-    fn of(file_name: &str) -> Result<Self> {
-        let lower = file_name.to_ascii_lowercase();
-        let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| lower.ends_with(suffix));
-        if ends(&[".tar.gz", ".tgz"]) {
-            Ok(Format::TarGz)
-        } else if ends(&[".tar.bz2", ".tbz"]) {
-            Ok(Format::TarBz2)
-        } else if ends(&[".tar"]) {
-            Ok(Format::Tar)
-        } else if ends(&[".zip"]) {
-            Ok(Format::Zip)
-        } else {
-            Err(Error::new(
-                Kind::Build,
-                format!(
-                    "{file_name} is not a source distribution venvoy can unpack: expected .tar.gz, .tar.bz2, .tar or .zip"
-                ),
-            ))
-        }
-    }
-}
+/// What unpacking `.tar.xz` may hold in memory, in KiB: an archive says how much its window wants. `xz -9` wants 64 MiB.
+const XZ_MEMORY: u32 = 256 << 10;
 
 /// Unpacks `archive`, whose format `file_name` tells, into `into` (made here, must not exist yet) and
 /// gives the directory that holds the project.
@@ -70,7 +44,15 @@ impl Format {
 /// [`Kind::Integrity`] for absolute and escaping members, links that lead outside, devices, sizes that
 /// contradict each other, and archives beyond `limits`.
 pub fn unpack(archive: &Path, file_name: &str, into: &Path, limits: Limits) -> Result<PathBuf> {
-    let format = Format::of(file_name)?;
+    let (_, format) = ArchiveFormat::split(file_name).ok_or_else(|| {
+        Error::new(
+            Kind::Build,
+            format!(
+                "{file_name} is not a source distribution venvoy can unpack: expected {}",
+                ArchiveFormat::endings()
+            ),
+        )
+    })?;
     let file = File::open(archive).map_err(|e| Error::io("cannot read", archive, e))?;
     let file = BufReader::with_capacity(128 << 10, file);
     fs::create_dir(into).map_err(|e| Error::io("cannot create", into, e))?;
@@ -83,10 +65,11 @@ pub fn unpack(archive: &Path, file_name: &str, into: &Path, limits: Limits) -> R
         symlinks: BTreeMap::new(),
     };
     match format {
-        Format::TarGz => unpacker.tar(flate2::read::MultiGzDecoder::new(file)),
-        Format::TarBz2 => unpacker.tar(bzip2::read::MultiBzDecoder::new(file)),
-        Format::Tar => unpacker.tar(file),
-        Format::Zip => unpacker.zip(file),
+        ArchiveFormat::TarGz => unpacker.tar(flate2::read::MultiGzDecoder::new(file)),
+        ArchiveFormat::TarBz2 => unpacker.tar(bzip2::read::MultiBzDecoder::new(file)),
+        ArchiveFormat::TarXz => unpacker.tar(lzma_rust2::XzReader::new_mem_limit(file, true, XZ_MEMORY)),
+        ArchiveFormat::Tar => unpacker.tar(file),
+        ArchiveFormat::Zip => unpacker.zip(file),
     }
     .and_then(|()| unpacker.link())
     .and_then(|()| project_directory(into))
@@ -138,16 +121,23 @@ impl Unpacker<'_> {
         // Headers, padding and long names count as well: a bomb may be made of them.
         let limit = self.limits.total.saturating_add(self.limits.members as u64 * 1024);
         let mut archive = tar::Archive::new(reader.take(limit));
-        for entry in archive.entries().map_err(damaged)? {
+        let mut extensions = Extensions::default();
+        // Raw: the library would read a header's extensions whole, however long they claim to be.
+        for entry in archive.entries().map_err(damaged)?.raw(true) {
             let mut entry = entry.map_err(damaged)?;
             self.count()?;
             let kind = entry.header().entry_type();
-            if matches!(kind, EntryType::XGlobalHeader) {
+            if matches!(kind, EntryType::XGlobalHeader) || extensions.read(kind, &mut entry)? {
                 continue;
             }
-            let name = String::from_utf8(entry.path_bytes().into_owned())
+            let Extensions { name, link, size } = std::mem::take(&mut extensions);
+            let name = name.unwrap_or_else(|| entry.path_bytes().into_owned());
+            let name = String::from_utf8(name)
                 .map_err(|_| Error::new(Kind::Integrity, "a member's name is not UTF-8"))?;
-            check_pax(&mut entry, &name)?;
+            // Readers that believe different ones see different files.
+            if size.is_some_and(|size| size != entry.size()) {
+                return Err(unsafe_member(&name, "has two sizes that differ"));
+            }
             let Some(path) = Self::path(&name)? else { continue };
             let header = entry.header();
             let executable = header.mode().is_ok_and(|mode| mode & 0o111 != 0);
@@ -159,9 +149,9 @@ impl Unpacker<'_> {
                     self.file(&path, &mut entry, size, executable, modified)?;
                 }
                 EntryType::Symlink | EntryType::Link => {
-                    let target = entry
-                        .link_name_bytes()
-                        .and_then(|bytes| String::from_utf8(bytes.into_owned()).ok())
+                    let target = link
+                        .or_else(|| entry.link_name_bytes().map(std::borrow::Cow::into_owned))
+                        .and_then(|bytes| String::from_utf8(bytes).ok())
                         .ok_or_else(|| unsafe_member(&name, "is a link without a readable target"))?;
                     if kind == EntryType::Symlink {
                         self.symlink(&path, &target)?;
@@ -345,21 +335,67 @@ impl Unpacker<'_> {
     }
 }
 
-/// A size given twice must be the same size: readers that believe different ones see different files.
-fn check_pax<R: Read>(entry: &mut tar::Entry<'_, R>, name: &str) -> Result<()> {
-    let declared = entry.header().entry_size().map_err(damaged)?;
-    let Some(extensions) = entry.pax_extensions().map_err(damaged)? else { return Ok(()) };
-    for extension in extensions {
-        let extension = extension.map_err(damaged)?;
-        let key = extension.key_bytes();
-        if key.starts_with(b"GNU.sparse") {
-            return Err(unsafe_member(name, "is a sparse file"));
+/// What members before one say about it (PAX headers, GNU's long names).
+#[derive(Default)]
+struct Extensions {
+    name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    size: Option<u64>,
+}
+
+impl Extensions {
+    /// Reads a member that speaks of the next one; `false` where it is one of its own.
+    fn read<R: Read>(&mut self, kind: EntryType, entry: &mut tar::Entry<'_, R>) -> Result<bool> {
+        if !matches!(kind, EntryType::XHeader | EntryType::GNULongName | EntryType::GNULongLink) {
+            return Ok(false);
         }
-        if key == b"size" && extension.value().ok().and_then(|v| v.parse().ok()) != Some(declared) {
-            return Err(unsafe_member(name, "has two sizes that differ"));
+        if entry.size() > EXTENSION_LIMIT {
+            return Err(Error::new(
+                Kind::Integrity,
+                format!(
+                    "the archive has a header of {} bytes (PAX or a GNU long name), expected at most {EXTENSION_LIMIT}",
+                    entry.size()
+                ),
+            )
+            .help("the file does not look like a source distribution made by a build tool: do not use it"));
         }
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).map_err(damaged)?;
+        match kind {
+            EntryType::GNULongName => self.name = Some(until_nul(bytes)),
+            EntryType::GNULongLink => self.link = Some(until_nul(bytes)),
+            _ => self.read_pax(&bytes)?,
+        }
+        Ok(true)
     }
-    Ok(())
+
+    fn read_pax(&mut self, bytes: &[u8]) -> Result<()> {
+        for extension in tar::PaxExtensions::new(bytes) {
+            let extension = extension.map_err(damaged)?;
+            let (key, value) = (extension.key_bytes(), extension.value_bytes());
+            match key {
+                b"path" => self.name = Some(value.to_vec()),
+                b"linkpath" => self.link = Some(value.to_vec()),
+                b"size" => {
+                    let size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                    self.size = Some(size.ok_or_else(|| {
+                        Error::new(Kind::Integrity, "a PAX header gives a size that is no number")
+                    })?);
+                }
+                key if key.starts_with(b"GNU.sparse") => {
+                    return Err(Error::new(Kind::Integrity, "a member is a sparse file")
+                        .help("the file does not look like a source distribution made by a build tool: do not use it"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.truncate(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
+    bytes
 }
 
 /// The directory that holds the project: the only one at the top, or the top itself.

@@ -1,5 +1,6 @@
 //! The words of the field as types: text is parsed here once, and rooms pass these on.
 
+mod archive_format;
 mod concealed;
 mod credentials;
 mod digest;
@@ -11,6 +12,7 @@ mod rel_path;
 mod source_url;
 mod wheel_name;
 
+pub use archive_format::ArchiveFormat;
 pub use concealed::Concealed;
 pub use credentials::{Credentials, Realm, Secret};
 pub use digest::Sha256;

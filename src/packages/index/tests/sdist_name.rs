@@ -1,7 +1,8 @@
 use super::*;
+use crate::words::vocab::ArchiveFormat;
 
 /// Version as written, as read, and format of a file name read for a package.
-fn read(name: &str, file_name: &str) -> Option<(String, Option<String>, SdistFormat)> {
+fn read(name: &str, file_name: &str) -> Option<(String, Option<String>, ArchiveFormat)> {
     let name = name.parse().expect(name);
     let sdist = SdistName::parse(file_name, &name)?;
     Some((sdist.written, sdist.version.map(|version| version.to_string()), sdist.format))
@@ -9,7 +10,7 @@ fn read(name: &str, file_name: &str) -> Option<(String, Option<String>, SdistFor
 
 #[test]
 fn a_name_is_read_in_any_spelling_and_format() {
-    use SdistFormat::{Tar, TarBz2, TarGz, TarXz, Zip};
+    use ArchiveFormat::{Tar, TarBz2, TarGz, TarXz, Zip};
     for (name, file_name, written, version, format) in [
         ("demo", "demo-1.0.tar.gz", "1.0", "1.0", TarGz),
         ("demo", "Demo-1.0.TAR.GZ", "1.0", "1.0", TarGz),
@@ -37,7 +38,7 @@ fn a_name_is_read_in_any_spelling_and_format() {
 
 #[test]
 fn a_version_from_before_pep_440_is_kept_as_text() {
-    assert_eq!(read("pytz", "pytz-2004-d-x.zip"), Some(("2004-d-x".into(), None, SdistFormat::Zip)));
+    assert_eq!(read("pytz", "pytz-2004-d-x.zip"), Some(("2004-d-x".into(), None, ArchiveFormat::Zip)));
 }
 
 #[test]
