@@ -14,7 +14,7 @@ use super::{
     slim::is_shared_object,
 };
 use crate::{
-    environment::script::{LauncherStyle, launcher},
+    environment::script::{LauncherStyle, launcher, versioned},
     packages::wheel::STREAM_LIMIT,
     project::python::Target,
     words::{
@@ -165,7 +165,7 @@ fn put_dist(
         if in_data { &mut from_data } else { &mut files }.push(file);
     }
     files.append(&mut from_data);
-    for entry in &wheel.scripts {
+    for entry in &versioned(&wheel.scripts, (target.version.0, target.version.1)) {
         let path = scheme.scripts().join(&entry.name);
         if !refuse(&path, &|| format!("script {:?}", entry.name.as_str())) {
             let origin = Origin::Bytes(launcher(entry, style).into());

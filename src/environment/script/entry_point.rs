@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::packages::wheel::EntryPoint;
+use crate::{packages::wheel::EntryPoint, words::vocab::RelPath};
 
 /// How scripts find their interpreter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub fn launcher(entry: &EntryPoint, style: &LauncherStyle) -> Vec<u8> {
          sys.argv[0] = sys.argv[0][:-4]\n    \
          sys.exit({function}())\n"
     );
-    let mut text = head(style).into_owned();
+    let mut text = head(style, "python").into_owned();
     text.push_str(&body);
     text.into_bytes()
 }
@@ -73,12 +73,21 @@ pub fn launcher(entry: &EntryPoint, style: &LauncherStyle) -> Vec<u8> {
 /// Python must see the rest as it was written: an encoding declaration stays in the first two lines,
 /// the docstring stays `__doc__`, and `from __future__` imports stay where they are allowed.
 pub fn rewrite_script(script: &[u8], style: &LauncherStyle) -> Option<Vec<u8>> {
+    rewritten(script, &head(style, "python"))
+}
+
+/// The same for a script that lies at `path` in the environment, and not with the others.
+pub fn rewrite_script_at(script: &[u8], style: &LauncherStyle, path: &RelPath) -> Option<Vec<u8>> {
+    let up = "../".repeat(path.components().count() - 1);
+    rewritten(script, &head(style, &format!("{up}bin/python")))
+}
+
+fn rewritten(script: &[u8], head: &str) -> Option<Vec<u8>> {
     if !script.starts_with(b"#!python") {
         return None;
     }
     let line_end = script.iter().position(|&byte| byte == b'\n').map_or(script.len(), |at| at + 1);
     let rest = &script[line_end..];
-    let head = head(style);
     let (first, shell) = head.split_at(head.find('\n').map_or(head.len(), |at| at + 1));
     let mut out = Vec::with_capacity(head.len() + rest.len() + 16);
     out.extend_from_slice(first.as_bytes());
@@ -105,12 +114,17 @@ pub fn rewrite_script(script: &[u8], style: &LauncherStyle) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Everything before a script's own text: at least the first line, with its end.
-fn head(style: &LauncherStyle) -> Cow<'static, str> {
-    let LauncherStyle::Absolute(environment) = style else { return Cow::Borrowed(RELATIVE) };
+/// Everything before a script's own text: at least the first line, with its end. `python` is the interpreter's place
+/// as seen from the script's directory.
+fn head(style: &LauncherStyle, python: &str) -> Cow<'static, str> {
+    let relative = || match python {
+        "python" => Cow::Borrowed(RELATIVE),
+        python => Cow::Owned(RELATIVE.replace("/python\"", &format!("/{python}\""))),
+    };
+    let LauncherStyle::Absolute(environment) = style else { return relative() };
     let python = format!("{}/bin/python", environment.trim_end_matches('/'));
     if python.contains(|c: char| c.is_control() || matches!(c, '\'' | '\\')) || !python.starts_with('/') {
-        Cow::Borrowed(RELATIVE)
+        relative()
     } else if python.len() + 2 > FIRST_LINE_LIMIT || python.contains(char::is_whitespace) {
         Cow::Owned(format!("#!/bin/sh\n'''exec' '{python}' \"$0\" \"$@\"\n'''\n"))
     } else {
