@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM as a flag that long work looks at, so that it can tidy up and stop.
+//! SIGINT, SIGTERM, SIGHUP and SIGQUIT as a flag that long work looks at, so that it can tidy up and stop.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -32,11 +32,27 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
+/// The signals that ask to stop.
+const SIGNALS: [i32; 4] = [
+    signal_hook::consts::SIGINT,
+    signal_hook::consts::SIGTERM,
+    signal_hook::consts::SIGHUP,
+    signal_hook::consts::SIGQUIT,
+];
+
+/// Whether whoever started this process had it ignore a signal (`nohup`, a shell's background job), from the text of `/proc/self/status`.
+fn is_ignored(signal: i32, status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (signal - 1)) != 0
+}
+
 /// Starts to listen: the first signal sets the flag, a second one or the end of the grace period ends
 /// the process with exit code 130.
 pub fn listen() -> std::io::Result<()> {
-    let mut signals =
-        signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let wanted = SIGNALS.into_iter().filter(|signal| !is_ignored(*signal, &status));
+    let mut signals = signal_hook::iterator::Signals::new(wanted)?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         let mut seen = false;
         for _ in signals.forever() {
@@ -73,4 +89,17 @@ fn leave() -> ! {
         "error: interrupted\n  help: run the same command again; it removes what this one left half done"
     );
     std::process::exit(Kind::Interrupted.exit_code().into());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nohup_ignores_stays_ignored() {
+        let status = "Name:\tvenvoy\nSigIgn:\t0000000000000001\nSigCgt:\t0000000000000000\n";
+        assert!(is_ignored(signal_hook::consts::SIGHUP, status));
+        assert!(!is_ignored(signal_hook::consts::SIGINT, status));
+        assert!(!is_ignored(signal_hook::consts::SIGHUP, ""));
+    }
 }
