@@ -8,7 +8,7 @@ use build_support::{
     Run, SETUPTOOLS, assert_unchanged, borrowed, directory, git, has_extension, in_tree, plant, repository,
     snapshot, target, wheel_files,
 };
-use venvoy::packages::sdist::{Built, relativise};
+use venvoy::packages::sdist::{Built, relativise, relativise_hook};
 
 /// Lays an editable wheel out beside the project, by the `.pth` alone, and runs code with it.
 fn import(run: &Run, built: &Built, root: &Path, code: &str) -> String {
@@ -16,7 +16,11 @@ fn import(run: &Run, built: &Built, root: &Path, code: &str) -> String {
     fs::create_dir_all(&site).expect("a directory");
     for (name, bytes) in wheel_files(built) {
         if !name.contains('/') {
-            let bytes = if has_extension(&name, "pth") { relativise(&bytes, &site, root) } else { bytes };
+            let bytes = match () {
+                () if has_extension(&name, "pth") => relativise(&bytes, &site, root),
+                () if name.starts_with("__editable__") => relativise_hook(&bytes, &site, root),
+                () => bytes,
+            };
             fs::write(site.join(name), bytes).expect("written");
         }
     }
@@ -116,7 +120,8 @@ fn every_common_backend_gives_an_editable_project_that_can_move() {
             "src/demo/__init__.py",
             "src",
         ),
-        ("setuptools, flat", system("setuptools", "setuptools.build_meta"), "demo/__init__.py", ""),
+        // Its hook maps the package alone, so that nothing else of the project can be imported.
+        ("setuptools, flat", system("setuptools", "setuptools.build_meta"), "demo/__init__.py", "demo"),
         ("hatchling, src", system("hatchling", "hatchling.build"), "src/demo/__init__.py", "src"),
         ("flit, flat", system("flit-core", "flit_core.buildapi"), "demo/__init__.py", ""),
         ("poetry, src", poetry.into(), "src/demo/__init__.py", "src"),
@@ -158,13 +163,13 @@ fn a_legacy_project_is_editable_with_its_scripts() {
     let before = snapshot(&root);
     let built = run.built(&directory(&root, true));
     assert_unchanged(&root, &before, "after a build");
-    assert_eq!(built.editable.clone().expect("editable").paths, std::slice::from_ref(&root));
+    assert_eq!(built.editable.clone().expect("editable").paths, [root.join("demo")]);
     assert!(wheel_files(&built).contains_key("demo-1.0.dist-info/entry_points.txt"));
     assert_eq!(import(&run, &built, &root, "import demo; demo.main()"), "demo");
 }
 
 #[test]
-fn a_layout_that_no_path_can_express_works_in_its_place_with_a_warning() {
+fn a_layout_that_no_path_can_express_moves_with_its_hook() {
     let run = Run::with_backends();
     let root = run.project();
     plant(
@@ -179,11 +184,10 @@ fn a_layout_that_no_path_can_express_works_in_its_place_with_a_warning() {
     );
     let built = run.built(&directory(&root, true));
     let editable = built.editable.clone().expect("editable");
-    assert!(!editable.relocatable && editable.hook_files.len() == 1, "{editable:?}");
-    assert!(built.warnings.0.iter().any(|w| w.contains("cannot be moved")), "{:?}", built.warnings);
-    let hook = &wheel_files(&built)[editable.hook_files[0].as_str()];
-    let hook = String::from_utf8_lossy(hook);
-    assert!(hook.contains(root.join("lib").to_str().expect("text")), "{hook}");
+    assert!(editable.relocatable && editable.hook_files.len() == 1, "{editable:?}");
+    assert!(built.warnings.0.is_empty(), "{:?}", built.warnings);
+    assert_eq!(editable.paths, [root.join("lib")]);
+    assert_eq!(import(&run, &built, &root, "import demo; print(demo.answer)"), "42");
 }
 
 #[test]
@@ -217,6 +221,80 @@ fn an_editable_extension_module_is_brought_to_its_project() {
     assert_eq!(import(&run, &built, &root, "import demo.fast; print('fast')"), "fast");
 }
 
+/// What pip's editable installation lets import is what ours does: the packages, not what lies beside them.
+#[test]
+fn an_editable_project_lends_its_packages_and_not_its_tests() {
+    let run = Run::with_backends();
+    let root = run.project();
+    plant(
+        &root,
+        &[
+            (
+                "setup.py",
+                "from setuptools import setup\nsetup(name='demo', version='1.0', packages=['demo'])\n",
+            ),
+            ("demo/__init__.py", ""),
+            ("tests/__init__.py", ""),
+            ("conftest.py", ""),
+        ],
+    );
+    let built = run.built(&directory(&root, true));
+    let code = "import demo, importlib.util as u; print(u.find_spec('tests'), u.find_spec('conftest'))";
+    assert_eq!(import(&run, &built, &root, code), "None None");
+}
+
+/// Fault 1: `../VERSION` and a module beside the project are there for its build, the tree is as it was, and a change of what was read
+/// is a reason to build again.
+#[test]
+fn what_a_build_reads_beside_its_project_is_there_and_counts() {
+    let run = Run::with_backends();
+    let top = run.project();
+    let files = [
+        ("VERSION", "1.5"),
+        ("unrelated.txt", "one"),
+        ("common/shared.py", "NAME = 'demo'\n"),
+        (
+            "part/setup.py",
+            "import sys\nsys.path.append('../common')\nsys.dont_write_bytecode = True\nimport shared\nfrom setuptools import setup\n\
+             setup(name=shared.NAME, version=open('../VERSION').read(), py_modules=['demo'])\n",
+        ),
+        ("part/demo.py", ""),
+    ];
+    plant(&top, &files);
+    let part = top.join("part");
+    let before = snapshot(&top);
+    let built = run.built(&directory(&part, false));
+    assert_eq!(built.version.to_string(), "1.5");
+    assert_eq!(run.built(&directory(&part, true)).version.to_string(), "1.5", "editable, too");
+    assert_unchanged(&top, &before, "after a build");
+    assert!(run.built(&directory(&part, false)).cached);
+    plant(&top, &[("unrelated.txt", "two")]);
+    assert!(run.built(&directory(&part, false)).cached, "nobody read it");
+    plant(&top, &[("VERSION", "2.0")]);
+    for editable in [false, true] {
+        let again = run.built(&directory(&part, editable));
+        assert!(!again.cached && again.version.to_string() == "2.0", "{again:?}");
+    }
+    plant(&top, &[("common/more.py", "")]);
+    assert!(!run.built(&directory(&part, false)).cached, "a directory counts with all that is in it");
+}
+
+/// What a build writes beside its project would be written to the user's own files: where the kernel can, it refuses.
+#[test]
+fn what_lies_beside_a_project_is_only_read() {
+    let run = Run::default();
+    let top = run.project();
+    let body =
+        "try:\n    open('../beside.txt', 'a').write('changed')\nexcept OSError:\n    pass\nreturn wheel(out)";
+    plant(&top.join("part"), &borrowed(&in_tree(body)));
+    plant(&top, &[("beside.txt", "as it was")]);
+    let built = run.built(&directory(&top.join("part"), false));
+    let log = fs::read_to_string(built.log.expect("a log")).expect("read");
+    if !log.contains("this kernel cannot keep the build from writing elsewhere") {
+        assert_eq!(fs::read_to_string(top.join("beside.txt")).expect("read"), "as it was");
+    }
+}
+
 #[test]
 fn a_version_from_the_history_needs_no_copy_of_it() {
     let run = Run::with_backends();
@@ -229,7 +307,7 @@ fn a_version_from_the_history_needs_no_copy_of_it() {
     assert_eq!(built.version.to_string(), "4.5");
     assert_unchanged(&root, &before, "after a build");
     let editable = run.built(&directory(&root.join("part"), true));
-    assert_eq!(editable.editable.expect("editable").paths, [root.join("part")]);
+    assert_eq!(editable.editable.expect("editable").paths, [root.join("part/demo")]);
 }
 
 /// setuptools before 64 knows no PEP 660 (and does not run on Python 3.12 and later).

@@ -9,7 +9,7 @@ use build_support::{
     zip,
 };
 use venvoy::{
-    packages::sdist::{IndexSource, Source},
+    packages::sdist::{self, IndexSource, Source},
     project::lock::{Hashes, Pin},
     words::{error::Kind, vocab::Sha256},
 };
@@ -141,13 +141,19 @@ fn a_wheel_of_another_name_or_version_is_refused() {
         let bytes = tar_gz("demo-1.0", &borrowed(&files));
         let path = run.write("sdist", &bytes);
         let file = run.store.clone();
-        let file = venvoy::packages::sdist::Store::keep_wheel(&file, "feed", &{
-            // A store vouches for what it keeps; the name is only a name.
-            let named = run.path().join("sdist.whl");
-            fs::rename(&path, &named).expect("renamed");
-            named
-        })
-        .expect("kept");
+        let file = sdist::Store::keep_wheel(
+            &file,
+            "feed",
+            &{
+                // A store vouches for what it keeps; the name is only a name.
+                let named = run.path().join("sdist.whl");
+                fs::rename(&path, &named).expect("renamed");
+                named
+            },
+            &sdist::BuildRecord::default(),
+        )
+        .expect("kept")
+        .0;
         let job = job("demo", Some("1.0"), Source::Sdist { file, file_name: "demo-1.0.tar.gz".into() });
         let error = run.error(&job);
         assert!(error.report().contains(got), "{body}: {}", error.report());

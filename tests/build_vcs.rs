@@ -213,7 +213,7 @@ fn an_editable_checkout_leads_to_where_it_will_live() {
     let entry = vcs(&file_url(&root), Some(&commit));
     let built = run.built(&job("demo", None, Source::Vcs { vcs: entry, editable: Some(place.clone()) }));
     let editable = built.editable.expect("editable");
-    assert_eq!(editable.paths, [place]);
+    assert_eq!(editable.paths, [place.join("demo")]);
     assert!(editable.relocatable);
     assert!(built.checkout.expect("a checkout").join("demo.py").is_file());
 }

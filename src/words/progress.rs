@@ -16,4 +16,10 @@ pub trait Progress: Sync {
     fn expect(&self, bytes: u64);
     /// So many bytes of the stage are done.
     fn advance(&self, bytes: u64);
+    /// A package is being built from now on: `what` names it.
+    fn build_begins(&self, what: &str);
+    /// It is no longer being built.
+    fn build_ends(&self, what: &str);
+    /// Time passes while a build runs: called several times a second.
+    fn tick(&self);
 }

@@ -22,6 +22,7 @@ use venvoy::{
     },
     words::{
         error::{Error, Result},
+        progress::Progress,
         vocab::{Concealed, Credentials, Secret},
     },
 };
@@ -87,6 +88,22 @@ pub fn backends() -> &'static Path {
     })
 }
 
+/// Nobody watches.
+struct Quiet;
+
+impl Progress for Quiet {
+    fn warn(&self, _: &str) {}
+    fn detail(&self, _: &str) {}
+    fn request(&self, _: &Url) {}
+    fn packages(&self, _: usize, _: usize) {}
+    fn stage(&self, _: &str, _: u64) {}
+    fn expect(&self, _: u64) {}
+    fn advance(&self, _: u64) {}
+    fn build_begins(&self, _: &str) {}
+    fn build_ends(&self, _: &str) {}
+    fn tick(&self) {}
+}
+
 /// A run: its directories and what the user gave.
 pub struct Run {
     pub directory: TempDir,
@@ -103,7 +120,7 @@ pub struct Run {
 impl Default for Run {
     fn default() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        for name in ["scratch", "project"] {
+        for name in ["scratch", "project", "places"] {
             fs::create_dir(directory.path().join(name)).expect("a directory");
         }
         let mut env: Vec<(OsString, OsString)> = std::env::vars_os()
@@ -166,6 +183,9 @@ impl Run {
                 target: target(),
                 project_dir: &self.project(),
                 scratch: &self.path().join("scratch"),
+                places: &self.path().join("places"),
+                guard: Some(Path::new(env!("CARGO_BIN_EXE_venvoy"))),
+                progress: &Quiet,
                 log_dir: &self.path().join("logs"),
                 store: &self.store,
                 sources: &self.sources,

@@ -110,11 +110,6 @@ impl Backend {
         }
         Ok(Backend { requires, object, path })
     }
-
-    /// Whether the hooks are setuptools' own.
-    pub fn is_setuptools(&self) -> bool {
-        self.object.starts_with("setuptools.")
-    }
 }
 
 /// A requirement is a line of a file pip reads: it must be no option and no second line.
@@ -142,7 +137,7 @@ mod tests {
         assert_eq!(backend("[tool.black]\nline-length = 99\n").expect("a backend"), Backend::legacy());
         let requires_only = backend("[build-system]\nrequires = ['cython']\n").expect("a backend");
         assert_eq!(requires_only.requires, ["cython", "setuptools >= 40.8.0"]);
-        assert!(requires_only.is_setuptools());
+        assert_eq!(requires_only.object, Backend::legacy().object);
     }
 
     #[test]

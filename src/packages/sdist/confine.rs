@@ -3,7 +3,11 @@
 //! Reading is free; this keeps a build from leaving something behind in the user's project, in the
 //! interpreter or in other builds. Where the kernel has no Landlock, a build is as free as with pip.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt as _, symlink},
+    path::{Path, PathBuf},
+};
 
 use landlock::{
     ABI, AccessFs, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus,
@@ -11,6 +15,7 @@ use landlock::{
 };
 
 use super::environment::Environment;
+use crate::words::error::{Error, Result};
 
 /// The newest rights this asks for; older kernels get what they know.
 const RIGHTS: ABI = ABI::V5;
@@ -24,25 +29,52 @@ const CACHES: &[(&str, &str)] = &[
     ("SCCACHE_DIR", ".sccache"),
     ("GOPATH", "go"),
     ("npm_config_cache", ".npm"),
+    ("GRADLE_USER_HOME", ".gradle"),
+    ("CONAN_HOME", ".conan2"),
 ];
 
-/// Those that tools insist on and make themselves.
-const NEEDED: &[&str] = &["CARGO_HOME", "XDG_CACHE_HOME"];
-
-/// What a build below `work` may write to. Sets variables of caches that do not exist yet to places
-/// below `work`, since making them in the home directory would be refused.
-pub fn writable(work: &Path, environment: &mut Environment) -> Vec<PathBuf> {
+/// What a build below `work` may write to: there, in a home directory of its own that is made there, and in the user's
+/// caches of build tools. What it may do does not depend on which of those exist: for one that does not there is a
+/// place in its own home.
+pub fn writable(work: &Path, environment: &mut Environment) -> Result<Vec<PathBuf>> {
     let mut places = vec![work.to_path_buf(), PathBuf::from("/dev")];
-    let home = environment.get("HOME").map(PathBuf::from);
+    let own = work.join("home");
+    places.extend(home(&own, environment)?);
     for (variable, place) in CACHES {
-        let named = environment.get(variable).map(PathBuf::from);
-        match named.or_else(|| home.as_ref().map(|home| home.join(place))) {
-            Some(cache) if cache.is_dir() => places.push(cache),
-            _ if NEEDED.contains(variable) => environment.set(variable, work.join("caches").join(place)),
+        match environment.get(variable).map(PathBuf::from) {
+            Some(named) if named.is_dir() => places.push(named),
+            Some(_) => environment.set(variable, own.join(place)),
+            None => {}
+        }
+    }
+    Ok(places)
+}
+
+/// Makes a home directory in which what is shared leads to the user's own, sets HOME to it, and gives the directories
+/// of the user's that may be written to.
+fn home(own: &Path, environment: &mut Environment) -> Result<Vec<PathBuf>> {
+    let user = environment.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let failed = |e| Error::io("cannot create", own, e);
+    fs::DirBuilder::new().mode(0o700).create(own).map_err(failed)?;
+    let mut writable = Vec::new();
+    if let Some(user) = user {
+        // What a home has besides caches is only read: settings of compilers, of git.
+        for entry in fs::read_dir(&user).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if CACHES.iter().any(|(_, cache)| name == *cache) && entry.path().is_dir() {
+                writable.push(entry.path());
+            }
+            symlink(entry.path(), own.join(&name)).map_err(failed)?;
+        }
+    }
+    for (_, cache) in CACHES {
+        match fs::create_dir(own.join(cache)) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed(e)),
             _ => {}
         }
     }
-    places
+    environment.set("HOME", own);
+    Ok(writable)
 }
 
 /// Confines this thread and every process it starts from now on. `false` where the kernel cannot.

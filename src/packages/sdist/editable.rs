@@ -21,9 +21,10 @@ pub struct EditableInfo {
     pub paths: Vec<PathBuf>,
     /// Its `.pth` files, all at the top of the wheel.
     pub pth_files: Vec<RelPath>,
-    /// Whether its `.pth` files hold paths alone, so that [`relativise`] makes it movable.
+    /// Whether its `.pth` files hold paths, and its hooks texts that are paths, so that [`relativise`] and
+    /// [`relativise_hook`] make it movable.
     pub relocatable: bool,
-    /// Files with import hooks that know absolute paths: they cannot move.
+    /// Files at the top of the wheel with import hooks that know absolute paths.
     pub hook_files: Vec<RelPath>,
 }
 
@@ -45,22 +46,31 @@ impl EditableInfo {
                 match meaning(line) {
                     Line::Path(path) => info.paths.push(path.to_path_buf()),
                     Line::Import(code) => {
-                        info.relocatable = false;
                         // The module an import line names first holds the hook.
                         let code = String::from_utf8_lossy(code);
                         let module = code
                             .split(|c: char| !(c.is_alphanumeric() || c == '_'))
                             .find(|word| !word.is_empty());
-                        hooks.extend(
-                            module.map(|module| format!("{module}.py")).filter(|file| names.contains(file)),
-                        );
+                        let file = module.map(|module| format!("{module}.py"));
+                        match file.filter(|file| names.contains(file)) {
+                            Some(file) => drop(hooks.insert(file)),
+                            // Code of its own: who knows what it does.
+                            None => info.relocatable = false,
+                        }
                     }
                     Line::Nothing => {}
                 }
             }
             info.pth_files.push(name.parse()?);
         }
-        info.hook_files = hooks.iter().map(|name| name.parse()).collect::<Result<_>>()?;
+        for name in &hooks {
+            let mut bytes = Vec::new();
+            archive.by_name(name).map_err(broken)?.read_to_end(&mut bytes).map_err(|e| broken(e.into()))?;
+            info.paths.extend(literals(&bytes).map(|literal| literal.path.to_path_buf()));
+            info.hook_files.push(name.parse()?);
+        }
+        info.paths.sort();
+        info.paths.dedup();
         Ok(info)
     }
 }
@@ -110,6 +120,57 @@ pub fn relativise(pth: &[u8], site_packages: &Path, anchor: &Path) -> Vec<u8> {
     rewritten.join(&b'\n')
 }
 
+/// A text in Python source that is an absolute path.
+struct Literal<'a> {
+    /// Where it stands, quotes included.
+    range: std::ops::Range<usize>,
+    path: &'a Path,
+}
+
+/// The texts of Python source that are absolute paths, as code generators write them: in one pair of quotes, without
+/// backslashes.
+fn literals(source: &[u8]) -> impl Iterator<Item = Literal<'_>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < source.len() {
+            let quote = source[at];
+            if !matches!(quote, b'\'' | b'"') {
+                at += 1;
+                continue;
+            }
+            let start = at;
+            let end = source[start + 1..].iter().position(|&byte| byte == quote || byte == b'\n')?;
+            let inner = &source[start + 1..start + 1 + end];
+            at = start + end + 2;
+            let closed = source.get(at - 1) == Some(&quote);
+            if closed && inner.starts_with(b"/") && inner.len() > 1 && !inner.contains(&b'\\') {
+                return Some(Literal { range: start..at, path: Path::new(OsStr::from_bytes(inner)) });
+            }
+        }
+        None
+    })
+}
+
+/// The same module of import hooks with every absolute path below `anchor` written as an expression that finds it
+/// relative to the module's own file, which will lie in `site_packages`.
+pub fn relativise_hook(source: &[u8], site_packages: &Path, anchor: &Path) -> Vec<u8> {
+    let mut out = Vec::with_capacity(source.len());
+    let mut done = 0;
+    for Literal { range, path } in literals(source) {
+        if !path.starts_with(anchor) || !site_packages.starts_with(anchor) {
+            continue;
+        }
+        out.extend_from_slice(&source[done..range.start]);
+        let quote = char::from(source[range.start]);
+        out.extend_from_slice(format!("__import__(\"os\").path.normpath(__file__ + {quote}/../").as_bytes());
+        out.extend_from_slice(relative(path, site_packages).as_os_str().as_bytes());
+        out.extend_from_slice(format!("{quote})").as_bytes());
+        done = range.end;
+    }
+    out.extend_from_slice(&source[done..]);
+    out
+}
+
 /// The way from `from` to `to`, both absolute and without `..`.
 fn relative(to: &Path, from: &Path) -> PathBuf {
     let shared = to.components().zip(from.components()).take_while(|(a, b)| a == b).count();
@@ -134,6 +195,23 @@ mod tests {
         assert_eq!(rewritten("/app/src\n"), "../../../../src\n");
         assert_eq!(rewritten("/app"), "../../../..");
         assert_eq!(rewritten("/app/.venv/src/demo/\r\n"), "../../../src/demo\n");
+    }
+
+    #[test]
+    fn paths_in_a_hook_are_found_from_its_own_file() {
+        let site = Path::new("/app/.venv/lib/python3.11/site-packages");
+        let rewritten = |text: &str| {
+            String::from_utf8(relativise_hook(text.as_bytes(), site, Path::new("/app"))).expect("text")
+        };
+        assert_eq!(
+            rewritten("MAPPING: dict[str, str] = {'demo': '/app/src/demo', \"b\": \"/app\"}\n"),
+            "MAPPING: dict[str, str] = {'demo': __import__(\"os\").path.normpath(__file__ + \
+             '/../../../../../src/demo'), \"b\": __import__(\"os\").path.normpath(__file__ + \"/../../../../..\")}\n"
+        );
+        for other in ["X = '/elsewhere/demo'\n", "# it's /app\n", "'/app\\n'", "'/app\n", "'unfinished /app"]
+        {
+            assert_eq!(rewritten(other), other);
+        }
     }
 
     #[test]

@@ -168,6 +168,12 @@ const MISSING: &[(&[&str], &str, &str, &str)] = &[
         "cairo-dev pkgconf",
     ),
     (&["magic.h: No such file"], "libmagic's headers", "libmagic-dev", "file-dev"),
+    (
+        &["libmemcached/memcached.h"],
+        "libmemcached's headers",
+        "libmemcached-dev zlib1g-dev",
+        "libmemcached-dev zlib-dev",
+    ),
     (&["gmp.h: No such file"], "GMP's headers", "libgmp-dev", "gmp-dev"),
     (&["yaml.h: No such file"], "libyaml's headers", "libyaml-dev", "yaml-dev"),
     (&["portaudio.h"], "PortAudio's headers", "portaudio19-dev", "portaudio-dev"),
@@ -234,6 +240,7 @@ mod tests {
             ("c/_cffi_backend.c:15:10: fatal error: ffi.h: No such file or directory", "libffi-dev"),
             ("error: can't find Rust compiler", "apk add rust cargo"),
             ("/bin/sh: 1: mysql_config: not found", "mariadb-connector-c-dev"),
+            ("fatal error: libmemcached/memcached.h: No such file or directory", "libmemcached-dev"),
             ("ModuleNotFoundError: No module named 'numpy'", "imports numpy"),
             ("ModuleNotFoundError: No module named 'distutils'", "older Python"),
         ] {

@@ -11,58 +11,80 @@ use super::{
     Built, EditableInfo,
     backend::Backend,
     direct_url,
-    normalise::Move,
-    session::{Session, Strict},
+    session::{Session, Strict, into_place, move_all},
+    traces::{Move, Origin},
     tree::Tree,
 };
 use crate::{
     packages::cache::VerifiedFile,
-    words::error::{Error, Kind, Result},
+    words::error::{Error, Result},
 };
 
 impl Session<'_> {
     pub(super) fn editable_directory(&mut self, tree: &Tree, place: &Path) -> Result<Built> {
-        let key = self.key(&format!("editable {} {}", place.display(), tree.digest()?));
+        let how = format!("editable {}", place.display());
+        let key = self.local_key(&how, tree)?;
+        let backend = Backend::of(place)?;
+        // A hook of meson-python builds again on import, with the tools and the directory of this build.
+        let lasting = backend.object.starts_with("mesonpy");
         let found = self.kept(&key, Strict::Nothing)?;
         let mut built = if let Some(built) = found {
             built
+        } else if lasting {
+            self.lasting_directory(&key, place, &backend)?
         } else {
-            let backend = Backend::of(place)?;
-            // A hook of meson-python builds again on import, with the tools and the directory of this build.
-            let lasting = backend.object.starts_with("mesonpy");
-            let mut carried = false;
-            let wheel = if lasting {
-                let lasting = self.context.store.place(&key)?;
-                fs::remove_dir_all(&lasting).map_err(|e| Error::io("cannot remove", &lasting, e))?;
-                fs::DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(&lasting)
-                    .map_err(|e| Error::io("cannot create", &lasting, e))?;
-                self.work = lasting.canonicalize().map_err(|e| Error::io("cannot resolve", &lasting, e))?;
-                self.settings
-                    .config
-                    .entry("build-dir".into())
-                    .or_insert_with(|| vec![self.work.join("build").display().to_string()]);
-                self.hook_wheel(place, &backend, "build_editable")?
-            } else {
-                let copy = tree.copy(&self.work.join("source"))?;
-                let wheel = self.editable_wheel(&copy, &backend)?;
-                carried = self.carry(&copy, place, &tree.paths())?;
-                wheel
-            };
-            let copy = self.work.join("source");
-            let moved = (!lasting).then_some(Move { from: &copy, to: tree.root() });
-            // What lies in the user's tree now is part of this installation: it is not found again by key.
-            self.finish(&wheel, (!carried && !lasting).then_some(&key), Strict::Nothing, moved)?
+            self.copied_directory(&how, &key, tree, place, &backend)?
         };
         built.direct_url = direct_url::editable(place);
-        built.editable = Some(self.lead(&built.wheel)?);
+        built.editable = Some(self.lead(&built.wheel, !lasting)?);
         Ok(built)
     }
 
-    fn lead(&mut self, wheel: &VerifiedFile) -> Result<EditableInfo> {
-        let info = EditableInfo::of(wheel.path())?;
+    /// Builds in the project itself, in an environment and with a build directory that stay.
+    fn lasting_directory(&mut self, key: &str, place: &Path, backend: &Backend) -> Result<Built> {
+        let lasting = self.context.store.place(key)?;
+        fs::remove_dir_all(&lasting).map_err(|e| Error::io("cannot remove", &lasting, e))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&lasting)
+            .map_err(|e| Error::io("cannot create", &lasting, e))?;
+        let work = lasting.canonicalize().map_err(|e| Error::io("cannot resolve", &lasting, e))?;
+        self.settings
+            .config
+            .entry("build-dir".into())
+            .or_insert_with(|| vec![work.join("build").display().to_string()]);
+        let wheel = self.hook_wheel(place, &work, backend, "build_editable")?;
+        let origin = Origin::new(&work, true, work.join("env/bin/python"));
+        self.finish(&wheel, None, Strict::Nothing, &origin)
+    }
+
+    /// Builds in a copy, and has the result lead to the project itself.
+    fn copied_directory(
+        &mut self,
+        how: &str,
+        key: &str,
+        tree: &Tree,
+        place: &Path,
+        backend: &Backend,
+    ) -> Result<Built> {
+        let build = self.claim(key)?;
+        let beside = self.link_beside(tree, &build)?;
+        let copy = tree.copy(beside.copy())?;
+        let wheel = self.hook_wheel(&copy, build.path(), backend, "build_editable")?;
+        let carried = self.carry(&copy, place, &tree.paths())?;
+        self.note_beside(tree, &beside)?;
+        let key = self.local_key(how, tree)?;
+        let mut origin = Origin::of(&build, self.context.target);
+        origin.moved = beside.moved();
+        // What lies in the user's tree now is part of this installation: it is not found again by key.
+        self.finish(&wheel, (!carried).then_some(&key), Strict::Nothing, &origin)
+    }
+
+    /// `movable`: whether what the build left is needed only where the wheel leads.
+    fn lead(&mut self, wheel: &VerifiedFile, movable: bool) -> Result<EditableInfo> {
+        let mut info = EditableInfo::of(wheel.path())?;
+        info.relocatable &= movable;
         if !info.relocatable {
             self.warnings.push(format!(
                 "{} is editable through import hooks with absolute paths: it works in its place, but the environment cannot be moved with it (--no-editable installs a copy)",
@@ -105,68 +127,27 @@ impl Session<'_> {
 
     /// Builds an editable wheel of a checkout that will live in `place`, and puts the checkout where the
     /// caller finds it.
-    pub(super) fn editable_checkout(&mut self, top: &Path, project: &Path, place: &Path) -> Result<Built> {
-        let backend = Backend::of(project)?;
-        let wheel = self.editable_wheel(project, &backend)?;
-        let mut built = self.finish(&wheel, None, Strict::Name, Some(Move { from: top, to: place }))?;
+    pub(super) fn editable_checkout(
+        &mut self,
+        top: &Path,
+        project: &Path,
+        key: &str,
+        place: &Path,
+    ) -> Result<Built> {
+        let build = self.claim(key)?;
+        let (source, project) = into_place(top, project, &build)?;
+        let backend = Backend::of(&project)?;
+        let wheel = self.hook_wheel(&project, build.path(), &backend, "build_editable")?;
+        let mut origin = Origin::of(&build, self.context.target);
+        origin.moved = vec![Move { from: source.clone(), to: place.to_path_buf() }];
+        let mut built = self.finish(&wheel, None, Strict::Name, &origin)?;
         let checkout = self.context.scratch.join(format!("checkout-{}", self.job.name));
         if checkout.exists() {
             fs::remove_dir_all(&checkout).map_err(|e| Error::io("cannot remove", &checkout, e))?;
         }
-        fs::rename(top, &checkout).map_err(|e| Error::io("cannot move", top, e))?;
-        built.editable = Some(self.lead(&built.wheel)?);
+        move_all(&source, &checkout)?;
+        built.editable = Some(self.lead(&built.wheel, !backend.object.starts_with("mesonpy"))?);
         built.checkout = Some(checkout);
         Ok(built)
     }
-
-    /// An editable wheel, with a plain path in its `.pth` wherever that is enough to import the project:
-    /// setuptools would use an import hook with absolute paths for all but the simplest layouts.
-    fn editable_wheel(&mut self, project: &Path, backend: &Backend) -> Result<PathBuf> {
-        if !backend.is_setuptools() || self.settings.config.contains_key("editable_mode") {
-            return self.hook_wheel(project, backend, "build_editable");
-        }
-        self.settings.config.insert("editable_mode".into(), vec!["compat".into()]);
-        let wheel = self.hook_wheel(project, backend, "build_editable");
-        self.settings.config.remove("editable_mode");
-        let wheel = wheel?;
-        if importable(&wheel)? {
-            return Ok(wheel);
-        }
-        self.hook_wheel(project, backend, "build_editable")
-    }
-}
-
-/// Whether the top-level modules of an editable wheel lie where its `.pth` files lead.
-fn importable(wheel: &Path) -> Result<bool> {
-    use std::io::Read as _;
-    let info = EditableInfo::of(wheel)?;
-    let file = fs::File::open(wheel).map_err(|e| Error::io("cannot read", wheel, e))?;
-    let broken = |e| Error::new(Kind::Integrity, "the built wheel is damaged").because(e);
-    let mut archive = zip::ZipArchive::new(file).map_err(broken)?;
-    let name = archive
-        .file_names()
-        .filter_map(|name| name.ok().map(std::borrow::Cow::into_owned))
-        .find(|name| name.ends_with(".dist-info/top_level.txt"));
-    let Some(name) = name else { return Ok(true) };
-    let mut text = String::new();
-    archive
-        .by_name(&name)
-        .map_err(broken)?
-        .read_to_string(&mut text)
-        .map_err(|e| Error::io("cannot read", wheel, e))?;
-    let found = |module: &str| {
-        info.paths.iter().any(|path| {
-            path.join(module).is_dir()
-                || path.join(format!("{module}.py")).is_file()
-                || fs::read_dir(path).is_ok_and(|entries| {
-                    let prefix = format!("{module}.");
-                    entries.flatten().any(|entry| {
-                        let name = entry.file_name();
-                        let name = name.to_string_lossy();
-                        name.starts_with(&prefix) && name.ends_with(".so")
-                    })
-                })
-        })
-    };
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).all(found))
 }

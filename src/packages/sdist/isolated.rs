@@ -4,8 +4,7 @@ use std::{
     ffi::OsString,
     fmt::Write as _,
     fs,
-    io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink},
+    os::unix::fs::{DirBuilderExt as _, symlink},
     path::{Path, PathBuf},
 };
 
@@ -22,7 +21,7 @@ use super::{
 };
 use crate::words::{
     error::{Context as _, Error, Kind, Result},
-    vocab::PackageName,
+    vocab::{PackageName, Secret},
 };
 
 const PROBE: &str = include_str!("probe.py");
@@ -37,7 +36,6 @@ struct Pip {
 }
 
 /// A virtual environment made for one build, below that build's temporary directory.
-#[derive(Debug)]
 pub struct Isolated<'a> {
     context: &'a Context<'a>,
     runner: &'a Runner<'a>,
@@ -105,16 +103,16 @@ impl<'a> Isolated<'a> {
         environment.set("PATH", path);
         environment.set("TMPDIR", &temporary);
         environment.set("SOURCE_DATE_EPOCH", context.epoch().to_string());
-        // The directory of the whole build: the sources lie beside this environment.
-        let writable = writable(work.parent().unwrap_or(work), &mut environment);
+        // The sources lie beside this environment.
+        let writable = writable(work, &mut environment)?;
         let writable = (!settings.no_isolation).then_some(writable);
         Ok(Isolated { context, runner, python: bin.join("python"), environment, home, private, writable })
     }
 
     /// Installs build requirements (PEP 508), wheels first choice, from the lock's sources.
     ///
-    /// Index URLs with their credentials are in a file only the user can read, and only while pip runs:
-    /// not in its arguments, not in its environment, and gone when the backend starts.
+    /// Index URLs with their credentials are in memory that pip alone finds, and only while it runs: in no file that
+    /// could be left behind, not in its arguments, not in its environment, and gone when the backend starts.
     pub fn install(&self, requirements: &[String], settings: &Settings) -> Result<()> {
         if requirements.is_empty() || settings.no_isolation {
             return Ok(());
@@ -167,15 +165,13 @@ impl<'a> Isolated<'a> {
         settings: &Settings,
     ) -> Result<Result<(), Failure>> {
         let list = self.private.join("requirements.txt");
-        write_private(&list, &(requirements.join("\n") + "\n"))?;
+        fs::write(&list, requirements.join("\n") + "\n").map_err(|e| Error::io("cannot write", &list, e))?;
         let mut environment = Environment::for_pip(self.context.env, &self.runner.secrets);
-        for name in ["PATH", "TMPDIR", "SOURCE_DATE_EPOCH", "CARGO_HOME", "XDG_CACHE_HOME"] {
+        for name in ["PATH", "HOME", "TMPDIR", "SOURCE_DATE_EPOCH", "CARGO_HOME", "XDG_CACHE_HOME"] {
             if let Some(value) = self.environment.get(name) {
                 environment.set(name, value);
             }
         }
-        let config = self.private.join("pip.conf");
-        environment.set("PIP_CONFIG_FILE", &config);
         let cache = self.context.scratch.join("pip-cache");
         fs::create_dir_all(&cache).map_err(|e| Error::io("cannot create", &cache, e))?;
         environment.set("PIP_CACHE_DIR", &cache);
@@ -197,16 +193,18 @@ impl<'a> Isolated<'a> {
             args,
             directory: self.context.project_dir,
             environment: &environment,
+            private: vec![("PIP_CONFIG_FILE", Secret::new(self.pip_config(sources)))],
             writable,
         };
-        write_private(&config, &self.pip_config(sources))?;
-        let result = self.runner.run(&step);
-        fs::remove_file(&config).map_err(|e| Error::io("cannot remove", &config, e))?;
-        Ok(result?.map(drop))
+        Ok(self.runner.run(&step)?.map(drop))
     }
 
     fn explain(&self, failure: &Failure) -> Error {
         let error = failure.error();
+        // Its own help says what to do, which is nothing about sources.
+        if failure.disk_full() {
+            return error;
+        }
         match unfound(failure) {
             Some(what) if self.context.offline => error.help(format!(
                 "{what} is needed for the build and --offline asks no index: run once with a network, so that the built wheel is kept, or name a directory of wheels in PIP_FIND_LINKS"
@@ -265,6 +263,7 @@ impl<'a> Isolated<'a> {
             args: vec!["-I".into(), "-c".into(), PROBE.into()],
             directory: &self.home,
             environment: &self.environment,
+            private: Vec::new(),
             writable: self.writable.clone(),
         };
         let output = self
@@ -313,17 +312,6 @@ fn unfound(failure: &Failure) -> Option<String> {
     let mut lines = failure.output.lines().rev();
     let (_, what) = lines.find_map(|line| line.split_once("No matching distribution found for "))?;
     Some(what.split(" (").next().unwrap_or(what).trim().to_owned())
-}
-
-/// Writes a file that nobody else can read, not even for a moment.
-pub fn write_private(path: &Path, text: &str) -> Result<()> {
-    let failed = |e| Error::io("cannot write", path, e);
-    if path.exists() {
-        fs::remove_file(path).map_err(failed)?;
-    }
-    let mut file =
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)
 }
 
 #[cfg(test)]

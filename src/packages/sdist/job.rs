@@ -19,7 +19,8 @@ use crate::{
     },
     words::{
         error::{Result, Warnings},
-        vocab::{Concealed, Credentials, PackageName, SourceUrl, Version, WheelName},
+        progress::Progress,
+        vocab::{Concealed, Credentials, PackageName, RelPath, SourceUrl, Version, WheelName},
     },
 };
 
@@ -40,6 +41,10 @@ pub struct Context<'a> {
     pub project_dir: &'a Path,
     /// A directory of this run, removed by the caller after it; best on a file system with space.
     pub scratch: &'a Path,
+    /// Where builds take place, each in a directory named by what is built; usually the system's temporary directory.
+    pub places: &'a Path,
+    /// venvoy's own program, which guards what a build runs (see `guard`); without it nobody does.
+    pub guard: Option<&'a Path>,
     /// Where the output of builds is kept; made if it is not there.
     pub log_dir: &'a Path,
     /// What is kept between runs.
@@ -64,6 +69,8 @@ pub struct Context<'a> {
     pub pip_wheel: Option<&'a (dyn Fn() -> Result<PathBuf> + Sync)>,
     /// What must not be shown, written or handed to builds besides passwords: tokens in the paths of URLs.
     pub concealed: &'a Concealed,
+    /// Whoever watches the run.
+    pub progress: &'a dyn Progress,
     /// Set when the user interrupts.
     pub interrupted: Option<&'a AtomicBool>,
 }
@@ -142,19 +149,24 @@ pub enum Source {
 }
 
 impl Job {
-    /// The job in a message: name, version if it is exact, and what it is built from.
-    pub fn subject(&self) -> String {
+    /// The job in a few words: name, and version if it is exact.
+    pub fn label(&self) -> String {
         let version = match &self.pin {
             Pin::Exact(_) | Pin::Arbitrary(_) => format!(" {}", self.pin.bare()),
             Pin::Range(_) | Pin::Any => String::new(),
         };
+        format!("{}{version}", self.name)
+    }
+
+    /// The job in a message: name, version if it is exact, and what it is built from.
+    pub fn subject(&self) -> String {
         let from = match &self.source {
             Source::Sdist { file_name, .. } => file_name.clone(),
             Source::Vcs { vcs, .. } => vcs.url.to_string(),
             Source::Directory { path, .. } | Source::LocalFile { path, .. } => path.display().to_string(),
             Source::Url { url, .. } => url.to_string(),
         };
-        format!("{}{version} from {from}", self.name)
+        format!("{} from {from}", self.label())
     }
 }
 
@@ -177,6 +189,11 @@ pub struct Built {
     pub checkout: Option<PathBuf>,
     /// The commit a repository was taken at.
     pub commit: Option<String>,
+    /// Its entries that are scripts although they are not among the wheel's scripts: their first line is `#!python`, for
+    /// the build wrote the path of its interpreter there.
+    pub scripts: Vec<RelPath>,
+    /// What it was built with, as `name==version`; empty where nothing was built.
+    pub requirements: Vec<String>,
     /// Whether nothing had to be built.
     pub cached: bool,
     /// Where the build's output is.

@@ -6,29 +6,35 @@
 //! code, which never can. `pip wheel` would give both the same.
 
 mod backend;
+mod beside;
 mod confine;
 mod direct_url;
 mod editable;
 mod environment;
 mod git;
+mod guard;
 mod hints;
 mod in_place;
 mod isolated;
 mod job;
 mod normalise;
+mod place;
 mod process;
 mod session;
 mod settings;
 mod store;
+mod traces;
 mod tree;
 mod unpack;
 mod vcs;
 
 pub use direct_url::program;
-pub use editable::{EditableInfo, relativise};
+pub use editable::{EditableInfo, relativise, relativise_hook};
+pub use guard::{is_asked as is_guard, run as guard};
 pub use job::{Built, Context, IndexSource, Job, Source};
+pub use place::{Place, sweep};
 pub use settings::Settings;
-pub use store::{DirStore, Store, copy_all};
+pub use store::{BuildRecord, DirStore, Store, copy_all};
 pub use unpack::{Limits, unpack};
 
 use std::{ffi::OsString, path::Path};
@@ -46,7 +52,10 @@ pub fn build(job: &Job, context: &Context) -> Result<Built> {
 }
 
 /// The digest of a local project as it is now: what git sees of it where it does, all but leftovers
-/// elsewhere. Nothing is written. Fails where there is no such directory or it cannot be read.
-pub fn directory_digest(directory: &Path, env: &[(OsString, OsString)]) -> Result<Sha256> {
-    tree::Tree::of(directory, &environment::Environment::for_git(env))?.digest()
+/// elsewhere, and what its last build read beside it. Nothing is written. Fails where there is no such directory or
+/// it cannot be read.
+pub fn directory_digest(directory: &Path, env: &[(OsString, OsString)], store: &dyn Store) -> Result<Sha256> {
+    let user = environment::Environment::for_git(env);
+    let tree = tree::Tree::of(directory, &user)?;
+    session::local_digest(&tree, &session::used_beside(&tree, store)?, &user)
 }

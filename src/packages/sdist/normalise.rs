@@ -9,8 +9,9 @@ use std::{
 
 use zip::{CompressionMethod, DateTime, write::SimpleFileOptions};
 
+use super::traces::{Origin, replace};
 use crate::words::{
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Result, Warnings},
     vocab::{PackageName, RelPath, Sha256, Version},
 };
 
@@ -23,13 +24,15 @@ pub struct Identity {
     pub version: Version,
 }
 
-/// A path that is written elsewhere than where it will be: replaced in an editable wheel's texts.
-#[derive(Debug, Clone, Copy)]
-pub struct Move<'a> {
-    /// Where the backend saw the project.
-    pub from: &'a Path,
-    /// Where it is.
-    pub to: &'a Path,
+/// A wheel in its one form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Normalised {
+    /// What it says it is.
+    pub identity: Identity,
+    /// Entries that are scripts for the first line they had (see [`Origin::clean`]).
+    pub scripts: Vec<RelPath>,
+    /// What the user should hear of its entries.
+    pub warnings: Warnings,
 }
 
 /// Writes `wheel` anew to `out`: entries sorted with the `.dist-info` last and RECORD the very last, times
@@ -37,7 +40,7 @@ pub struct Move<'a> {
 ///
 /// Fails with [`Kind::Integrity`] for entries that are unsafe, double or links, and for wheels without
 /// proper metadata: a backend is not trusted more than an index.
-pub fn normalise(wheel: &Path, out: &Path, epoch: u64, moved: Option<Move>) -> Result<Identity> {
+pub fn normalise(wheel: &Path, out: &Path, epoch: u64, origin: &Origin) -> Result<Normalised> {
     let broken =
         |e: zip::result::ZipError| Error::new(Kind::Integrity, "the built wheel is damaged").because(e);
     let file = File::open(wheel).map_err(|e| Error::io("cannot read", wheel, e))?;
@@ -78,21 +81,25 @@ pub fn normalise(wheel: &Path, out: &Path, epoch: u64, moved: Option<Move>) -> R
     let mut rows: Vec<[String; 3]> = Vec::new();
     let mut metadata = None;
     let mut has_wheel = false;
+    let (mut scripts, mut warnings) = (Vec::new(), Warnings::default());
     for (path, (index, executable)) in order {
         let mut entry = archive.by_index(*index).map_err(broken)?;
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).map_err(|e| broken(e.into()))?;
-        if let Some(moved) = moved
-            && (path.components().count() == 1
-                || path.as_path().extension().is_some_and(|extension| extension == "py"))
-        {
-            bytes = replace(&bytes, moved);
+        if path.components().count() == 1 || path.as_path().extension().is_some_and(|end| end == "py") {
+            bytes = origin.moved.iter().fold(bytes, |bytes, moved| replace(&bytes, moved));
+        }
+        let cleaned = origin.clean(path.as_str(), bytes);
+        bytes = cleaned.bytes;
+        cleaned.warning.into_iter().for_each(|warning| warnings.push(warning));
+        if cleaned.script {
+            scripts.push(path.clone());
         }
         if path.as_str() == format!("{dist_info}/METADATA") {
             metadata = Some(identity(&bytes)?);
         }
         has_wheel |= path.as_str() == format!("{dist_info}/WHEEL");
-        let mode = if *executable { 0o755 } else { 0o644 };
+        let mode = if *executable || cleaned.script { 0o755 } else { 0o644 };
         let large = bytes.len() as u64 >= u64::from(u32::MAX);
         writer
             .start_file(path.as_str(), options.unix_permissions(mode).large_file(large))
@@ -124,7 +131,7 @@ pub fn normalise(wheel: &Path, out: &Path, epoch: u64, moved: Option<Move>) -> R
         .finish()
         .map_err(|e| Error::new(Kind::Io, format!("cannot write {}", out.display())).because(e))?;
     file.flush().map_err(failed)?;
-    Ok(identity)
+    Ok(Normalised { identity, scripts, warnings })
 }
 
 fn wrong(why: &str) -> Error {
@@ -159,20 +166,6 @@ fn identity(metadata: &[u8]) -> Result<Identity> {
         name: name.parse().map_err(|e: Error| e.with_kind(Kind::Integrity))?,
         version: version.parse().map_err(|_| wrong(&format!("its version {version:?} is none (PEP 440)")))?,
     })
-}
-
-fn replace(bytes: &[u8], moved: Move) -> Vec<u8> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let (from, to) = (moved.from.as_os_str().as_bytes(), moved.to.as_os_str().as_bytes());
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some(at) = memchr::memmem::find(rest, from) {
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(to);
-        rest = &rest[at + from.len()..];
-    }
-    out.extend_from_slice(rest);
-    out
 }
 
 /// Seconds since 1970 as a zip's local time, taken as UTC; the nearest a zip can say.
@@ -232,6 +225,10 @@ mod tests {
         path
     }
 
+    fn origin() -> Origin {
+        Origin::new("/nowhere", true, "/usr/bin/python3")
+    }
+
     const METADATA: (&str, &str, u32) = (
         "Demo-1.0.dist-info/METADATA",
         "Metadata-Version: 2.1\nName: Demo\nVersion: 1.0\n\nName: no\n",
@@ -248,11 +245,11 @@ mod tests {
             &[RECORD, WHEEL, METADATA, ("demo/b.py", "b", 0o664), ("demo/a.py", "a", 0o700)],
         );
         let out = |name: &str| directory.path().join(name);
-        let identity = normalise(&one, &out("1"), 315_532_800, None).expect("normalised");
+        let identity = normalise(&one, &out("1"), 315_532_800, &origin()).expect("normalised").identity;
         assert_eq!((identity.name.as_str(), identity.version.to_string().as_str()), ("demo", "1.0"));
         let two =
             wheel(directory.path(), &[("demo/a.py", "a", 0o755), ("demo/b.py", "b", 0o600), METADATA, WHEEL]);
-        normalise(&two, &out("2"), 315_532_800, None).expect("normalised");
+        normalise(&two, &out("2"), 315_532_800, &origin()).expect("normalised");
         assert_eq!(std::fs::read(out("1")).expect("read"), std::fs::read(out("2")).expect("read"));
 
         let mut archive = zip::ZipArchive::new(File::open(out("1")).expect("opened")).expect("a zip");
@@ -283,7 +280,8 @@ mod tests {
         ] {
             let directory = tempfile::tempdir().expect("a directory");
             let wheel = wheel(directory.path(), files);
-            let error = normalise(&wheel, &directory.path().join("out"), 0, None).expect_err(why).report();
+            let error =
+                normalise(&wheel, &directory.path().join("out"), 0, &origin()).expect_err(why).report();
             assert!(error.contains(why), "{error}");
         }
     }

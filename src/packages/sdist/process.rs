@@ -6,7 +6,7 @@ use std::{
     io::{self, Write as _},
     os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
+    process::{ChildStdin, Command, ExitStatus, Stdio},
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc,
@@ -14,33 +14,41 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{DumpableBehavior, Pid, Signal, kill_process_group};
 
-use super::{confine::confine_thread, environment::Environment};
+use super::{
+    confine::confine_thread,
+    environment::Environment,
+    guard::{self, UNCONFINED},
+};
 use crate::words::{
     error::{Error, Kind, Result},
+    progress::Progress,
     vocab::Secret,
 };
 
 /// How many of the output's last lines an error shows.
 const TAIL: usize = 25;
 
-/// The log's line for a process that was to be confined and is not.
-const UNCONFINED: &str = "# this kernel cannot keep the build from writing elsewhere";
+/// How long a guard may take to kill what it started before it is killed itself.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What bounds and records the processes of one build.
-#[derive(Debug)]
 pub struct Runner<'a> {
     /// When the whole build has to be over.
     pub deadline: Instant,
     /// The limit the deadline came from, for the message.
     pub timeout: Duration,
+    /// Told while a process runs.
+    pub progress: Option<&'a dyn Progress>,
     /// Set by whoever takes the user's interrupt.
     pub interrupted: Option<&'a AtomicBool>,
     /// Where output is kept. Readable by the user alone.
     pub log: PathBuf,
     /// Never shown, should a child print one.
     pub secrets: Vec<Secret>,
+    /// The program that guards each process: venvoy's own (see [`guard`]).
+    pub guard: Option<&'a Path>,
 }
 
 /// One process to run.
@@ -54,6 +62,8 @@ pub struct Step<'a> {
     pub directory: &'a Path,
     /// All of its environment.
     pub environment: &'a Environment,
+    /// Texts that it finds in files named by variables. They are in memory alone, and gone with the run.
+    pub private: Vec<(&'a str, Secret)>,
     /// The places it may write to, where the kernel can see to that; everywhere without.
     pub writable: Option<Vec<PathBuf>>,
 }
@@ -80,7 +90,22 @@ impl Failure {
         } else {
             format!("; its last lines:{tail}")
         };
-        Error::new(Kind::Build, format!("`{}` failed ({}){tail}", self.command, describe(self.status)))
+        let error =
+            |kind| Error::new(kind, format!("`{}` failed ({}){tail}", self.command, describe(self.status)));
+        if self.disk_full() {
+            return error(Kind::Io).help(format!(
+                "the disk is full: free some space in {}, or set TMPDIR to a directory on another file system",
+                std::env::temp_dir().display()
+            ));
+        }
+        error(Kind::Build)
+    }
+
+    /// Whether it failed for want of space, which says nothing about what it was doing.
+    pub fn disk_full(&self) -> bool {
+        const SIGNS: &[&str] =
+            &["No space left on device", "Disk quota exceeded", "[Errno 28]", "[Errno 122]"];
+        SIGNS.iter().any(|sign| self.tail.contains(sign))
     }
 }
 
@@ -111,36 +136,29 @@ impl Runner<'_> {
         writeln!(log, "$ {command_line}").map_err(opened)?;
         let begin = log.metadata().map_err(opened)?.len();
         let duplicate = || log.try_clone().map(Stdio::from).map_err(opened);
-        let mut command = Command::new(step.program);
-        command
-            .args(&step.args)
-            .current_dir(step.directory)
-            .env_clear()
-            .envs(step.environment.iter())
-            .stdin(Stdio::null())
-            .stdout(duplicate()?)
-            .stderr(duplicate()?)
-            .process_group(0);
-        let writable = step.writable.clone();
+        let (out, err) = (duplicate()?, duplicate()?);
+        let request = step.request();
+        // What a build can read about its ancestors must not be the user's passwords.
+        let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+        let guard = self.guard.map(Path::to_path_buf);
         let (sender, receiver) = mpsc::channel();
-        // A thread of its own: being confined lasts as long as the thread, and is what a child inherits.
-        let waiter = std::thread::spawn(move || {
-            if let Some(writable) = writable
-                && !confine_thread(&writable)
-            {
-                let _ = writeln!(log, "{UNCONFINED}");
-            }
-            let mut child = command.spawn().map_err(Ended::NotStarted)?;
-            let _ = sender.send(Event::Started(i32::try_from(child.id()).ok().and_then(Pid::from_raw)));
-            let status = child.wait().map_err(Ended::Lost);
-            let _ = sender.send(Event::Ended);
-            status
+        let waiter = std::thread::spawn(move || match guard {
+            Some(guard) => guarded(&guard, &request, (out, err), &sender),
+            None => unguarded(&request, (out, err), log, &sender),
         });
-        let group = match receiver.recv() {
-            Ok(Event::Started(group)) => group,
-            Ok(Event::Ended) | Err(mpsc::RecvError) => None,
+        let (group, held) = match receiver.recv() {
+            Ok(Event::Started(group, held)) => (group, held),
+            Ok(Event::Ended) | Err(mpsc::RecvError) => (None, None),
         };
         let stopped = self.wait(&receiver);
+        if stopped.is_some() {
+            // A guard kills what it started, and ends.
+            let guarded = held.is_some();
+            drop(held);
+            if guarded {
+                let _ = receiver.recv_timeout(GRACE);
+            }
+        }
         if let Some(group) = group {
             // Fails where nothing is left to kill, which is the rule.
             let _ = kill_process_group(group, Signal::KILL);
@@ -187,7 +205,9 @@ impl Runner<'_> {
             let nap = if self.interrupted.is_some() { left.min(Duration::from_millis(100)) } else { left };
             match ended.recv_timeout(nap) {
                 Ok(_) | Err(mpsc::RecvTimeoutError::Disconnected) => return None,
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    self.progress.inspect(|progress| progress.tick());
+                }
             }
         }
     }
@@ -205,9 +225,81 @@ impl Runner<'_> {
     }
 }
 
+impl Step<'_> {
+    fn request(&self) -> guard::Request {
+        let path = |path: &PathBuf| path.clone().into_os_string();
+        guard::Request {
+            program: self.program.to_owned(),
+            args: self.args.clone(),
+            directory: self.directory.as_os_str().to_owned(),
+            environment: self.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            private: self
+                .private
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), text.expose().to_owned()))
+                .collect(),
+            writable: self.writable.as_ref().map(|places| places.iter().map(path).collect()),
+        }
+    }
+}
+
+/// Has a guard run it.
+fn guarded(
+    guard: &Path,
+    request: &guard::Request,
+    (out, err): (Stdio, Stdio),
+    sender: &mpsc::Sender<Event>,
+) -> Result<ExitStatus, Ended> {
+    let mut line = serde_json::to_vec(request).map_err(|e| Ended::NotStarted(e.into()))?;
+    line.push(b'\n');
+    let mut child = Command::new(guard)
+        .arg(guard::WORD)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(out)
+        .stderr(err)
+        .process_group(0)
+        .spawn()
+        .map_err(Ended::NotStarted)?;
+    let mut input = child.stdin.take();
+    // Where it is gone already, its status says so.
+    let _ = input.as_mut().map(|input| input.write_all(&line));
+    let _ = sender.send(Event::Started(pid(&child), input));
+    // `Child::wait` would close the pipe, had it not been taken.
+    let status = child.wait().map_err(Ended::Lost);
+    let _ = sender.send(Event::Ended);
+    status
+}
+
+/// Runs it as a child of this process, for whoever uses the library without the program.
+fn unguarded(
+    request: &guard::Request,
+    (out, err): (Stdio, Stdio),
+    mut log: fs::File,
+    sender: &mpsc::Sender<Event>,
+) -> Result<ExitStatus, Ended> {
+    let (mut command, _files) = request.command().map_err(Ended::NotStarted)?;
+    // Being confined lasts as long as the thread, and is what a child inherits.
+    if let Some(writable) = request.writable()
+        && !confine_thread(&writable)
+    {
+        let _ = writeln!(log, "{UNCONFINED}");
+    }
+    let mut child = command.stdout(out).stderr(err).spawn().map_err(Ended::NotStarted)?;
+    let _ = sender.send(Event::Started(pid(&child), None));
+    let status = child.wait().map_err(Ended::Lost);
+    let _ = sender.send(Event::Ended);
+    status
+}
+
+fn pid(child: &std::process::Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+}
+
 /// What the thread that waits for a child tells.
 enum Event {
-    Started(Option<Pid>),
+    /// Its process group, and what keeps its guard from killing it.
+    Started(Option<Pid>, Option<ChildStdin>),
     Ended,
 }
 
@@ -266,8 +358,10 @@ mod tests {
             deadline: Instant::now() + timeout,
             timeout,
             interrupted: None,
+            progress: None,
             log: directory.path().join("log"),
             secrets,
+            guard: None,
         };
         let mut environment = Environment::default();
         environment.set("PATH", "/usr/bin:/bin");
@@ -276,6 +370,7 @@ mod tests {
             args: vec!["-c".into(), script.into()],
             directory: directory.path(),
             environment: &environment,
+            private: Vec::new(),
             writable: None,
         };
         let result = runner.run(&step);

@@ -13,14 +13,17 @@ use serde_json::json;
 use super::{
     Built, Context, Job, Limits, Source,
     backend::Backend,
+    beside::{self, Beside},
     direct_url,
     environment::{self, Environment},
     hints,
     isolated::Isolated,
-    normalise::{Move, normalise},
+    normalise::{Normalised, normalise},
+    place::Place,
     process::{Runner, Step},
     settings::Settings,
-    store::{copy_all, digest},
+    store::{BuildRecord, Store, copy_all, digest},
+    traces::Origin,
     tree::{Tree, needs_history},
     unpack,
     vcs::Remote,
@@ -30,6 +33,7 @@ use crate::{
     project::lock::{Hashes, Vcs},
     words::{
         error::{Context as _, Error, Kind, Result, Warnings},
+        progress::Progress,
         vocab::{Credentials, Secret, Sha256, SourceUrl, WheelName},
     },
 };
@@ -37,7 +41,7 @@ use crate::{
 const HOOKS: &str = include_str!("hooks.py");
 
 /// Changes when the same inputs are built in another way, so that older wheels are not taken for it.
-const FORMAT: &str = "venvoy build 1";
+const FORMAT: &str = "venvoy build 2";
 
 /// How strictly what was built must be what the lock names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,27 @@ pub(super) struct Session<'a> {
     pub(super) settings: Settings,
     pub(super) work: PathBuf,
     pub(super) warnings: Warnings,
+    /// What the build's environment holds, as `name==version`.
+    pub(super) requirements: Vec<String>,
+}
+
+/// A build that whoever watches is told of as long as this lives.
+struct Shown<'a> {
+    progress: &'a dyn Progress,
+    what: String,
+}
+
+impl<'a> Shown<'a> {
+    fn new(progress: &'a dyn Progress, what: String) -> Self {
+        progress.build_begins(&what);
+        Shown { progress, what }
+    }
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        self.progress.build_ends(&self.what);
+    }
 }
 
 /// Runs a job. See [`super::build`].
@@ -84,8 +109,10 @@ pub fn run(job: &Job, context: &Context) -> Result<Built> {
         deadline: Instant::now() + context.timeout,
         timeout: context.timeout,
         interrupted: context.interrupted,
+        progress: Some(context.progress),
         log,
         secrets: secrets(job, context),
+        guard: context.guard,
     };
     let mut session = Session {
         job,
@@ -94,6 +121,7 @@ pub fn run(job: &Job, context: &Context) -> Result<Built> {
         settings,
         work: work.path().to_path_buf(),
         warnings: Warnings::default(),
+        requirements: Vec::new(),
     };
     let result = match &job.source {
         Source::Sdist { file, file_name } => {
@@ -217,7 +245,7 @@ impl Session<'_> {
     fn finished_wheel(&mut self, file: VerifiedFile, file_name: &str, strict: Strict) -> Result<Built> {
         let name: WheelName = file_name.parse()?;
         self.check(&name, strict)?;
-        Ok(self.built(file, name, false))
+        self.built(file, name, &BuildRecord::default(), false)
     }
 
     fn archive(&mut self, file: &Path, file_name: &str, sha256: Sha256, strict: Strict) -> Result<Built> {
@@ -225,8 +253,18 @@ impl Session<'_> {
         if let Some(built) = self.kept(&key, strict)? {
             return Ok(built);
         }
-        let project = unpack(file, file_name, &self.work.join("source"), Limits::default())?;
-        self.build_and_keep(&project, &key, strict)
+        let place = self.claim(&key)?;
+        // Another run may have built it meanwhile.
+        if let Some(built) = self.kept(&key, strict)? {
+            return Ok(built);
+        }
+        let project = unpack(file, file_name, &place.path().join("source"), Limits::default())?;
+        self.build_and_keep(&project, &place, &key, strict)
+    }
+
+    /// The directory for a build, its path decided by `key`.
+    pub(super) fn claim(&self, key: &str) -> Result<Place> {
+        Place::claim(self.context.places, key, self.runner.deadline)
     }
 
     fn directory(&mut self, path: &Path, editable: bool) -> Result<Built> {
@@ -235,16 +273,52 @@ impl Session<'_> {
                 .help("check the path in the lock, and that the project was copied to where venvoy runs"));
         }
         let tree = Tree::of(path, &Environment::for_git(self.context.env))?;
-        let place = tree.project_directory();
+        let directory = tree.project_directory();
         if editable {
-            return self.editable_directory(&tree, &place);
+            return self.editable_directory(&tree, &directory);
         }
-        let key = self.key(&format!("directory {}", tree.digest()?));
+        let key = self.local_key("directory", &tree)?;
         if let Some(built) = self.kept(&key, Strict::Nothing)? {
             return Ok(built);
         }
-        let project = tree.copy(&self.work.join("source"))?;
-        self.build_and_keep(&project, &key, Strict::Nothing)
+        let place = self.claim(&key)?;
+        if let Some(built) = self.kept(&key, Strict::Nothing)? {
+            return Ok(built);
+        }
+        let beside = self.link_beside(&tree, &place)?;
+        let project = tree.copy(beside.copy())?;
+        let backend = Backend::of(&project)?;
+        let wheel = self.hook_wheel(&project, place.path(), &backend, "build_wheel")?;
+        self.note_beside(&tree, &beside)?;
+        let key = self.local_key("directory", &tree)?;
+        self.finish(&wheel, Some(&key), Strict::Nothing, &Origin::of(&place, self.context.target))
+    }
+
+    /// The key of what is built from a local project, with what the last build of it read beside it.
+    pub(super) fn local_key(&self, how: &str, tree: &Tree) -> Result<String> {
+        let used = used_beside(tree, self.context.store)?;
+        let digest = local_digest(tree, &used, &Environment::for_git(self.context.env))?;
+        Ok(self.key(&format!("{how} {digest}")))
+    }
+
+    /// Lays what is beside a local project beside its copy.
+    pub(super) fn link_beside(&self, tree: &Tree, place: &Place) -> Result<Beside> {
+        let project_dir = self.context.project_dir.canonicalize().ok();
+        let above: Vec<&Path> = tree.repository().into_iter().chain(project_dir.as_deref()).collect();
+        Beside::link(tree.root(), &above, &place.path().join("tree"))
+    }
+
+    /// Remembers what the build read beside the project.
+    pub(super) fn note_beside(&self, tree: &Tree, beside: &Beside) -> Result<()> {
+        let used = beside.used();
+        let paths: Vec<&str> = used.iter().filter_map(|path| path.to_str()).collect();
+        if paths.len() < used.len() {
+            return Err(Error::new(
+                Kind::Build,
+                format!("what the build reads beside {} has a name that is not UTF-8", tree.root().display()),
+            ));
+        }
+        self.context.store.keep_note(&beside_note(tree), &json!(paths).to_string())
     }
 
     fn repository(&mut self, vcs: &Vcs, editable: Option<&Path>) -> Result<Built> {
@@ -260,8 +334,10 @@ impl Session<'_> {
                 deadline: self.runner.deadline,
                 timeout: self.runner.timeout,
                 interrupted: self.runner.interrupted,
+                progress: self.runner.progress,
                 log: self.runner.log.clone(),
                 secrets: self.runner.secrets.clone(),
+                guard: self.runner.guard,
             };
             let remote = Remote::new(vcs, context, &deadline, &private)?;
             let known = remote.commit(&mut warnings)?;
@@ -282,11 +358,13 @@ impl Session<'_> {
                 // A revision that only the fetch could tell may have been built before.
                 let key = self.key(&source(&commit));
                 let built = if let Some(place) = editable {
-                    self.editable_checkout(&top, &project, place)?
+                    self.editable_checkout(&top, &project, &key, place)?
                 } else if let Some(built) = self.kept(&key, Strict::Name)? {
                     built
                 } else {
-                    self.build_and_keep(&project, &key, Strict::Name)?
+                    let place = self.claim(&key)?;
+                    let (_, project) = into_place(&top, &project, &place)?;
+                    self.build_and_keep(&project, &place, &key, Strict::Name)?
                 };
                 (built, commit)
             };
@@ -298,24 +376,26 @@ impl Session<'_> {
         Ok(built)
     }
 
-    fn build_and_keep(&mut self, project: &Path, key: &str, strict: Strict) -> Result<Built> {
+    fn build_and_keep(&mut self, project: &Path, place: &Place, key: &str, strict: Strict) -> Result<Built> {
         let backend = Backend::of(project)?;
-        let wheel = self.hook_wheel(project, &backend, "build_wheel")?;
-        self.finish(&wheel, Some(key), strict, None)
+        let wheel = self.hook_wheel(project, place.path(), &backend, "build_wheel")?;
+        self.finish(&wheel, Some(key), strict, &Origin::of(place, self.context.target))
     }
 
-    /// Calls a backend's hook in an environment of its own and gives the wheel it wrote.
-    pub(super) fn hook_wheel(&mut self, project: &Path, backend: &Backend, hook: &str) -> Result<PathBuf> {
-        let work = tempfile::Builder::new()
-            .prefix("run-")
-            .tempdir_in(&self.work)
-            .map_err(|e| Error::io("cannot create a directory in", &self.work, e))?
-            .keep();
-        let isolated = Isolated::create(self.context, &self.runner, &work, &self.settings)?;
+    /// Calls a backend's hook in an environment of its own, below `work`, and gives the wheel it wrote.
+    pub(super) fn hook_wheel(
+        &mut self,
+        project: &Path,
+        work: &Path,
+        backend: &Backend,
+        hook: &str,
+    ) -> Result<PathBuf> {
+        let _shown = Shown::new(self.context.progress, self.job.label());
+        let isolated = Isolated::create(self.context, &self.runner, work, &self.settings)?;
         isolated.install(&backend.requires, &self.settings)?;
         let out = work.join("out");
         fs::create_dir(&out).map_err(|e| Error::io("cannot create", &out, e))?;
-        let ask = |name: &str| self.hook(&isolated, &work, project, backend, name, &out);
+        let ask = |name: &str| self.hook(&isolated, work, project, backend, name, &out);
         let further = ask(&hook.replace("build_", "get_requires_for_build_"))?;
         let further: Vec<String> = serde_json::from_value(further).map_err(|e| {
             Error::new(Kind::Build, "the backend's further requirements are no list of texts").because(e)
@@ -380,6 +460,7 @@ impl Session<'_> {
             args,
             directory: project,
             environment: &isolated.environment,
+            private: Vec::new(),
             writable: isolated.writable.clone(),
         };
         if let Err(failure) = self.runner.run(&step)? {
@@ -403,7 +484,7 @@ impl Session<'_> {
         wheel: &Path,
         key: Option<&str>,
         strict: Strict,
-        moved: Option<Move>,
+        origin: &Origin,
     ) -> Result<Built> {
         let file_name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name: WheelName = file_name.parse()?;
@@ -413,7 +494,15 @@ impl Session<'_> {
             .map_err(|e| Error::io("cannot create a directory in", self.context.scratch, e))?
             .keep();
         let out = place.join(&file_name);
-        let identity = normalise(wheel, &out, self.context.epoch(), moved)?;
+        let Normalised { identity, scripts, warnings } =
+            normalise(wheel, &out, self.context.epoch(), origin)?;
+        for warning in warnings.0 {
+            self.warnings.push(format!("{}: {warning}", self.job.name));
+        }
+        let record = BuildRecord {
+            scripts: scripts.iter().map(ToString::to_string).collect(),
+            requirements: self.requirements.clone(),
+        };
         if identity.name != name.name || identity.version != name.version {
             return Err(Error::new(
                 Kind::Integrity,
@@ -424,26 +513,34 @@ impl Session<'_> {
             ));
         }
         self.check(&name, strict)?;
-        let file = if let Some(key) = key {
-            self.context.store.keep_wheel(key, &out)?
+        let (file, record) = if let Some(key) = key {
+            self.context.store.keep_wheel(key, &out, &record)?
         } else {
             let (sha256, size) = digest(&out)?;
-            VerifiedFile::vouch(out, sha256, size)
+            (VerifiedFile::vouch(out, sha256, size), record)
         };
-        Ok(self.built(file, name, false))
+        self.built(file, name, &record, false)
     }
 
     /// A wheel that an earlier build of the same inputs gave.
     pub(super) fn kept(&mut self, key: &str, strict: Strict) -> Result<Option<Built>> {
-        let Some(file) = self.context.store.wheel(key)? else { return Ok(None) };
+        let Some((file, record)) = self.context.store.wheel(key)? else { return Ok(None) };
         let name: WheelName = file.path().file_name().unwrap_or_default().to_string_lossy().parse()?;
         self.check(&name, strict)?;
-        Ok(Some(self.built(file, name, true)))
+        self.built(file, name, &record, true).map(Some)
     }
 
     #[allow(clippy::unused_self, reason = "it belongs to the other ways to end a session")]
-    fn built(&self, wheel: VerifiedFile, file_name: WheelName, cached: bool) -> Built {
-        Built {
+    fn built(
+        &self,
+        wheel: VerifiedFile,
+        file_name: WheelName,
+        record: &BuildRecord,
+        cached: bool,
+    ) -> Result<Built> {
+        Ok(Built {
+            scripts: record.scripts.iter().map(|path| path.parse()).collect::<Result<_>>()?,
+            requirements: record.requirements.clone(),
             wheel,
             name: file_name.name.clone(),
             version: file_name.version.clone(),
@@ -455,7 +552,7 @@ impl Session<'_> {
             cached,
             log: None,
             warnings: Warnings::default(),
-        }
+        })
     }
 
     /// Whether the wheel is the distribution the lock names, and one the target can use.
@@ -499,6 +596,49 @@ impl Session<'_> {
             self.settings.key(),
         );
         Sha256::of(text.as_bytes()).to_string()
+    }
+}
+
+/// What names the note of what builds of a project read beside it.
+fn beside_note(tree: &Tree) -> String {
+    Sha256::of(format!("beside {}", tree.project_directory().display()).as_bytes()).to_string()
+}
+
+/// What the last build of a project read beside it.
+pub(super) fn used_beside(tree: &Tree, store: &dyn Store) -> Result<Vec<PathBuf>> {
+    // A damaged note is the same as none: the next build writes it anew.
+    let note = store.note(&beside_note(tree))?;
+    Ok(note.and_then(|note| serde_json::from_str(&note).ok()).unwrap_or_default())
+}
+
+/// The digest of a project's tree and of what its build reads beside it.
+pub(super) fn local_digest(tree: &Tree, used: &[PathBuf], user: &Environment) -> Result<Sha256> {
+    let tree_digest = tree.digest()?;
+    if used.is_empty() {
+        return Ok(tree_digest);
+    }
+    let beside = beside::digest(tree.root(), used, user)?;
+    Ok(Sha256::of(format!("{tree_digest} {beside}").as_bytes()))
+}
+
+/// Brings a checkout and the project in it to where it is built; gives where they are then.
+pub(super) fn into_place(top: &Path, project: &Path, place: &Place) -> Result<(PathBuf, PathBuf)> {
+    let source = place.path().join("source");
+    move_all(top, &source)?;
+    let inside = project.strip_prefix(top).unwrap_or(Path::new(""));
+    // An empty component would leave a slash at the end.
+    let project = inside.iter().fold(source.clone(), |path, part| path.join(part));
+    Ok((source, project))
+}
+
+/// Moves a directory to where nothing is yet, also to another file system.
+pub(super) fn move_all(from: &Path, to: &Path) -> Result<()> {
+    match fs::rename(from, to) {
+        Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {
+            fs::create_dir(to).map_err(|e| Error::io("cannot create", to, e))?;
+            copy_all(from, to)
+        }
+        moved => moved.map_err(|e| Error::io("cannot move", from, e)),
     }
 }
 

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     packages::cache::VerifiedFile,
     words::{
@@ -16,10 +18,15 @@ use crate::{
 
 /// Where builds keep their results. Keys are lower-case hexadecimal digests; nothing kept holds a secret.
 pub trait Store: Sync {
-    /// A wheel kept under `key`, its bytes checked again.
-    fn wheel(&self, key: &str) -> Result<Option<VerifiedFile>>;
-    /// Keeps a wheel with its file name. The first one kept under a key stays.
-    fn keep_wheel(&self, key: &str, wheel: &Path) -> Result<VerifiedFile>;
+    /// A wheel kept under `key`, its bytes checked again, and what is known of its build.
+    fn wheel(&self, key: &str) -> Result<Option<(VerifiedFile, BuildRecord)>>;
+    /// Keeps a wheel with its file name and record. The first one kept under a key stays.
+    fn keep_wheel(
+        &self,
+        key: &str,
+        wheel: &Path,
+        record: &BuildRecord,
+    ) -> Result<(VerifiedFile, BuildRecord)>;
     /// A directory kept under `key`: to be copied, never to be built in.
     fn tree(&self, key: &str) -> Result<Option<PathBuf>>;
     /// Keeps a copy of a directory. The first one kept under a key stays.
@@ -32,6 +39,16 @@ pub trait Store: Sync {
     fn place(&self, key: &str) -> Result<PathBuf>;
 }
 
+/// What is kept beside a built wheel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BuildRecord {
+    /// Its entries whose first line named the interpreter of the build: they are scripts wherever they go.
+    pub scripts: Vec<String>,
+    /// The distributions that it was built with, as `name==version`.
+    pub requirements: Vec<String>,
+}
+
 /// A [`Store`] below one directory. Everything appears by one rename, so a killed run leaves nothing half.
 #[derive(Debug, Clone)]
 pub struct DirStore {
@@ -39,6 +56,7 @@ pub struct DirStore {
 }
 
 const DIGEST: &str = "sha256";
+const RECORD: &str = "record.json";
 
 impl DirStore {
     /// The store below `root`, made when first needed.
@@ -73,7 +91,7 @@ impl DirStore {
 }
 
 impl Store for DirStore {
-    fn wheel(&self, key: &str) -> Result<Option<VerifiedFile>> {
+    fn wheel(&self, key: &str) -> Result<Option<(VerifiedFile, BuildRecord)>> {
         let place = self.at("wheels", key);
         let Ok(entries) = fs::read_dir(&place) else { return Ok(None) };
         let expected =
@@ -82,10 +100,11 @@ impl Store for DirStore {
             .flatten()
             .map(|entry| entry.path())
             .find(|path| path.extension().is_some_and(|e| e == "whl"));
-        if let (Some(expected), Some(wheel)) = (expected, wheel) {
+        let record = fs::read(place.join(RECORD)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        if let (Some(expected), Some(wheel), Some(record)) = (expected, wheel, record) {
             let (sha256, size) = digest(&wheel)?;
             if sha256 == expected {
-                return Ok(Some(VerifiedFile::vouch(wheel, sha256, size)));
+                return Ok(Some((VerifiedFile::vouch(wheel, sha256, size), record)));
             }
         }
         // A damaged entry is built again.
@@ -93,12 +112,21 @@ impl Store for DirStore {
         Ok(None)
     }
 
-    fn keep_wheel(&self, key: &str, wheel: &Path) -> Result<VerifiedFile> {
+    fn keep_wheel(
+        &self,
+        key: &str,
+        wheel: &Path,
+        record: &BuildRecord,
+    ) -> Result<(VerifiedFile, BuildRecord)> {
         self.publish("wheels", key, |place| {
             let name = wheel.file_name().unwrap_or_default();
             let to = place.join(name);
             fs::copy(wheel, &to).map_err(|e| Error::io("cannot copy", wheel, e))?;
             let (sha256, _) = digest(&to)?;
+            let text = serde_json::to_vec(record)
+                .map_err(|e| Error::new(Kind::Io, "cannot write the record of a build as JSON").because(e))?;
+            let file = place.join(RECORD);
+            fs::write(&file, text).map_err(|e| Error::io("cannot write", &file, e))?;
             let file = place.join(DIGEST);
             fs::write(&file, format!("{sha256}\n")).map_err(|e| Error::io("cannot write", &file, e))
         })?;
@@ -192,13 +220,16 @@ mod tests {
         fs::write(&wheel, "bytes").expect("written");
         let store = DirStore::new(directory.path().join("store"));
         assert!(store.wheel("aa").expect("asked").is_none());
-        let kept = store.keep_wheel("aa", &wheel).expect("kept");
+        let record = BuildRecord { scripts: vec!["demo/tool".into()], ..BuildRecord::default() };
+        let keep = || store.keep_wheel("aa", &wheel, &record).expect("kept").0;
+        let kept = keep();
         assert_eq!(kept.sha256(), Sha256::of(b"bytes"));
         fs::write(&wheel, "other").expect("written");
-        let again = store.keep_wheel("aa", &wheel).expect("kept");
+        let again = keep();
         assert_eq!(again.sha256(), Sha256::of(b"bytes"), "the first one stays");
         fs::write(kept.path(), "damaged").expect("written");
         assert!(store.wheel("aa").expect("asked").is_none());
-        assert_eq!(store.keep_wheel("aa", &wheel).expect("kept").sha256(), Sha256::of(b"other"));
+        assert_eq!(keep().sha256(), Sha256::of(b"other"));
+        assert_eq!(store.wheel("aa").expect("asked").expect("kept").1, record);
     }
 }

@@ -54,6 +54,8 @@ pub struct Tree {
     history: Option<git::History>,
     /// The project's place inside the tree.
     project: PathBuf,
+    /// The top of the repository it is in.
+    repository: Option<PathBuf>,
 }
 
 impl Tree {
@@ -77,15 +79,16 @@ impl Tree {
                 items: BTreeMap::new(),
                 history: repository.history(user),
                 project,
+                repository: Some(repository.top.clone()),
             };
             tree.add_git(user)?;
             if tree.holds_project() {
                 return Ok(tree);
             }
         }
-        let mut tree =
-            Tree { root: directory.clone(), items: BTreeMap::new(), history: None, project: PathBuf::new() };
-        if repository.is_some() {
+        let mut tree = Tree::empty(&directory);
+        tree.repository = repository.map(|repository| repository.top);
+        if tree.repository.is_some() {
             tree.add_git(user)?;
         }
         if !tree.holds_project() {
@@ -94,6 +97,16 @@ impl Tree {
             tree.walk(Path::new(""), true, &mut BTreeSet::new())?;
         }
         Ok(tree)
+    }
+
+    fn empty(root: &Path) -> Self {
+        Tree {
+            root: root.to_path_buf(),
+            items: BTreeMap::new(),
+            history: None,
+            project: PathBuf::new(),
+            repository: None,
+        }
     }
 
     fn holds_project(&self) -> bool {
@@ -211,16 +224,26 @@ impl Tree {
         Ok(into.join(&self.project))
     }
 
+    /// A directory beside a project: what git sees of it where it does, what lies there otherwise.
+    pub fn of_neighbour(directory: &Path, user: &Environment) -> Result<Self> {
+        let mut tree = Tree::empty(directory);
+        tree.add_git(user)?;
+        if tree.items.is_empty() {
+            tree.walk(Path::new(""), true, &mut BTreeSet::new())?;
+        }
+        Ok(tree)
+    }
+
     /// What lies in a copy, without asking git.
     pub fn of_copy(directory: &Path) -> Result<Self> {
-        let mut tree = Tree {
-            root: directory.to_path_buf(),
-            items: BTreeMap::new(),
-            history: None,
-            project: PathBuf::new(),
-        };
+        let mut tree = Tree::empty(directory);
         tree.walk(Path::new(""), true, &mut BTreeSet::new())?;
         Ok(tree)
+    }
+
+    /// The top of the repository the tree is in.
+    pub fn repository(&self) -> Option<&Path> {
+        self.repository.as_deref()
     }
 
     /// Where the tree's root is: the project's directory, or the top of the repository it is a part of.
@@ -273,7 +296,7 @@ fn stays_inside(link: &Path, target: &Path) -> bool {
     })
 }
 
-fn is_leftover(full: &Path, name: &OsStr, top: bool) -> bool {
+pub fn is_leftover(full: &Path, name: &OsStr, top: bool) -> bool {
     let Some(name) = name.to_str() else { return false };
     LEFTOVERS.contains(&name)
         || name.ends_with(".egg-info")

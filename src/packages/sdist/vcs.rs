@@ -12,22 +12,23 @@ use super::{
     Context,
     direct_url::program,
     environment::Environment,
-    isolated::write_private,
     process::{Failure, Runner, Step},
 };
 use crate::{
     project::lock::{Vcs, VcsKind},
     words::{
         error::{Context as _, Error, Kind, Result, Warnings},
-        vocab::{Credentials, Sha256},
+        vocab::{Credentials, Secret, Sha256},
     },
 };
 
 /// Protocols that may be spoken. `ext` and its like would run what the URL says.
 const SCHEMES: &[&str] = &["https", "http", "ssh", "git", "file", "svn", "svn+ssh", "bzr", "lp", "sftp"];
 
+/// Names the file with the answer of git's credential helper, in memory alone.
+const ANSWER: &str = "VENVOY_GIT_ANSWER";
+
 /// A repository of a lock entry, ready to be asked.
-#[derive(Debug)]
 pub struct Remote<'a> {
     vcs: &'a Vcs,
     context: &'a Context<'a>,
@@ -37,6 +38,8 @@ pub struct Remote<'a> {
     environment: Environment,
     /// `-c` options that come before git's command.
     options: Vec<OsString>,
+    /// What git's credential helper says.
+    answer: Option<Secret>,
     directory: PathBuf,
 }
 
@@ -81,6 +84,7 @@ impl<'a> Remote<'a> {
             url,
             environment: Environment::for_git(context.env),
             options: Vec::new(),
+            answer: None,
             directory: private.to_path_buf(),
         };
         remote.environment.set("GIT_ALLOW_PROTOCOL", "https:http:ssh:git:file");
@@ -102,7 +106,7 @@ impl<'a> Remote<'a> {
         Ok(remote)
     }
 
-    /// Has git ask a file for the password, for this scheme, host and port alone: a submodule or a
+    /// Has git ask a text in memory for the password, for this scheme, host and port alone: a submodule or a
     /// redirect elsewhere gets nothing.
     fn authenticate(&mut self, credentials: &Credentials) -> Result<()> {
         let (user, password) = credentials.basic();
@@ -112,20 +116,10 @@ impl<'a> Remote<'a> {
                 format!("the credentials for {} hold a line break", self.url),
             ));
         }
-        let answer = self.directory.join("git-credentials");
-        write_private(&answer, &format!("username={user}\npassword={password}\n"))?;
-        let Some(answer) = answer.to_str().filter(|path| !path.contains('\'')) else {
-            return Err(Error::new(
-                Kind::Usage,
-                format!(
-                    "{} cannot be used as a temporary directory: its name holds a quote",
-                    answer.display()
-                ),
-            )
-            .help("set TMPDIR to another directory"));
-        };
+        self.answer = Some(Secret::new(format!("username={user}\npassword={password}\n")));
         let realm = self.url[..url::Position::AfterPort].to_owned();
-        let helper = format!("credential.{realm}.helper=!f() {{ test \"$1\" = get && cat '{answer}'; }}; f");
+        let helper =
+            format!("credential.{realm}.helper=!f() {{ test \"$1\" = get && cat \"${ANSWER}\"; }}; f");
         // The empty one first: a helper of the user's own would be asked before ours.
         self.options.extend([
             "-c".into(),
@@ -398,7 +392,9 @@ impl<'a> Remote<'a> {
             )
             .help(format!("on Debian and Ubuntu: apt-get install {debian}; on Alpine: apk add {alpine}")));
         }
-        self.runner.run(&Step { program, args, directory, environment: &self.environment, writable: None })
+        let private = self.answer.iter().map(|answer| (ANSWER, answer.clone())).collect();
+        let environment = &self.environment;
+        self.runner.run(&Step { program, args, directory, environment, private, writable: None })
     }
 
     fn missing(&self, reference: &str) -> Error {

@@ -14,6 +14,7 @@ use self::{
     ui::Ui,
 };
 use crate::{
+    packages::sdist,
     run::{
         commands::{self, Outcome},
         options::{
@@ -35,7 +36,11 @@ use crate::{
 
 /// Runs the command line and gives the exit code (README, "Exit codes").
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let cli = match parse(args) {
+    let args: Vec<OsString> = args.collect();
+    if sdist::is_guard(args.iter().cloned()) {
+        return sdist::guard();
+    }
+    let cli = match parse(args.into_iter()) {
         Ok(Ok(cli)) => cli,
         Ok(Err(other)) => {
             eprintln!("error: {}", not_taken(other).report());

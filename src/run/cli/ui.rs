@@ -3,7 +3,7 @@
 use std::{
     io::{IsTerminal as _, Write as _},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -23,6 +23,7 @@ pub struct Ui {
     colour: bool,
     bar: Option<ProgressBar>,
     log: Log,
+    builds: Arc<Builds>,
     warned: Mutex<Warnings>,
     concealed: Concealed,
 }
@@ -31,7 +32,8 @@ impl Ui {
     /// Prints as much as `verbosity` says: 0 errors only, 1 normal, 2 details, 3 requests.
     pub fn new(verbosity: u8, env: &Env) -> Self {
         let terminal = std::io::stderr().is_terminal() && !env.flag("CI");
-        let bar = (terminal && verbosity > 0 && env.get("TERM") != Some("dumb")).then(bar);
+        let builds = Arc::new(Builds::default());
+        let bar = (terminal && verbosity > 0 && env.get("TERM") != Some("dumb")).then(|| bar(&builds));
         let colour = terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb");
         let concealed = env.concealed().clone();
         Ui {
@@ -39,6 +41,7 @@ impl Ui {
             colour,
             bar,
             log: Log::new(EVERY),
+            builds,
             warned: Mutex::default(),
             concealed,
         }
@@ -87,20 +90,48 @@ impl Ui {
     }
 
     fn log_line(&self) {
-        if let Some(line) = self.log.due() {
+        if let Some(line) = self.log.due(&self.builds) {
             self.line(1, &line);
         }
     }
 }
 
-fn bar() -> ProgressBar {
+/// What is being built, and since when.
+#[derive(Default)]
+struct Builds(Mutex<Vec<(String, Instant)>>);
+
+impl Builds {
+    /// How many are named in one line.
+    const NAMED: usize = 3;
+
+    /// `, building demo 1.0 (12 s)`, or nothing.
+    fn shown(&self) -> String {
+        let builds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if builds.is_empty() {
+            return String::new();
+        }
+        let one = |(what, since): &(String, Instant)| format!("{what} ({} s)", since.elapsed().as_secs());
+        let named: Vec<String> = builds.iter().take(Self::NAMED).map(one).collect();
+        let more = match builds.len().saturating_sub(Self::NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!(", building {}{more}", named.join(", "))
+    }
+}
+
+fn bar(builds: &Arc<Builds>) -> ProgressBar {
     let bar = ProgressBar::no_length();
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {far} {decimal_bytes_per_sec}");
+    let style = ProgressStyle::with_template("{msg}{builds} {wide_bar} {far} {decimal_bytes_per_sec}");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     let far = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
         let _ = out.write_str(&far(state.pos(), state.len().unwrap_or(0)));
     };
-    bar.set_style(style.with_key("far", far));
+    let builds = Arc::clone(builds);
+    let builds = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = out.write_str(&builds.shown());
+    };
+    bar.set_style(style.with_key("far", far).with_key("builds", builds));
     bar
 }
 
@@ -138,7 +169,7 @@ impl Log {
     }
 
     /// The line that is due, for one of the threads that ask.
-    fn due(&self) -> Option<String> {
+    fn due(&self, builds: &Builds) -> Option<String> {
         let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         let next = self.next.load(Ordering::Relaxed);
         if now < next {
@@ -147,7 +178,11 @@ impl Log {
         let later = now.saturating_add(self.every);
         self.next.compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed).ok()?;
         let what = self.what.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Some(format!("{what}: {}", far(self.bytes.load(Ordering::Relaxed), self.of.load(Ordering::Relaxed))))
+        let builds = builds.shown();
+        Some(format!(
+            "{what}{builds}: {}",
+            far(self.bytes.load(Ordering::Relaxed), self.of.load(Ordering::Relaxed))
+        ))
     }
 }
 
@@ -213,6 +248,28 @@ impl Progress for Ui {
             self.log_line();
         }
     }
+
+    fn build_begins(&self, what: &str) {
+        self.builds.0.lock().unwrap_or_else(PoisonError::into_inner).push((what.to_owned(), Instant::now()));
+        self.detail(&format!("building {what}"));
+    }
+
+    fn build_ends(&self, what: &str) {
+        let mut builds = self.builds.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(at) = builds.iter().position(|(name, _)| name == what) else { return };
+        let (_, since) = builds.remove(at);
+        drop(builds);
+        // What a log named as it went on has an end there, too.
+        if self.bar.is_none() && since.elapsed() >= EVERY {
+            self.line(1, &format!("{what} is built, in {} s", since.elapsed().as_secs()));
+        }
+    }
+
+    fn tick(&self) {
+        if self.bar.is_none() {
+            self.log_line();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -229,11 +286,14 @@ mod tests {
     #[test]
     fn a_log_gets_a_line_now_and_then() {
         let often = Log::new(Duration::ZERO);
+        let builds = Builds::default();
         often.what("Fetching 1/3 packages".into());
         often.bytes.fetch_add(2_000, Ordering::Relaxed);
-        assert_eq!(often.due().as_deref(), Some("Fetching 1/3 packages: 2.0 kB"));
+        assert_eq!(often.due(&builds).as_deref(), Some("Fetching 1/3 packages: 2.0 kB"));
+        builds.0.lock().expect("a lock").push(("demo 1.0".into(), Instant::now()));
         often.of.fetch_add(9_000, Ordering::Relaxed);
-        assert_eq!(often.due().as_deref(), Some("Fetching 1/3 packages: 2.0 kB/9.0 kB"));
-        assert_eq!(Log::new(Duration::from_hours(1)).due(), None);
+        let line = often.due(&builds);
+        assert_eq!(line.as_deref(), Some("Fetching 1/3 packages, building demo 1.0 (0 s): 2.0 kB/9.0 kB"));
+        assert_eq!(Log::new(Duration::from_hours(1)).due(&builds), None);
     }
 }

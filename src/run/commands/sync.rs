@@ -11,7 +11,10 @@ use crate::{
         layout::{DistInput, PlanKey},
         manifest::is_current,
     },
-    packages::{cache::Trust, sdist::directory_digest},
+    packages::{
+        cache::{Cache, Trust},
+        sdist::{DirStore, directory_digest},
+    },
     project::lock::{Entry, Origin},
     run::{
         assemble::{
@@ -128,6 +131,8 @@ pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) 
     loop {
         progress.stage("Fetching", 0);
         let mut obtained = obtain_all(&session, &builder, &entries, ahead.as_ref(), place.threads)?;
+        // A first build tells what it read beside its project, which counts from then on.
+        let keys = Keys::new(common, &entries, make.seed, &|entry| local_digest(entry, options))?;
         for (one, key) in obtained.iter_mut().zip(&keys.entries) {
             one.input.key = key.unwrap_or_else(|| key::of_wheel(&one.input));
         }
@@ -247,7 +252,8 @@ fn local_digest(entry: &Entry, options: &Options) -> Result<Option<Sha256>> {
     let Origin::Path(path) = &entry.origin else { return Ok(None) };
     let path = local_path(options, path);
     if path.is_dir() {
-        return directory_digest(&path, &variables(options)).map(Some);
+        let store = DirStore::new(Cache::built_dir_of(&options.common.cache_dir));
+        return directory_digest(&path, &variables(options), &store).map(Some);
     }
     // What is missing is an error later, where it can be told together with others.
     let digest = open_regular(&path).and_then(|file| Sha256::of_file(&file));

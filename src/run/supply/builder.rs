@@ -7,8 +7,6 @@ use std::{
     time::Duration,
 };
 
-use tempfile::TempDir;
-
 use crate::run::{
     options::Options,
     supply::{
@@ -17,6 +15,7 @@ use crate::run::{
     },
 };
 use crate::{
+    environment::script::LauncherStyle,
     packages::{
         fetch::Answer,
         index::{self, Choice, choose, parse_page},
@@ -38,7 +37,9 @@ pub struct Builder<'a> {
     /// The environment that is being made, links above it resolved.
     pub venv: PathBuf,
     anchor: PathBuf,
-    scratch: Mutex<Option<TempDir>>,
+    scratch: Mutex<Option<sdist::Place>>,
+    launchers: LauncherStyle,
+    guard: Option<PathBuf>,
     env: Vec<(OsString, OsString)>,
     free: Mutex<usize>,
     freed: Condvar,
@@ -60,6 +61,11 @@ impl<'a> Builder<'a> {
             venv,
             anchor,
             scratch: Mutex::new(None),
+            launchers: match output.make.at.as_deref().and_then(Path::to_str) {
+                Some(at) => LauncherStyle::Absolute(at.to_owned()),
+                None => LauncherStyle::Relative,
+            },
+            guard: guard(),
             env: variables(request),
             free: Mutex::new(std::thread::available_parallelism().map_or(1, usize::from)),
             freed: Condvar::new(),
@@ -71,6 +77,11 @@ impl<'a> Builder<'a> {
     /// The directory that moves as a whole: paths below it are written relative to site-packages.
     pub fn anchor(&self) -> &Path {
         &self.anchor
+    }
+
+    /// How scripts of the environment find their interpreter.
+    pub fn launchers(&self) -> &LauncherStyle {
+        &self.launchers
     }
 
     /// Where an editable repository's working tree lives: PIP_SRC, else `src` in the environment.
@@ -122,6 +133,8 @@ impl<'a> Builder<'a> {
             target: session.target,
             project_dir: &self.request.common.project.dir,
             scratch: &scratch,
+            places: &std::env::temp_dir(),
+            guard: self.guard.as_deref(),
             log_dir: &session.cache.logs_dir()?,
             store: &store,
             sources: &sources,
@@ -134,9 +147,9 @@ impl<'a> Builder<'a> {
             source_date_epoch: u64::try_from(self.mtime).ok(),
             pip_wheel: Some(&pip_wheel),
             concealed: self.request.common.env.concealed(),
+            progress: session.progress,
             interrupted: Some(stop),
         };
-        session.progress.detail(&format!("building {}", job.subject()));
         sdist::build(job, &context)
     }
 
@@ -146,9 +159,9 @@ impl<'a> Builder<'a> {
         if let Some(dir) = &*slot {
             return Ok(dir.path().to_owned());
         }
-        let dir = tempfile::Builder::new().prefix("venvoy-build-").tempdir().map_err(|error| {
-            Error::io("cannot make a directory for builds in", &std::env::temp_dir(), error)
-        })?;
+        let root = std::env::temp_dir();
+        sdist::sweep(&root);
+        let dir = sdist::Place::elsewhere(&root)?;
         let path = dir.path().to_owned();
         *slot = Some(dir);
         Ok(path)
@@ -163,6 +176,12 @@ impl<'a> Builder<'a> {
         *free -= 1;
         Permit { free: &self.free, freed: &self.freed }
     }
+}
+
+/// This program, as a build's guard is started: also when its file was replaced meanwhile.
+fn guard() -> Option<PathBuf> {
+    let own = Path::new("/proc/self/exe");
+    if own.exists() { Some(own.to_owned()) } else { std::env::current_exe().ok() }
 }
 
 struct Permit<'a> {

@@ -14,17 +14,20 @@ use crate::run::{
     },
 };
 use crate::{
-    environment::layout::{DistInput, GivenFile},
+    environment::{
+        layout::{self, DistInput, GivenFile},
+        script::rewrite_script_at,
+    },
     packages::{
         cache::VerifiedFile,
-        sdist::{self, Built, EditableInfo, Job, Source, relativise},
+        sdist::{self, Built, EditableInfo, Job, Source, relativise, relativise_hook},
         wheel::{Strictness, Wheel, with_scratch},
     },
     project::lock::{Entry, Origin},
     run::options::LockFile,
     words::{
         error::{Context as _, Error, Kind, Result},
-        vocab::{SourceUrl, WheelName},
+        vocab::{RelPath, SourceUrl, WheelName},
     },
 };
 
@@ -196,8 +199,9 @@ fn build(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry, source: So
         if built.cached { "cached" } else { "now" }
     ));
     let wheel = open(session, builder, built.wheel.clone(), built.file_name.clone())?;
-    let extra = movable(session, builder, &wheel, &built)
-        .context(|| format!("cannot make {} {} movable", entry.name, entry.pin))?;
+    let failed = || format!("cannot make {} {} movable", entry.name, entry.pin);
+    let mut extra = movable(session, builder, &wheel, &built).context(failed)?;
+    extra.extend(scripts(session, builder, &wheel, &built).context(failed)?);
     let place = built.checkout.is_some().then(|| builder.checkout_dir(entry.name.as_str()));
     let direct_url = built.direct_url.clone().filter(|_| !moves_along(builder, entry, &built));
     let input = DistInput { direct_url, extra, ..DistInput::new(wheel) };
@@ -228,18 +232,46 @@ fn movable(
             path.display()
         ));
     }
+    let hooks: &[RelPath] = if editable.relocatable { &editable.hook_files } else { &[] };
+    let texts =
+        editable.pth_files.iter().map(|pth| (pth, false)).chain(hooks.iter().map(|hook| (hook, true)));
     let mut files = Vec::new();
-    for pth in &editable.pth_files {
-        let Some(position) = wheel.entries.iter().position(|entry| entry.path == *pth) else { continue };
+    for (path, is_hook) in texts {
+        let Some(position) = wheel.entries.iter().position(|entry| entry.path == *path) else { continue };
+        let rewrite = if is_hook { relativise_hook } else { relativise };
         let bytes = with_scratch(|scratch| {
             let content = wheel.inflate(position, scratch)?;
-            Ok::<_, Error>(relativise(content.bytes, &site_packages, builder.anchor()))
+            Ok::<_, Error>(rewrite(content.bytes, &site_packages, builder.anchor()))
         })?;
         files.push(GivenFile {
-            path: session.target.site_packages.join(pth),
+            path: session.target.site_packages.join(path),
             bytes: bytes.into(),
             executable: false,
         });
+    }
+    Ok(files)
+}
+
+/// The files of a built wheel that are scripts although they are not among its scripts, with a first line for the
+/// environment. They lie anywhere in it.
+fn scripts(
+    session: &Session<'_>,
+    builder: &Builder<'_>,
+    wheel: &Arc<Wheel>,
+    built: &Built,
+) -> Result<Vec<GivenFile>> {
+    if built.scripts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let places = layout::places(&[DistInput::new(Arc::clone(wheel))], session.target)?;
+    let mut files = Vec::new();
+    for (position, (entry, place)) in wheel.entries.iter().zip(places.into_iter().flatten()).enumerate() {
+        let Some(path) = place.filter(|_| built.scripts.contains(&entry.path)) else { continue };
+        let bytes = with_scratch(|scratch| {
+            let content = wheel.inflate(position, scratch)?;
+            Ok::<_, Error>(rewrite_script_at(content.bytes, builder.launchers(), &path))
+        })?;
+        files.extend(bytes.map(|bytes| GivenFile { path, bytes: bytes.into(), executable: true }));
     }
     Ok(files)
 }
