@@ -28,7 +28,7 @@ use rustix::{
 use tempfile::TempDir;
 
 use super::{WriteOptions, remove::remove_tree};
-use crate::environment::manifest::{MANIFEST, text::Manifest};
+use crate::environment::manifest::{JOURNAL, MANIFEST, text::Manifest};
 use crate::words::error::{Error, Kind, Result};
 
 /// What every staging directory's name has in it, before [`RANDOM`] letters or digits.
@@ -74,6 +74,15 @@ pub(super) fn open(dest: &Path, options: &WriteOptions<'_>, inside: bool) -> Res
     let inside = inside || (path.is_dir() && (is_mount_point(&path, &parent) || !can_write(&parent)));
     let lock = lock(if inside { &path } else { &parent }, options)?;
     Ok(Destination { path, parent, name, inside, lock })
+}
+
+/// Finishes a change of `dest` that was cut short; waits while another run is at work there.
+pub(super) fn recover(dest: &Path) -> Result<()> {
+    let path = resolve(dest)?;
+    if fs::symlink_metadata(path.join(JOURNAL)).is_err() {
+        return Ok(());
+    }
+    super::change::recover(&open(dest, &WriteOptions::default(), false)?)
 }
 
 /// Removes what killed runs left of `dest`, unless another run is at work there.
@@ -218,11 +227,22 @@ impl Destination {
         Ok(())
     }
 
-    /// Removes what killed runs left, as far as that can be, but not `own`; heals a replacement cut short.
+    /// A staging directory of this destination by its name, if it is one.
+    pub(super) fn staging_called(&self, name: &str) -> Option<PathBuf> {
+        let name = OsStr::new(name);
+        let places = [(&self.parent, &*self.name), (&self.path, OsStr::new(""))];
+        let found = places.into_iter().filter(|(_, of)| is_staging(name, of)).map(|(dir, _)| dir.join(name));
+        found.into_iter().find(|path| fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()))
+    }
+
+    /// Finishes a change that was cut short, or gives it up; removes what killed runs left, as far as that can be, but
+    /// not `own`; heals a replacement cut short.
     pub(super) fn sweep(&self, own: Option<&Path>) {
         if self.lock.is_none() {
             return;
         }
+        // What cannot be put right here is in the way of the next step, which says so.
+        let _ = super::change::recover(self);
         let (dir, name) =
             if self.inside { (&self.path, OsStr::new("")) } else { (&self.parent, &*self.name) };
         if !self.inside && fs::symlink_metadata(&self.path).is_err() {

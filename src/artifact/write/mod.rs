@@ -8,7 +8,9 @@
 
 mod ahead;
 mod bytecode;
+mod change;
 mod destination;
+mod journal;
 mod remove;
 mod store;
 mod tree;
@@ -25,9 +27,14 @@ use std::{
 };
 
 pub use ahead::Ahead;
+pub use change::{Changing, Installed, change};
 
 use crate::{
-    environment::{bytecode::Compiler, layout::Plan, manifest::is_current},
+    environment::{
+        bytecode::Compiler,
+        layout::{Plan, Written},
+        manifest::{is_current, render_manifest},
+    },
     packages::cache::Unpacked,
     words::error::{Error, Kind, Result, Warnings},
 };
@@ -134,10 +141,16 @@ pub fn write(plan: &Plan, dest: &Path, options: &WriteOptions<'_>) -> Result<Rep
     }
 }
 
-/// Removes what killed runs left of `dest`, unless another run is at work there: for runs that find nothing
-/// else to do.
+/// Finishes or removes what killed runs left of `dest`, unless another run is at work there: for runs that find
+/// nothing else to do.
 pub fn tidy(dest: &Path) {
     destination::tidy(dest);
+}
+
+/// Finishes a change of `dest` that was cut short, so that it is the environment which that run was making. What
+/// cannot be finished is marked, and made anew by the next [`write()`].
+pub fn recover(dest: &Path) -> Result<()> {
+    destination::recover(dest)
 }
 
 /// One try; `None` if the destination turned out to be a mount point that must be written `inside`.
@@ -149,8 +162,10 @@ fn write_once(plan: &Plan, dest: &Path, options: &WriteOptions<'_>, inside: bool
     }
     destination.check_replaceable()?;
     let staging = destination.stage()?;
-    let mut report =
-        in_pool(options.threads, || tree::fill(plan, staging.path(), destination.path(), options))??;
+    let mut report = in_pool(options.threads, || {
+        let render = |plan: &Plan, written: &[Written]| Some(render_manifest(plan, written));
+        tree::fill(plan, staging.path(), destination.path(), options, render).map(|filled| filled.report)
+    })??;
     options.check_interrupted()?;
     report.in_place = destination.is_inside();
     Ok(match destination.publish(staging)? {

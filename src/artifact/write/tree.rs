@@ -25,7 +25,7 @@ use super::{
 use crate::{
     environment::{
         layout::{Origin, Plan, PlanFile, Written, render_record},
-        manifest::{MANIFEST, render_manifest},
+        manifest::MANIFEST,
         script::rewrite_script,
         strip::{self, Verdict},
     },
@@ -36,8 +36,26 @@ use crate::{
     },
 };
 
-/// Fills the empty directory `root` with what `plan` says; errors name paths below `shown`.
-pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOptions<'_>) -> Result<Report> {
+/// What was written into an empty directory.
+pub(super) struct Filled<'p> {
+    /// The plan without what turned out not to exist (bytecode of what does not compile).
+    pub(super) plan: Cow<'p, Plan>,
+    /// Digest and size of each of its files.
+    pub(super) written: Vec<Written>,
+    /// Figures and warnings.
+    pub(super) report: Report,
+}
+
+/// Fills the empty directory `root` with what `plan` says; errors name paths below `shown`. `manifest` gives the
+/// manifest's text, where there is to be one.
+pub(super) fn fill<'p>(
+    given: &'p Plan,
+    root: &Path,
+    shown: &Path,
+    options: &WriteOptions<'_>,
+    manifest: impl FnOnce(&Plan, &[Written]) -> Option<Vec<u8>> + Send,
+) -> Result<Filled<'p>> {
+    let plan = given;
     let dir = File::open(root).map_err(|e| failed("open", root, e))?;
     let chmod = probe_modes(root, &dir)?;
     let store = match options.ahead {
@@ -84,19 +102,19 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
     stripped.sort();
     fill.make_links()?;
     // The manifest changes no directory but the root.
-    let (manifest, times) = rayon::join(
+    let (put, times) = rayon::join(
         || {
-            let manifest = render_manifest(plan, &written);
-            fill.put_bytes(&fill.spot(MANIFEST, false), &manifest)
+            let Some(text) = manifest(plan, &written) else { return Ok(()) };
+            fill.put_bytes(&fill.spot(MANIFEST, false), &text).map(drop)
         },
         || fill.set_dir_times(),
     );
-    manifest.and(times)?;
+    put.and(times)?;
     rustix::fs::futimens(&dir, &timestamps(plan.mtime)).map_err(|e| failed("set the time of", shown, e))?;
 
     let mut warnings = fill.warnings.into_inner().unwrap_or_default();
     warnings.sort();
-    Ok(Report {
+    let report = Report {
         current: false,
         files: written.len() as u64,
         bytes: written.iter().map(|w| w.size).sum(),
@@ -105,7 +123,12 @@ pub(super) fn fill(plan: &Plan, root: &Path, shown: &Path, options: &WriteOption
         stripped,
         warnings: crate::words::error::Warnings(warnings),
         uncompiled,
-    })
+    };
+    let plan = match fill.plan {
+        Cow::Borrowed(_) => Cow::Borrowed(given),
+        Cow::Owned(changed) => Cow::Owned(changed),
+    };
+    Ok(Filled { plan, written, report })
 }
 
 /// The digest of an open file's content.

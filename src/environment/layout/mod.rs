@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 pub use placement::places;
 pub use plan::plan;
-pub use record::render_record;
-pub use reserved::MANIFEST;
+pub use record::{record_paths, render_record};
+pub use reserved::{JOURNAL, MANIFEST};
 pub use slim::{Cut, Mentions, Reading, Slim, SlimKind, Survey, is_doc, is_header, is_shared_object};
 
 use crate::{

@@ -42,3 +42,23 @@ fn relative(path: &RelPath, base: &RelPath) -> String {
     let down: Vec<&str> = path.components().skip(common).collect();
     "../".repeat(up) + &down.join("/")
 }
+
+/// The files that a RECORD as [`render_record`] writes it lists, relative to the environment; `None` for any other
+/// text, and for a path that leads outside.
+pub fn record_paths(text: &[u8], site_packages: &RelPath) -> Option<Vec<RelPath>> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
+    let mut paths = Vec::new();
+    for row in reader.records() {
+        let row = row.ok()?;
+        let mut parts: Vec<&str> = site_packages.components().collect();
+        for part in row.get(0)?.split('/') {
+            if part == ".." {
+                parts.pop()?;
+            } else {
+                parts.push(part);
+            }
+        }
+        paths.push(parts.join("/").parse().ok()?);
+    }
+    Some(paths)
+}

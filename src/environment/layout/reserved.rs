@@ -8,6 +8,8 @@ use crate::{project::python::Target, words::vocab::RelPath};
 
 /// The manifest's name at the top of an environment: `write` lists there what it wrote.
 pub const MANIFEST: &str = "venvoy.manifest";
+/// The file that says how a change that is under way goes on.
+pub const JOURNAL: &str = "venvoy.journal";
 
 /// What the directory begins with in which `write` makes an environment in its place.
 const STAGING: &str = ".venvoy-";
@@ -55,7 +57,7 @@ impl Reserved {
 /// What every environment has, or another tool may put there. Only whole names: packages do bring
 /// `bin/activate-global-python-argcomplete` and the like.
 fn is_always_reserved(path: &str) -> bool {
-    if path == "pyvenv.cfg" || path == MANIFEST || path.starts_with(STAGING) {
+    if path == "pyvenv.cfg" || path == MANIFEST || path == JOURNAL || path.starts_with(STAGING) {
         return true;
     }
     let Some(name) = path.strip_prefix("bin/").or_else(|| path.strip_prefix("scripts/")) else {

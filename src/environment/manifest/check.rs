@@ -13,7 +13,7 @@ use std::{
 use rayon::prelude::*;
 use rustix::fs::AtFlags;
 
-use super::text::{Content, Dir, Item, MANIFEST, Manifest};
+use super::text::{Content, Dir, Item, JOURNAL, MANIFEST, Manifest};
 use crate::environment::layout::PlanKey;
 use crate::words::{
     error::{Error, Kind, Result},
@@ -30,7 +30,9 @@ pub fn is_current(dest: &Path, key: &PlanKey) -> bool {
     let Ok(text) = fs::read_to_string(dest.join(MANIFEST)) else { return false };
     let Some(manifest) = Manifest::parse(&text) else { return false };
     let Ok(top) = File::open(dest) else { return false };
-    if manifest.key != key.to_string() {
+    // With a journal, a change was cut short: the files are partly the old ones.
+    let changing = rustix::fs::statat(&top, JOURNAL, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    if manifest.key != key.to_string() || changing {
         return false;
     }
     // `None`: not as it was made. `Some(false)`: its time differs.
@@ -65,7 +67,7 @@ fn names_match(dest: &Path, dir: &Dir<'_>, known: &HashSet<&str>) -> bool {
     expected.is_empty()
 }
 
-fn is_known_dir(dir: &Dir<'_>, name: &OsStr, known: &HashSet<&str>) -> bool {
+pub(super) fn is_known_dir(dir: &Dir<'_>, name: &OsStr, known: &HashSet<&str>) -> bool {
     name.to_str().is_some_and(|name| {
         if dir.path == "." {
             known.contains(name)
@@ -76,7 +78,7 @@ fn is_known_dir(dir: &Dir<'_>, name: &OsStr, known: &HashSet<&str>) -> bool {
 }
 
 /// Whether an unexpected name makes the environment another one.
-fn counts(dir: &Dir<'_>, name: &OsStr) -> bool {
+pub(super) fn counts(dir: &Dir<'_>, name: &OsStr) -> bool {
     dir.path != "." && !is_bytecode(name)
 }
 
@@ -198,7 +200,7 @@ fn check_dir(dest: &Path, dir: &Dir<'_>, items: &[Item<'_>], known: &HashSet<&st
     for entry in fs::read_dir(&full).map_err(|e| unreadable(&full, e))? {
         let name: OsString = entry.map_err(|e| unreadable(&full, e))?.file_name();
         let listed = items.iter().any(|item| OsStr::new(&*item.name) == name);
-        let own = dir.path == "." && name == MANIFEST;
+        let own = dir.path == "." && (name == MANIFEST || name == JOURNAL);
         if !listed && !own && !is_bytecode(&name) && !is_known_dir(dir, &name, known) {
             check.extra.push(here.join(name));
         }

@@ -24,7 +24,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use rayon::prelude::*;
 
-pub use crate::environment::layout::MANIFEST;
+pub use crate::environment::layout::{JOURNAL, MANIFEST};
 use crate::{
     environment::layout::{Plan, PlanKey, Written},
     words::vocab::Sha256,
@@ -115,19 +115,21 @@ pub(crate) fn head<'a>(
 }
 
 /// A line to be written.
-struct NewItem<'p> {
-    name: &'p str,
-    content: New<'p>,
+pub(crate) struct NewItem<'p> {
+    pub(crate) name: &'p str,
+    pub(crate) content: New<'p>,
 }
 
-enum New<'p> {
+pub(crate) enum New<'p> {
     /// Whether it is executable comes second.
     File(Written, bool),
     Link(&'p str),
+    /// As another manifest has it.
+    Known(&'p Content<'p>),
 }
 
 impl NewItem<'_> {
-    fn render(&self, out: &mut String) {
+    pub(crate) fn render(&self, out: &mut String) {
         use std::fmt::Write as _;
         let name = escape(self.name);
         let _ = match &self.content {
@@ -136,6 +138,11 @@ impl NewItem<'_> {
                 writeln!(out, "{kind} {size} {} {name}", sha256.to_record())
             }
             New::Link(target) => writeln!(out, "l {name}\t{}", escape(target)),
+            New::Known(Content::File { size, digest, executable }) => {
+                let kind = if *executable { 'x' } else { 'f' };
+                writeln!(out, "{kind} {size} {digest} {name}")
+            }
+            New::Known(Content::Link(target)) => writeln!(out, "l {name}\t{}", escape(target)),
         };
     }
 }
@@ -145,7 +152,6 @@ fn split(path: &str) -> (&str, &str) {
 }
 
 /// A manifest's text, its head and directories found; items are parsed on demand.
-#[allow(dead_code, reason = "read by whoever compares two environments")]
 pub(crate) struct Manifest<'t> {
     pub(crate) key: &'t str,
     pub(crate) common: &'t str,
@@ -162,7 +168,7 @@ pub(crate) struct Manifest<'t> {
 pub(crate) struct Dir<'t> {
     /// `.` for the top.
     pub(crate) path: Cow<'t, str>,
-    lines: &'t str,
+    pub(crate) lines: &'t str,
 }
 
 /// A file or link in a directory.
@@ -242,14 +248,14 @@ impl<'t> Dir<'t> {
     }
 }
 
-fn escape(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(['\\', '\n', '\r', '\t']) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t"))
 }
 
-fn unescape(text: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn unescape(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('\\') {
         return Some(Cow::Borrowed(text));
     }

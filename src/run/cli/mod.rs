@@ -286,6 +286,14 @@ fn run_sync(request: &Options, output: &OutputOptions, ui: &Ui) -> Result<()> {
             format!("{venv} is up to date ({})", count(packages, "package"))
         }
         Outcome::Written(summary) => output::summary(&venv, &summary, start.elapsed()),
+        Outcome::Changed(changes, summary) => {
+            for (names, word) in
+                [(&changes.added, "added"), (&changes.removed, "removed"), (&changes.changed, "changed")]
+            {
+                names.iter().for_each(|name| ui.detail(&format!("{word}: {name}")));
+            }
+            output::changes(&venv, &changes, &summary, start.elapsed())
+        }
     });
     Ok(())
 }

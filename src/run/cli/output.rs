@@ -10,7 +10,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    run::commands::{AuthRow, Checked, Difference, PlanRow, Summary},
+    run::commands::{AuthRow, Changes, Checked, Difference, PlanRow, Summary},
     words::{
         error::{Error, Kind, Result},
         vocab::{Concealed, count, size},
@@ -219,6 +219,29 @@ pub fn summary(venv: &str, summary: &Summary, took: Duration) -> String {
         took.as_secs_f64()
     );
     if summary.slim.is_empty() { line } else { format!("{line}\n{}", saved(summary)) }
+}
+
+/// The last line of a run that changed an environment.
+pub fn changes(venv: &str, changes: &Changes, summary: &Summary, took: Duration) -> String {
+    let Changes { added, removed, changed, kept } = changes;
+    let mut parts = Vec::new();
+    for (names, word) in [(added, "added"), (removed, "removed"), (changed, "changed")] {
+        if !names.is_empty() {
+            parts.push(format!("{} {word}", names.len()));
+        }
+    }
+    if parts.is_empty() {
+        parts.push("put right".to_owned());
+    }
+    let mut had = Vec::new();
+    if summary.downloaded > 0 {
+        had.push(format!("{} downloaded ({})", summary.downloaded, size(summary.downloaded_bytes)));
+    }
+    if summary.built > 0 {
+        had.push(format!("{} built", summary.built));
+    }
+    let had = if had.is_empty() { String::new() } else { format!(": {}", had.join(", ")) };
+    format!("{venv}: {}; {kept} kept, in {:.2} s{had}", parts.join(", "), took.as_secs_f64())
 }
 
 /// What `--slim` saved, for the line after.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::{
+    artifact::write,
     environment::{
         installed::Installed,
         manifest::{self, Check},
@@ -48,6 +49,7 @@ pub struct Difference {
 /// # Errors
 /// [`crate::words::error::Kind::Destination`] where there is no environment of venvoy's.
 pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Checked> {
+    write::recover(&output.place.venv)?;
     let files = manifest::verify(&output.place.venv)?;
     let inputs = Inputs::read(&request.common, &request.lock, progress)?;
     let target = inputs.target(&request.common, &request.target, request.lock.deploy, progress)?;

@@ -2,6 +2,7 @@
 
 mod auth;
 mod cache;
+mod change;
 mod check;
 mod fresh;
 mod graph;
@@ -21,7 +22,7 @@ pub use self::{
     graph::{Graph, Tree},
     plan::{PlanRow, plan},
     requirements::requirements,
-    sync::{Outcome, Summary, sync},
+    sync::{Changes, Outcome, Summary, sync},
     verify::{Verified, verify},
     why::{Why, asked_extras, why},
 };

@@ -8,6 +8,7 @@ use std::{
 use crate::{
     artifact::write::{self, Ahead, Report, WriteOptions},
     environment::{
+        bytecode::Compiler,
         layout::{DistInput, PlanKey},
         manifest::is_current,
     },
@@ -23,6 +24,7 @@ use crate::{
             prepare::{refuse_described, runtime_target},
             slim::{self, Saved},
         },
+        commands::change,
         inputs::Inputs,
         options::{Options, OutputOptions, PlaceOptions},
         supply::{
@@ -51,8 +53,23 @@ pub enum Outcome {
         /// How many packages it holds.
         packages: usize,
     },
-    /// The environment was made.
+    /// The environment was made anew.
     Written(Summary),
+    /// The environment was changed, see [`Changes`].
+    Changed(Changes, Summary),
+}
+
+/// By which distributions an environment was changed, each sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Those that came, as `NAME VERSION`.
+    pub added: Vec<String>,
+    /// Those that went, as `NAME VERSION`.
+    pub removed: Vec<String>,
+    /// Those that were exchanged or put right, as `NAME OLD -> NEW`.
+    pub changed: Vec<String>,
+    /// How many were left alone.
+    pub kept: usize,
 }
 
 /// Figures of a run that made an environment.
@@ -78,6 +95,20 @@ pub struct Summary {
     pub unstripped: usize,
 }
 
+impl Summary {
+    /// Counts where a package's wheel came from.
+    pub(super) fn count(&mut self, came: Came) {
+        match came {
+            Came::Cached => self.cached += 1,
+            Came::Downloaded(bytes) => {
+                self.downloaded += 1;
+                self.downloaded_bytes += bytes;
+            }
+            Came::Built => self.built += 1,
+        }
+    }
+}
+
 /// Makes the environment what the lock says.
 pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Outcome> {
     let inputs = Inputs::read(&options.common, &options.lock, progress)?;
@@ -91,6 +122,8 @@ pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) 
     let sources = Sources::new(&inputs.lock, inputs.pipfile.as_ref(), &options.index)?;
     let runtime = runtime_target(&target, &options.target)?;
     let builder = Builder::new(options, output);
+    // What an earlier run began.
+    write::recover(&output.place.venv)?;
 
     let OutputOptions { make, place } = output;
     if options.target.described.is_some() {
@@ -127,6 +160,12 @@ pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) 
     let ahead =
         make.slim.kinds.is_empty().then(|| Ahead::new(&session.cache, place.link, make.mtime, &place.venv));
     let ahead = ahead.flatten();
+    if !place.fresh && checkouts_there {
+        let run = Run { session: &session, frame: &frame, place, ahead: None, force: false };
+        if let Some(outcome) = change::apply(&run, &builder, &entries, &keys, ahead.as_ref())? {
+            return Ok(outcome);
+        }
+    }
     let mut tries = 0;
     loop {
         progress.stage("Fetching", 0);
@@ -162,14 +201,15 @@ pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) 
 }
 
 /// The last part of a run: wheels are there, the environment is not.
-struct Run<'a> {
-    session: &'a Session<'a>,
-    frame: &'a Frame<'a>,
-    place: &'a PlaceOptions,
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a> {
+    pub(super) session: &'a Session<'a>,
+    pub(super) frame: &'a Frame<'a>,
+    pub(super) place: &'a PlaceOptions,
     /// What was unpacked beside the environment.
-    ahead: Option<&'a Path>,
+    pub(super) ahead: Option<&'a Path>,
     /// Whether to write although the environment is current.
-    force: bool,
+    pub(super) force: bool,
 }
 
 impl Run<'_> {
@@ -179,14 +219,7 @@ impl Run<'_> {
         let mut inputs = Vec::with_capacity(obtained.len());
         let mut checkouts = Vec::new();
         for one in obtained {
-            match one.came {
-                Came::Cached => summary.cached += 1,
-                Came::Downloaded(bytes) => {
-                    summary.downloaded += 1;
-                    summary.downloaded_bytes += bytes;
-                }
-                Came::Built => summary.built += 1,
-            }
+            summary.count(one.came);
             inputs.push(one.input);
             checkouts.extend(one.checkout);
         }
@@ -217,25 +250,11 @@ impl Run<'_> {
         let plan = self.frame.plan(inputs.clone(), *progress)?;
         let bytes: u64 = inputs.iter().flat_map(|input| &input.wheel.entries).map(|entry| entry.size).sum();
         progress.stage("Writing", bytes);
-        let store = cache.unpacked(self.frame.make.mtime).ok();
         let compiler = self.frame.compiler(target, cache)?;
-        let options = WriteOptions {
-            link: self.place.link,
-            strict: self.frame.make.strict,
-            threads: NonZeroUsize::new(self.place.threads),
-            store: store.as_ref().filter(|_| !cache.is_read_only()),
-            ahead: self.ahead,
-            force: self.force,
-            interrupted: Some(interrupt::flag()),
-            progress: Some(&|bytes| progress.advance(bytes)),
-            compiler: compiler.as_ref(),
-            compiling: Some(&|bytes| progress.stage("Compiling", bytes)),
-        };
-        let report = write::write(&plan, &self.place.venv, &options)
+        let report = self
+            .with_options(compiler.as_ref(), |options| write::write(&plan, &self.place.venv, options))
             .context(|| format!("cannot make {}", self.place.venv.display()))?;
-        self.session.tell();
-        report.warnings.0.iter().for_each(|warning| progress.warn(warning));
-        report.uncompiled.iter().for_each(|module| progress.detail(module));
+        self.tell(&report);
         if report.current {
             return Ok((report, Vec::new()));
         }
@@ -244,6 +263,35 @@ impl Run<'_> {
         }
         let saved = slim::saved(&self.frame.make.slim, &plan, &report.stripped, *progress);
         Ok((report, saved))
+    }
+
+    /// Calls with what the writer is to know.
+    pub(super) fn with_options<T>(
+        &self,
+        compiler: Option<&Compiler<'_>>,
+        call: impl FnOnce(&WriteOptions<'_>) -> T,
+    ) -> T {
+        let Session { progress, cache, .. } = self.session;
+        let store = cache.unpacked(self.frame.make.mtime).ok();
+        call(&WriteOptions {
+            link: self.place.link,
+            strict: self.frame.make.strict,
+            threads: NonZeroUsize::new(self.place.threads),
+            store: store.as_ref().filter(|_| !cache.is_read_only()),
+            ahead: self.ahead,
+            force: self.force,
+            interrupted: Some(interrupt::flag()),
+            progress: Some(&|bytes| progress.advance(bytes)),
+            compiler,
+            compiling: Some(&|bytes| progress.stage("Compiling", bytes)),
+        })
+    }
+
+    /// Tells whoever watches what the writer noticed.
+    pub(super) fn tell(&self, report: &Report) {
+        self.session.tell();
+        report.warnings.0.iter().for_each(|warning| self.session.progress.warn(warning));
+        report.uncompiled.iter().for_each(|module| self.session.progress.detail(module));
     }
 }
 
