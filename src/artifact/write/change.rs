@@ -43,7 +43,7 @@ const LARGEST: u64 = 256 << 20;
 
 /// An environment that is there, as its manifest and `stat` describe it.
 #[derive(Debug)]
-pub struct Installed {
+pub struct Previous {
     dest: PathBuf,
     text: String,
     common: String,
@@ -59,11 +59,11 @@ pub struct Changing<'a> {
     /// All distributions of the new environment in the order in which they are installed: key and dist-info
     /// directory.
     pub dists: &'a [(Sha256, RelPath)],
-    /// Those that go, or come again: positions in [`Installed::dists`].
+    /// Those that go, or come again: positions in [`Previous::dists`].
     pub leaving: &'a HashSet<usize>,
 }
 
-impl Installed {
+impl Previous {
     /// Reads what is at `dest`; `None` where that is no environment that could be changed.
     pub fn read(dest: &Path) -> Option<Self> {
         let text = read_regular(&dest.join(MANIFEST))?;
@@ -76,7 +76,7 @@ impl Installed {
             .map(|(key, dist_info)| Some((key.parse().ok()?, dist_info.parse().ok()?)))
             .collect::<Option<Vec<_>>>()?;
         let common = manifest.common.to_owned();
-        Some(Installed { dest: dest.to_owned(), common, dists, condition, text })
+        Some(Previous { dest: dest.to_owned(), common, dists, condition, text })
     }
 
     /// The key of what all its files depend on.
@@ -137,14 +137,14 @@ impl Installed {
     }
 }
 
-/// Changes the environment at `dest`, which is still as `installed` says; `None` where it must be made anew, and
+/// Changes the environment at `dest`, which is still as `previous` says; `None` where it must be made anew, and
 /// nothing was changed.
 ///
 /// # Errors
 /// [`Kind::Destination`] where it cannot be written. If that happens while the change is under way, the next run
 /// finishes it.
 pub fn change(
-    installed: &Installed,
+    previous: &Previous,
     change: &Changing<'_>,
     dest: &Path,
     options: &WriteOptions<'_>,
@@ -152,21 +152,21 @@ pub fn change(
     let destination = destination::open(dest, options, false)?;
     destination.sweep(options.ahead);
     // Another run may have been faster.
-    if read_regular(&destination.path().join(MANIFEST)).as_deref() != Some(&installed.text) {
+    if read_regular(&destination.path().join(MANIFEST)).as_deref() != Some(&previous.text) {
         return Ok(None);
     }
     if fs::symlink_metadata(destination.path().join(JOURNAL)).is_ok() {
         return Ok(None);
     }
-    let Some(manifest) = Manifest::parse(&installed.text) else { return Ok(None) };
-    let Some(old) = leaving_files(installed, change, &manifest) else { return Ok(None) };
+    let Some(manifest) = Manifest::parse(&previous.text) else { return Ok(None) };
+    let Some(old) = leaving_files(previous, change, &manifest) else { return Ok(None) };
     let staging = destination.stage()?;
     let filled = in_pool(options.threads, || {
         tree::fill(change.plan, staging.path(), destination.path(), options, |_, _| None)
     })??;
     options.check_interrupted()?;
     let tree = Tree { manifest: &manifest, old: &old, filled: &filled };
-    let Some((steps, text)) = tree.steps(installed, change, destination.path()) else { return Ok(None) };
+    let Some((steps, text)) = tree.steps(previous, change, destination.path()) else { return Ok(None) };
     publish(&destination, staging, steps, &text, change.plan.mtime)?;
     let mut report = filled.report;
     report.in_place = destination.is_inside();
@@ -175,22 +175,21 @@ pub fn change(
 
 /// What the distributions that leave had written; `None` where that is not known, or others list it too.
 fn leaving_files(
-    installed: &Installed,
+    previous: &Previous,
     change: &Changing<'_>,
     manifest: &Manifest<'_>,
 ) -> Option<HashSet<String>> {
     let mut old = HashSet::new();
     for &position in change.leaving {
-        match installed.listed(position) {
-            Some(listed) => old.extend(listed.iter().map(RelPath::to_string)),
-            // It comes again, so its files are known; they are looked at one by one.
-            None => {
-                let key = installed.dists[position].0;
-                let planned = change.plan.dists.iter().position(|dist| dist.key == key)?;
-                let listed = change.plan.listed();
-                old.extend(listed[planned].iter().map(|&at| change.plan.files[at].path.to_string()));
-            }
+        if let Some(listed) = previous.listed(position) {
+            old.extend(listed.iter().map(RelPath::to_string));
+            continue;
         }
+        // It comes again, so its files are known; they are looked at one by one.
+        let key = previous.dists[position].0;
+        let planned = change.plan.dists.iter().position(|dist| dist.key == key)?;
+        let listed = change.plan.listed();
+        old.extend(listed[planned].iter().map(|&at| change.plan.files[at].path.to_string()));
     }
     let shared = manifest.shared.iter().any(|path| old.contains(&**path));
     (!shared && change.plan.shared.is_empty() && change.plan.links.is_empty()).then_some(old)
@@ -212,14 +211,9 @@ enum After<'a> {
 
 impl Tree<'_> {
     /// What is to be done, and the new manifest; `None` where the new tree cannot be made out of the old one.
-    fn steps(
-        &self,
-        installed: &Installed,
-        change: &Changing<'_>,
-        dest: &Path,
-    ) -> Option<(Vec<Step>, String)> {
+    fn steps(&self, previous: &Previous, change: &Changing<'_>, dest: &Path) -> Option<(Vec<Step>, String)> {
         let plan = &*self.filled.plan;
-        let bad: HashSet<&str> = installed.condition.bad.iter().map(String::as_str).collect();
+        let bad: HashSet<&str> = previous.condition.bad.iter().map(String::as_str).collect();
         let positions: HashMap<&str, usize> =
             self.manifest.dirs.iter().enumerate().map(|(at, dir)| (&*dir.path, at)).collect();
         let mut touched: BTreeMap<&str, BTreeMap<String, After<'_>>> = BTreeMap::new();
@@ -303,12 +297,11 @@ impl Tree<'_> {
         let added: Vec<&str> = dirs.iter().copied().filter(|dir| !positions.contains_key(dir)).collect();
         for dir in &added {
             let (above, name) = split(dir);
-            let stays = match touched.get(above) {
-                Some(items) => items.contains_key(name),
-                None => {
-                    let items = positions.get(above).map(|&at| self.manifest.dirs[at].items());
-                    items.into_iter().flatten().flatten().any(|item| item.name == name)
-                }
+            let stays = if let Some(items) = touched.get(above) {
+                items.contains_key(name)
+            } else {
+                let items = positions.get(above).map(|&at| self.manifest.dirs[at].items());
+                items.into_iter().flatten().flatten().any(|item| item.name == name)
             };
             if stays {
                 return None;
@@ -316,7 +309,7 @@ impl Tree<'_> {
         }
 
         let steps = self.order(&Work {
-            installed,
+            previous,
             dest,
             removed: &removed,
             emptied: &emptied,
@@ -333,7 +326,7 @@ impl Tree<'_> {
         let mut steps = Vec::new();
         let mut settle: BTreeSet<&str> = BTreeSet::new();
         let parse = |path: &str| path.parse::<RelPath>().ok();
-        for path in &work.installed.condition.extra {
+        for path in &work.previous.condition.extra {
             steps.push(Step::RemoveTree(parse(path)?));
             settle.insert(split(path).0);
         }
@@ -356,7 +349,7 @@ impl Tree<'_> {
             settle.insert(split(dir).0);
         }
         // Those that went missing, before anything is moved into them.
-        for dir in &work.installed.condition.bad_dirs {
+        for dir in &work.previous.condition.bad_dirs {
             if work.positions.contains_key(dir.as_str())
                 && !work.emptied.contains(&dir.as_str())
                 && dir != "."
@@ -375,7 +368,7 @@ impl Tree<'_> {
             {
                 continue;
             }
-            let gone = work.installed.condition.extra.iter().any(|extra| extra == dir);
+            let gone = work.previous.condition.extra.iter().any(|extra| extra == dir);
             if !gone && fs::symlink_metadata(work.dest.join(dir)).is_ok() {
                 return None;
             }
@@ -412,11 +405,12 @@ impl Tree<'_> {
             for entry in entries.filter_map(Result::ok) {
                 let name = entry.file_name();
                 let Some(name) = name.to_str() else { continue };
-                let of_one = name.split_once('.').is_some_and(|(stem, _)| stems.contains(stem));
+                let of_one = name.strip_suffix(".pyc").and_then(|stem| stem.split_once('.'));
+                let of_one = of_one.is_some_and(|(stem, _)| stems.contains(stem));
                 let path = format!("{cache}/{name}");
                 let planned =
                     plan.files.binary_search_by(|file| file.path.as_str().cmp(path.as_str())).is_ok();
-                if of_one && name.ends_with(".pyc") && !planned && !self.old.contains(&path) {
+                if of_one && !planned && !self.old.contains(&path) {
                     stale.push(path);
                 }
             }
@@ -461,7 +455,7 @@ impl Tree<'_> {
 
 /// What was found to be done.
 struct Work<'a> {
-    installed: &'a Installed,
+    previous: &'a Previous,
     dest: &'a Path,
     /// Files that go.
     removed: &'a [&'a str],

@@ -27,7 +27,7 @@ use std::{
 };
 
 pub use ahead::Ahead;
-pub use change::{Changing, Installed, change};
+pub use change::{Changing, Previous, change};
 
 use crate::{
     environment::{

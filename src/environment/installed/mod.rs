@@ -326,7 +326,10 @@ mod tests {
             .map(|(name, (_, requires))| {
                 format!(
                     "{name}:{}",
-                    requires.iter().map(|one| format!(" {}{}", one.name, one.specifier)).collect::<String>()
+                    requires
+                        .iter()
+                        .map(|one| [" ", one.name.as_str(), &one.specifier].concat())
+                        .collect::<String>()
                 )
             })
             .collect();

@@ -317,7 +317,7 @@ mod tests {
 
     fn wanted<'a>(categories: &[&str]) -> Wanted<'a> {
         let categories = categories.iter().map(|&name| name.to_owned()).collect();
-        let is_directory = &|path: &str| !path.contains("://") && !path.ends_with(".zip");
+        let is_directory = &|path: &str| !path.contains("://") && path.strip_suffix(".zip").is_none();
         Wanted { categories, hashes: false, markers: true, sources: false, mirror: None, is_directory }
     }
 

@@ -290,7 +290,9 @@ fn run_sync(request: &Options, output: &OutputOptions, ui: &Ui) -> Result<()> {
             for (names, word) in
                 [(&changes.added, "added"), (&changes.removed, "removed"), (&changes.changed, "changed")]
             {
-                names.iter().for_each(|name| ui.detail(&format!("{word}: {name}")));
+                for name in names {
+                    ui.detail(&format!("{word}: {name}"));
+                }
             }
             output::changes(&venv, &changes, &summary, start.elapsed())
         }

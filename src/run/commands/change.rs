@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::sync::{Changes, Outcome, Run, Summary};
 use crate::{
-    artifact::write::{self, Ahead, Changing, Installed},
+    artifact::write::{self, Ahead, Changing, Previous},
     environment::layout::PlanKey,
     project::lock::Entry,
     run::{
@@ -35,12 +35,12 @@ pub(super) fn apply(
     if !run.frame.make.slim.kinds.is_empty() || run.frame.make.seed {
         return Ok(None);
     }
-    let Some(installed) = Installed::read(&run.place.venv) else { return Ok(None) };
-    if installed.common() != run.frame.common.to_string() {
+    let Some(previous) = Previous::read(&run.place.venv) else { return Ok(None) };
+    if previous.common() != run.frame.common.to_string() {
         return Ok(None);
     }
-    let Some(damaged) = installed.damaged() else { return Ok(None) };
-    let whole: HashMap<Sha256, usize> = installed
+    let Some(damaged) = previous.damaged() else { return Ok(None) };
+    let whole: HashMap<Sha256, usize> = previous
         .dists()
         .iter()
         .enumerate()
@@ -90,13 +90,13 @@ pub(super) fn apply(
         .iter()
         .enumerate()
         .filter_map(|(at, stays)| match stays {
-            Some(position) => Some(installed.dists()[*position].clone()),
+            Some(position) => Some(previous.dists()[*position].clone()),
             None => planned.get(&at).map(|&at| (plan.dists[at].key, plan.dists[at].dist_info.clone())),
         })
         .collect();
     plan.key = PlanKey(key::whole(run.frame.common, dists.iter().map(|(key, _)| *key)));
     let kept: HashSet<usize> = stay.iter().copied().collect();
-    let leaving: HashSet<usize> = (0..installed.dists().len()).filter(|at| !kept.contains(at)).collect();
+    let leaving: HashSet<usize> = (0..previous.dists().len()).filter(|at| !kept.contains(at)).collect();
 
     session
         .progress
@@ -106,7 +106,7 @@ pub(super) fn apply(
     let changing = Changing { plan: &plan, dists: &dists, leaving: &leaving };
     let report = run
         .with_options(compiler.as_ref(), |options| {
-            write::change(&installed, &changing, &run.place.venv, options)
+            write::change(&previous, &changing, &run.place.venv, options)
         })
         .context(|| format!("cannot change {}", run.place.venv.display()))?;
     let Some(report) = report else { return Ok(None) };
@@ -116,7 +116,7 @@ pub(super) fn apply(
             place_checkout(from, to)?;
         }
     }
-    let gone = leaving.iter().map(|&at| named(&installed.dists()[at].1));
+    let gone = leaving.iter().map(|&at| named(&previous.dists()[at].1));
     let came = plan.dists.iter().map(|dist| named(&dist.dist_info));
     let changes = compare(gone.collect(), came.collect(), kept.len());
     summary.packages = entries.len();
