@@ -8,7 +8,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs::{self, File},
-    io::Read as _,
     os::fd::AsFd as _,
     path::{Path, PathBuf},
 };
@@ -34,6 +33,7 @@ use crate::{
     },
     words::{
         error::{Error, Kind, Result},
+        files,
         vocab::{RelPath, Sha256},
     },
 };
@@ -561,11 +561,8 @@ pub(super) fn recover(destination: &Destination) -> Result<()> {
 fn read_regular(path: &Path) -> Option<String> {
     use rustix::fs::{Mode, OFlags};
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
-    let meta = file.metadata().ok().filter(|meta| meta.is_file() && meta.len() <= LARGEST)?;
-    let mut text = String::with_capacity(usize::try_from(meta.len()).ok()?);
-    file.take(LARGEST).read_to_string(&mut text).ok()?;
-    Some(text)
+    let file = files::regular(rustix::fs::open(path, flags, Mode::empty()).ok()?.into()).ok()?;
+    String::from_utf8(files::read(&file, LARGEST).ok()?).ok()
 }
 
 fn split(path: &str) -> (&str, &str) {
