@@ -7,5 +7,6 @@ pub mod inputs;
 pub mod supply;
 pub mod assemble;
 pub mod size;
+pub mod timings;
 pub mod commands;
 pub mod cli;

@@ -8,7 +8,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use reading::{GraphArgs, Questions, Reading, RequirementsArgs, RunArgs, ScriptsArgs, WhyArgs};
+pub use reading::{
+    DiffArgs, DoctorArgs, GraphArgs, ManArgs, Questions, Reading, RequirementsArgs, RunArgs, ScriptsArgs,
+    WhyArgs,
+};
 
 /// Compiles a Pipfile.lock into a virtual environment that can be moved.
 #[derive(Debug, Parser)]
@@ -92,6 +95,9 @@ pub struct SyncArgs {
     /// What to write.
     #[command(flatten)]
     pub output: OutputArgs,
+    /// Write a page that shows where the time went; `json` prints it as JSON instead.
+    #[arg(long, value_name = "FILE.html|json", num_args = 0..=1, require_equals = true, default_missing_value = "venvoy-timings.html")]
+    pub timings: Option<PathBuf>,
 }
 
 /// `install`: `sync`, and a clear word to those who would add packages.

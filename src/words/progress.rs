@@ -1,5 +1,41 @@
 //! Whoever watches a run.
 
+use std::time::Instant;
+
+use serde::Serialize;
+
+/// A part of the work on one package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// Its file is chosen, for which an index may be asked.
+    Index,
+    /// Its file is fetched, and digested as it comes.
+    Download,
+    /// Its file is in the cache and is opened.
+    Open,
+    /// It is built from source.
+    Build,
+    /// It is unpacked while others are still fetched.
+    Unpack,
+}
+
+impl Part {
+    /// All of them, in the order in which a package goes through them.
+    pub const ALL: [Part; 5] = [Part::Index, Part::Download, Part::Open, Part::Build, Part::Unpack];
+
+    /// What it is called.
+    pub fn word(self) -> &'static str {
+        match self {
+            Part::Index => "index",
+            Part::Download => "download",
+            Part::Open => "open",
+            Part::Build => "build",
+            Part::Unpack => "unpack",
+        }
+    }
+}
+
 /// Whoever watches a run.
 pub trait Progress: Sync {
     /// Something the user should hear that stops nothing. The same text is said once.
@@ -22,4 +58,6 @@ pub trait Progress: Sync {
     fn build_ends(&self, what: &str);
     /// Time passes while a build runs: called several times a second.
     fn tick(&self);
+    /// A part of the work on a package that began then is done, over so many bytes. Only who measures listens.
+    fn part(&self, _package: &str, _part: Part, _began: Instant, _bytes: u64) {}
 }

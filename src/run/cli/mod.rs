@@ -5,7 +5,7 @@ mod reading;
 mod ui;
 mod usage;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
@@ -20,16 +20,17 @@ use crate::{
         options::{
             self, BuildOptions, Common, IndexOptions, LockOptions, Options, OutputOptions, TargetOptions,
         },
+        timings::{self, Report, Timings},
     },
     words::{
-        args::pipenv::{self, Answer, Other},
         args::{
             CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, Questions, Reading, SizeArgs, SyncArgs,
+            pipenv::{self, Answer, Other},
         },
         env::Env,
         error::{Error, Kind, Result},
         interrupt,
-        progress::Progress as _,
+        progress::Progress,
         vocab::count,
     },
 };
@@ -268,12 +269,44 @@ fn sync(
             "PIPENV_SYSTEM is passed over: venvoy leaves the system's Python alone and makes {venv}"
         ));
     }
-    run_sync(&request, &output, ui)
+    let Some(file) = &args.timings else { return run_sync(&request, &output, ui) };
+    let timings = Timings::new(ui);
+    let result = sync_told(&request, &output, &timings);
+    let ended = match &result {
+        Ok(line) => line.clone(),
+        Err(error) => format!("failed: {}", error.in_one_line()),
+    };
+    // Where the time of a run went that failed is of interest too.
+    let written =
+        write_timings(&timings.report(request.common.env.concealed().hide(&ended)), file, &request, ui);
+    ui.done(&result?);
+    written
+}
+
+/// Writes or prints where the time went.
+fn write_timings(report: &Report, file: &Path, request: &Options, ui: &Ui) -> Result<()> {
+    if file == Path::new("json") {
+        let mut out = Stdout::new(request.common.env.concealed());
+        out.json(report)?;
+        return out.finish(ExitCode::SUCCESS).map(drop);
+    }
+    let dir = &request.common.project.dir;
+    let name =
+        dir.file_name().map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
+    std::fs::write(file, timings::page(report, &name)).map_err(|e| Error::io("cannot write", file, e))?;
+    ui.detail(&format!("wrote {}", file.display()));
+    Ok(())
 }
 
 fn run_sync(request: &Options, output: &OutputOptions, ui: &Ui) -> Result<()> {
+    ui.done(&sync_told(request, output, ui)?);
+    Ok(())
+}
+
+/// Makes the environment and gives the line that says what was done.
+fn sync_told(request: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<String> {
     let start = std::time::Instant::now();
-    let outcome = commands::sync(request, output, ui)?;
+    let outcome = commands::sync(request, output, progress)?;
     let venv = output
         .place
         .venv
@@ -281,7 +314,7 @@ fn run_sync(request: &Options, output: &OutputOptions, ui: &Ui) -> Result<()> {
         .unwrap_or(&output.place.venv)
         .display()
         .to_string();
-    ui.done(&match outcome {
+    Ok(match outcome {
         Outcome::Current { packages } => {
             format!("{venv} is up to date ({})", count(packages, "package"))
         }
@@ -291,13 +324,12 @@ fn run_sync(request: &Options, output: &OutputOptions, ui: &Ui) -> Result<()> {
                 [(&changes.added, "added"), (&changes.removed, "removed"), (&changes.changed, "changed")]
             {
                 for name in names {
-                    ui.detail(&format!("{word}: {name}"));
+                    progress.detail(&format!("{word}: {name}"));
                 }
             }
             output::changes(&venv, &changes, &summary, start.elapsed())
         }
-    });
-    Ok(())
+    })
 }
 
 /// What pipenv's `install` can do and venvoy's cannot: installing into the system's Python, and adding

@@ -55,7 +55,7 @@ impl Stdout {
 }
 
 /// Columns padded to their widest cell; the last is left ragged.
-fn table(out: &mut Stdout, heading: &[&str], rows: &[Vec<String>]) {
+pub fn table(out: &mut Stdout, heading: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain(std::iter::once(heading[column].len())).max().unwrap_or(0)

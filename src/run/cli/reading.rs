@@ -1,8 +1,12 @@
 //! The commands that only read, and `run`: see `words::args`.
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 
 use super::{Stdout, Ui, environment, raise_file_limit, request, run_sync};
 use crate::{
@@ -16,13 +20,13 @@ use crate::{
     },
     words::{
         args::{
-            Global, GraphArgs, LockArgs, Questions, Reading, RequirementsArgs, RunArgs, ScriptsArgs,
-            SyncArgs, variables,
+            Cli, DiffArgs, Global, GraphArgs, LockArgs, Questions, Reading, RequirementsArgs, RunArgs,
+            ScriptsArgs, SyncArgs, variables,
         },
         env::Env,
         error::{Error, Kind, Result},
         interrupt,
-        progress::Progress as _,
+        progress::Progress,
     },
 };
 
@@ -42,6 +46,9 @@ pub(super) fn dispatch(
         Reading::Verify => return verify(global, env, ui, out),
         Reading::Requirements(args) => requirements(&args, global, env, ui, &mut out)?,
         Reading::Graph(args) => graph(&args, global, env, &mut out)?,
+        Reading::Diff(args) => return diff(&args, &env, out),
+        Reading::Doctor(args) => doctor(args.json, global, &env, ui, &mut out)?,
+        Reading::Man(args) => manual(&args.dir)?,
         Reading::Why(args) => {
             let common = Common::new(global, None, env)?;
             let venv = args
@@ -59,7 +66,7 @@ pub(super) fn dispatch(
 }
 
 /// What is asked without a command.
-pub(super) fn answer(questions: &Questions, global: &Global, env: Env, _ui: &Ui) -> Result<ExitCode> {
+pub(super) fn answer(questions: &Questions, global: &Global, env: Env, ui: &Ui) -> Result<ExitCode> {
     let mut out = Stdout::new(env.concealed());
     if questions.envs {
         out.line(
@@ -68,6 +75,10 @@ pub(super) fn answer(questions: &Questions, global: &Global, env: Env, _ui: &Ui)
         for variables::Row(names, meaning) in variables::VARIABLES {
             out.line(&format!("{}\n    {meaning}", names.join(", ")));
         }
+        return out.finish(ExitCode::SUCCESS);
+    }
+    if questions.support {
+        doctor(false, global, &env, ui, &mut out)?;
         return out.finish(ExitCode::SUCCESS);
     }
     let common = Common::new(global, None, env)?;
@@ -189,6 +200,64 @@ fn sync_first(
     // The command is to find the limit that this process found.
     let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
     Ok(())
+}
+
+/// The page for a bug report; it is printed whatever is wrong.
+fn doctor(json: bool, global: &Global, env: &Env, ui: &Ui, out: &mut Stdout) -> Result<()> {
+    let common = Common::new(global, None, env.clone());
+    let sections = commands::doctor(common.as_ref(), env, &Silent);
+    if let Err(error) = &common {
+        ui.warn(&error.in_one_line());
+    }
+    if json {
+        return out.json(&sections);
+    }
+    for (position, section) in sections.iter().enumerate() {
+        if position > 0 {
+            out.line("");
+        }
+        section.text().iter().for_each(|line| out.line(line));
+    }
+    Ok(())
+}
+
+/// Hears what a run says and keeps it to itself: the page has its own words.
+struct Silent;
+
+impl Progress for Silent {
+    fn warn(&self, _warning: &str) {}
+    fn detail(&self, _message: &str) {}
+    fn request(&self, _url: &url::Url) {}
+    fn packages(&self, _done: usize, _of: usize) {}
+    fn stage(&self, _name: &str, _total_bytes: u64) {}
+    fn expect(&self, _bytes: u64) {}
+    fn advance(&self, _bytes: u64) {}
+    fn build_begins(&self, _what: &str) {}
+    fn build_ends(&self, _what: &str) {}
+    fn tick(&self) {}
+}
+
+fn diff(args: &DiffArgs, env: &Env, mut out: Stdout) -> Result<ExitCode> {
+    let found = commands::diff(&args.first, &args.second, env)?;
+    if args.json {
+        out.json(&found)?;
+    } else if args.markdown {
+        found.markdown().iter().for_each(|line| out.line(line));
+    } else {
+        let rows: Vec<Vec<String>> = found.packages.iter().map(|one| one.cells().to_vec()).collect();
+        if !rows.is_empty() {
+            super::output::table(&mut out, &["package", "change", "before", "after", "more"], &rows);
+        }
+        out.line(&found.summary());
+    }
+    out.finish(ExitCode::from(u8::from(args.exit_code && !found.packages.is_empty())))
+}
+
+/// A page for venvoy, and one for each command.
+fn manual(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir).map_err(|e| Error::io("cannot make the directory", dir, e))?;
+    let root = Cli::command().disable_help_subcommand(true);
+    clap_mangen::generate_to(root, dir).map_err(|e| Error::io("cannot write the manual pages into", dir, e))
 }
 
 fn scripts(args: &ScriptsArgs, common: &Common, out: &mut Stdout) -> Result<()> {

@@ -4,6 +4,8 @@ mod auth;
 mod cache;
 mod change;
 mod check;
+mod diff;
+mod doctor;
 mod fresh;
 mod graph;
 mod plan;
@@ -18,6 +20,8 @@ pub use self::{
     auth::{AuthRow, auth},
     cache::cache,
     check::{Checked, Difference, check},
+    diff::{Changed, Differences, diff},
+    doctor::{Section, doctor},
     fresh::{Freshness, freshness},
     graph::{Graph, Tree},
     plan::{PlanRow, plan},

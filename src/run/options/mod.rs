@@ -266,12 +266,22 @@ fn load_dotenv(dir: &Path, env: &mut Env) -> Result<Warnings> {
 }
 
 impl TargetOptions {
+    /// The interpreter that is meant where nothing is typed.
+    pub fn of_env(env: &Env) -> Self {
+        TargetOptions {
+            python: env.get("PIPENV_PYTHON").map(|text| (text.to_owned(), "PIPENV_PYTHON")),
+            fallback: env.get("PIPENV_DEFAULT_PYTHON_VERSION").map(str::to_owned),
+            ..TargetOptions::default()
+        }
+    }
+
     /// Checks the interpreter's part of the command line.
     pub fn new(args: &TargetArgs, env: &Env) -> Self {
         let typed = args.python.clone().map(|python| (python, "--python"));
+        let of_env = Self::of_env(env);
         TargetOptions {
-            python: typed.or_else(|| env.get("PIPENV_PYTHON").map(|text| (text.to_owned(), "PIPENV_PYTHON"))),
-            fallback: env.get("PIPENV_DEFAULT_PYTHON_VERSION").map(str::to_owned),
+            python: typed.or(of_env.python),
+            fallback: of_env.fallback,
             described: args.python_version.clone().zip(args.platform.clone()),
             home: args.python_home.clone(),
             executable: args.python_exe.clone(),

@@ -20,6 +20,7 @@ use std::{
 use rayon::prelude::*;
 use serde::Serialize;
 
+pub(crate) use html::escape;
 pub use html::{page, percent};
 pub use kind::FileKind;
 

@@ -7,6 +7,7 @@ use std::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{self, AtomicBool},
     },
+    time::Instant,
 };
 
 use crate::run::supply::{
@@ -22,6 +23,7 @@ use crate::{
     words::{
         error::{Error, Kind, Result},
         interrupt,
+        progress::Part,
     },
 };
 
@@ -163,15 +165,25 @@ impl Queue<'_> {
         while let Some(task) = self.task() {
             match task {
                 Task::Resolve(position) => {
+                    let began = Instant::now();
                     let resolved = interrupt::check()
                         .and_then(|()| resolve(self.session, &self.entries[position], Records::Trust));
+                    self.told(position, Part::Index, began, 0);
                     self.resolved(position, resolved);
                 }
                 Task::Obtain(waiting) => {
                     let Waiting { position, resolved, .. } = *waiting;
                     let entry = &self.entries[position];
+                    let began = Instant::now();
                     let obtained = interrupt::check()
                         .and_then(|()| obtain(self.session, self.builder, entry, &resolved));
+                    match obtained.as_ref().map(|obtained| obtained.came) {
+                        Ok(Came::Downloaded(bytes)) => self.told(position, Part::Download, began, bytes),
+                        Ok(Came::Built) => self.told(position, Part::Build, began, 0),
+                        Ok(Came::Cached) => self.told(position, Part::Open, began, 0),
+                        // What was tried before it failed took its time as well.
+                        Err(_) => self.told(position, Part::Download, began, 0),
+                    }
                     let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                     match obtained {
                         Ok(obtained) => {
@@ -194,8 +206,15 @@ impl Queue<'_> {
     fn unpack(&self, ahead: &Ahead, wheel: &Wheel) {
         let stop = || interrupt::requested() || self.failed.load(atomic::Ordering::Relaxed);
         if !self.complete.load(atomic::Ordering::Relaxed) && !stop() {
+            let began = Instant::now();
             ahead.unpack(wheel, &stop);
+            let bytes = wheel.entries.iter().map(|entry| entry.size).sum();
+            self.session.progress.part(wheel.name.name.as_str(), Part::Unpack, began, bytes);
         }
+    }
+
+    fn told(&self, position: usize, part: Part, began: Instant, bytes: u64) {
+        self.session.progress.part(self.entries[position].name.as_str(), part, began, bytes);
     }
 
     fn task(&self) -> Option<Task> {

@@ -48,6 +48,12 @@ pub enum Reading {
     Graph(GraphArgs),
     /// Say why a package is there: who requires it, and in which category it is locked.
     Why(WhyArgs),
+    /// Show which packages two locks, projects or environments hold differently.
+    Diff(DiffArgs),
+    /// Print one page about this machine and project for a bug report, with no secret in it.
+    Doctor(DoctorArgs),
+    /// Write the manual pages into a directory.
+    Man(ManArgs),
 }
 
 /// `run`.
@@ -134,6 +140,42 @@ pub struct GraphArgs {
     /// The environment [default: .venv of the project].
     #[arg(value_name = "PATH")]
     pub venv: Option<PathBuf>,
+}
+
+/// `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// A lock (- for standard input), a project's directory, or an environment.
+    #[arg(value_name = "A")]
+    pub first: PathBuf,
+    /// What it is compared with.
+    #[arg(value_name = "B")]
+    pub second: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Print a table in Markdown, for the comment of a merge request.
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+    /// End with 1 where something differs.
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The directory, such as share/man/man1; it is made where it is missing.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
 }
 
 /// `why`.
