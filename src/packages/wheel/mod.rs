@@ -96,7 +96,7 @@ pub struct EntryPoint {
     pub gui: bool,
 }
 
-/// What happens where a wheel contradicts its own RECORD. The wheel as a whole is what the lock pins,
+/// What happens where a wheel contradicts its own RECORD, or its archive is odd and still clear. The wheel as a whole is what the lock pins,
 /// so this is not a matter of integrity but of care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Strictness {
@@ -117,7 +117,11 @@ impl Wheel {
 
     fn read(file: VerifiedFile, name: WheelName, strictness: Strictness) -> Result<(Wheel, Warnings)> {
         let handle = file.open()?;
-        let contents = zip_directory::read(&handle, file.path(), file.size())?;
+        let mut contents = zip_directory::read(&handle, file.path(), file.size())?;
+        contents.unify(|entry| {
+            read::stream(&handle, file.path(), entry, &mut |_| Ok(())).map(|checked| checked.sha256)
+        })?;
+        let odd = std::mem::take(&mut contents.complaints);
         let index = contents.index()?;
         let entries = &contents.files;
 
@@ -149,13 +153,15 @@ impl Wheel {
         };
         drop(index);
 
-        if strictness == Strictness::Refuse && !record.complaints.is_empty() {
-            let parts = record.complaints.into_iter().map(refused).collect();
-            return Err(Error::all(Kind::Integrity, format!("{dist_info}/RECORD is not right"), parts)
-                .help("leave out --strict to install the wheel as the lock pins it"));
-        }
-        for complaint in record.complaints {
-            warnings.push(complaint);
+        for (what, complaints) in
+            [("its archive".to_owned(), odd), (format!("{dist_info}/RECORD"), record.complaints)]
+        {
+            if strictness == Strictness::Refuse && !complaints.is_empty() {
+                let parts = complaints.into_iter().map(refused).collect();
+                return Err(Error::all(Kind::Integrity, format!("{what} is not right"), parts)
+                    .help("leave out --strict to install the wheel as the lock pins it"));
+            }
+            complaints.into_iter().for_each(|complaint| warnings.push(complaint));
         }
         let warnings = Warnings(warnings.0.into_iter().map(|w| format!("{name}: {w}")).collect());
 

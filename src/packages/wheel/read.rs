@@ -134,7 +134,8 @@ fn inflated<'s>(
     Ok(bytes)
 }
 
-fn stream(
+/// [`Wheel::stream`] before there is a wheel.
+pub(super) fn stream(
     handle: &File,
     path: &Path,
     entry: &WheelEntry,

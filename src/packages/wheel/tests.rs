@@ -201,7 +201,6 @@ fn names_that_escape_or_are_not_plain_are_refused() {
 fn entries_of_the_wrong_kind_are_refused() {
     let base = || Member::deflated("demo/x", b"content content");
     for (member, why) in [
-        (Member::symlink("demo/x", "/etc/passwd"), "symbolic link"),
         (base().mode(0o020_644), "expected a regular file"),
         (base().mode(0o040_755), "expected a regular file"),
         (base().both(|h| h.flags |= 1), "encrypted"),
@@ -261,7 +260,7 @@ fn archives_that_two_readers_could_see_differently_are_refused() {
     type Change = fn(&mut super::testing::Zip);
     let cases: [(&str, Change); 8] = [
         ("before", |z| z.prefix = b"#!/bin/sh\n".to_vec()),
-        ("bytes follow the end", |z| z.suffix = b"\0".to_vec()),
+        ("bytes follow the end", |z| z.suffix = b"\0\0x".to_vec()),
         ("bytes follow the end", |z| z.comment = b"PK\x05\x06 another end".to_vec()),
         ("do not fit", |z| z.count_off_by = 1000),
         ("zip directory is cut off", |z| z.count_off_by = 1),
@@ -282,10 +281,57 @@ fn archives_that_two_readers_could_see_differently_are_refused() {
     assert_refused(&demo().member(gap), &["demo/x", "6 bytes that belong to no entry"]);
 }
 
+/// What pip and uv take, and what can be taken in one way only, is taken with a warning; `--strict` refuses it.
+#[test]
+fn what_is_odd_and_clear_is_taken_with_a_warning() {
+    let link = demo().member(Member::symlink("demo/link", "../target"));
+    let again =
+        demo().file("demo/__init__.py", "x = 1\n").executable("demo/tool", "t").file("demo/tool", "t");
+    let padded = demo().zip(|zip| zip.suffix = vec![0; 10]);
+    let much = demo().zip(|zip| zip.suffix = vec![0; 40_000]);
+    for (wheel, warnings) in [
+        (&link, &["entry \"demo/link\" is a symbolic link, taken as a file with the link's text"][..]),
+        (
+            &again,
+            &[
+                "entry \"demo/__init__.py\" is there twice, with the same bytes",
+                "entry \"demo/tool\" is there twice, with the same bytes",
+            ],
+        ),
+        (&padded, &["10 NUL bytes follow the end of the zip archive"]),
+        (&much, &["40000 NUL bytes follow the end of the zip archive"]),
+    ] {
+        let (opened, said) = open(wheel).unwrap_or_else(|e| panic!("{}", e.report()));
+        let expected: Vec<String> =
+            warnings.iter().map(|text| format!("demo-1.0-py3-none-any.whl: {text}")).collect();
+        assert_eq!(said.0, expected);
+        assert_eq!(read(&opened, "demo/__init__.py").expect("its bytes"), b"x = 1\n");
+        let dir = tempfile::tempdir().expect("a directory");
+        let strict = open_bytes(dir.path(), &wheel.file_name(), &wheel.build(), Strictness::Refuse);
+        let report = strict.expect_err("strict").report();
+        assert!(report.contains("its archive is not right") && report.contains(warnings[0]), "{report}");
+    }
+    let (opened, _) = open(&link).expect("taken");
+    assert_eq!(read(&opened, "demo/link").expect("the link's text"), b"../target");
+    let link = opened.entries.iter().find(|entry| entry.path.as_str() == "demo/link").expect("there");
+    assert!(!link.executable, "pip gives it the modes of a plain file");
+    // As Python's zipfile, the last of several counts.
+    let (opened, _) = open(&again).expect("taken");
+    let tools: Vec<bool> = opened
+        .entries
+        .iter()
+        .filter(|entry| entry.path.as_str() == "demo/tool")
+        .map(|entry| entry.executable)
+        .collect();
+    assert_eq!(tools, [false]);
+}
+
 #[test]
 fn entries_that_overlap_or_repeat_are_refused() {
     let twice = demo().file("demo/__init__.py", "y = 2\n");
-    assert_refused(&twice, &["demo/__init__.py", "twice"]);
+    assert_refused(&twice, &["demo/__init__.py", "twice, with different bytes"]);
+    let same_size = demo().file("demo/__init__.py", "x = 2\n");
+    assert_refused(&same_size, &["demo/__init__.py", "twice, with different bytes"]);
     let mut same_bytes = Member::deflated("demo/y", b"x = 1\n");
     same_bytes.offset = Some(0);
     assert_refused(&demo().member(same_bytes), &["overlaps"]);

@@ -1,12 +1,19 @@
 //! The directory of a zip archive (APPNOTE 6.3), read strictly: what another reader could take
-//! differently (bytes before or after, overlaps, gaps, duplicates, odd methods) is refused.
+//! differently (bytes before or after, overlaps, gaps, two files of one name, odd methods) is refused. What is odd
+//! and can be taken in one way only is a complaint: NUL bytes after the archive's end, an entry that is there twice
+//! with the same bytes, one that is marked as a symbolic link (a file with the link's text, as pip has it).
 
-use std::{collections::HashMap, fs::File, os::unix::fs::FileExt as _, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    os::unix::fs::FileExt as _,
+    path::Path,
+};
 
 use super::{Method, WheelEntry, refused};
 use crate::words::{
     error::{Context as _, Error, Result},
-    vocab::RelPath,
+    vocab::{RelPath, Sha256},
 };
 
 /// Enough for the central directory of most wheels: one read does.
@@ -48,7 +55,7 @@ pub(super) fn read(file: &File, path: &Path, size: u64) -> Result<Contents> {
         tail = read(tail_start, size)?;
         end = find_end(&tail)?;
     }
-    let end = end.ok_or_else(|| refused("it is not a zip archive: there is no end record"))?;
+    let (end, padding) = end.ok_or_else(|| refused("it is not a zip archive: there is no end record"))?;
     let directory = directory(&tail, tail_start, end)?;
     let first = directory.start;
     let bytes = if first >= tail_start {
@@ -57,7 +64,11 @@ pub(super) fn read(file: &File, path: &Path, size: u64) -> Result<Contents> {
     } else {
         read(first, first + directory.size as u64)?
     };
-    entries(&bytes, &directory)
+    let mut contents = entries(&bytes, &directory)?;
+    if padding > 0 {
+        contents.complaints.push(format!("{padding} NUL bytes follow the end of the zip archive"));
+    }
+    Ok(contents)
 }
 
 /// Where the central directory is.
@@ -67,11 +78,12 @@ struct Directory {
     count: u64,
 }
 
-fn find_end(tail: &[u8]) -> Result<Option<usize>> {
+/// Where the end record is, and how many NUL bytes follow the archive: some tools pad files to whole blocks.
+fn find_end(tail: &[u8]) -> Result<Option<(usize, usize)>> {
     let Some(at) = memchr::memmem::rfind(tail, END) else { return Ok(None) };
     let comment = tail.get(at + 20..at + END_SIZE).map(|b| usize::from(u16_at(b, 0)));
-    match comment {
-        Some(comment) if at + END_SIZE + comment == tail.len() => Ok(Some(at)),
+    match comment.and_then(|comment| tail.get(at + END_SIZE + comment..)) {
+        Some(after) if after.iter().all(|byte| *byte == 0) => Ok(Some((at, after.len()))),
         _ => Err(refused("bytes follow the end of the zip archive, or its end is cut off")),
     }
 }
@@ -132,12 +144,19 @@ fn entries(mut bytes: &[u8], directory: &Directory) -> Result<Contents> {
     let count = len(directory.count)?;
     let mut files: Vec<WheelEntry> = Vec::with_capacity(count);
     let mut folders: Vec<RelPath> = Vec::new();
+    let mut complaints = Vec::new();
     // (header's offset, least end, position among the files)
     let mut spans: Vec<(u64, u64, Option<usize>)> = Vec::with_capacity(count);
     for number in 1..=count {
-        let (entry, is_folder, rest) =
+        let Central { entry, is_folder, is_link, rest } =
             central(bytes).context(|| format!("entry {number} of its zip directory is refused"))?;
         bytes = rest;
+        if is_link {
+            complaints.push(format!(
+                "entry {:?} is a symbolic link, taken as a file with the link's text",
+                entry.path.as_str()
+            ));
+        }
         let least_end = entry
             .header_offset
             .checked_add((LOCAL_SIZE + entry.path.as_str().len()) as u64 + u64::from(is_folder))
@@ -176,7 +195,7 @@ fn entries(mut bytes: &[u8], directory: &Directory) -> Result<Contents> {
         }
     }
 
-    Ok(Contents { files, folders })
+    Ok(Contents { files, folders, complaints })
 }
 
 /// What an archive holds.
@@ -184,9 +203,38 @@ pub(super) struct Contents {
     /// The file entries in the archive's order.
     pub files: Vec<WheelEntry>,
     folders: Vec<RelPath>,
+    /// What is odd about the archive, each in a sentence.
+    pub complaints: Vec<String>,
 }
 
 impl Contents {
+    /// Leaves one of several entries of one path that `digest` finds to have the same bytes: the last one, as pip and
+    /// Python's `zipfile` have it.
+    ///
+    /// # Errors
+    /// [`crate::words::error::Kind::Integrity`] where their bytes differ: readers would see different files.
+    pub fn unify(&mut self, digest: impl Fn(&WheelEntry) -> Result<Sha256>) -> Result<()> {
+        let mut last: HashMap<&str, usize> = HashMap::with_capacity(self.files.len());
+        let mut superfluous = HashSet::new();
+        for (at, file) in self.files.iter().enumerate() {
+            let Some(before) = last.insert(file.path.as_str(), at) else { continue };
+            let earlier = &self.files[before];
+            let alike = (earlier.size, earlier.crc32) == (file.size, file.crc32);
+            if !alike || digest(earlier)? != digest(file)? {
+                let path = file.path.as_str();
+                return Err(refused(format!("entry {path:?} is there twice, with different bytes")));
+            }
+            superfluous.insert(before);
+            self.complaints
+                .push(format!("entry {:?} is there twice, with the same bytes", file.path.as_str()));
+        }
+        if !superfluous.is_empty() {
+            let mut at = 0..;
+            self.files.retain(|_| at.next().is_none_or(|at: usize| !superfluous.contains(&at)));
+        }
+        Ok(())
+    }
+
     /// The position of every file by its path; a path that is there twice is refused.
     pub fn index(&self) -> Result<HashMap<&str, usize>> {
         let mut index = HashMap::with_capacity(self.files.len());
@@ -202,8 +250,17 @@ impl Contents {
     }
 }
 
-/// One central header: the entry (its span not yet known), whether it is a directory, and what follows.
-fn central(bytes: &[u8]) -> Result<(WheelEntry, bool, &[u8])> {
+/// One central header.
+struct Central<'b> {
+    /// The entry; its span is not yet known.
+    entry: WheelEntry,
+    is_folder: bool,
+    is_link: bool,
+    /// What follows.
+    rest: &'b [u8],
+}
+
+fn central(bytes: &[u8]) -> Result<Central<'_>> {
     let header = bytes.get(..CENTRAL_SIZE).ok_or_else(truncated)?;
     if !header.starts_with(CENTRAL) {
         return Err(refused("it does not begin with a central header's signature"));
@@ -248,10 +305,11 @@ fn central(bytes: &[u8]) -> Result<(WheelEntry, bool, &[u8])> {
         }
     };
     let mode = u32_at(header, 38) >> 16;
+    let is_link = mode & 0o170_000 == 0o120_000 && !is_folder;
     match mode & 0o170_000 {
         0 | 0o100_000 => {}
         0o040_000 if is_folder => {}
-        0o120_000 => return Err(wrong("is a symbolic link; a wheel holds regular files only")),
+        0o120_000 if is_link => {}
         _ => return Err(wrong(&format!("has the file type of mode {mode:o}; expected a regular file"))),
     }
     if is_folder && size != 0 {
@@ -275,7 +333,7 @@ fn central(bytes: &[u8]) -> Result<(WheelEntry, bool, &[u8])> {
         executable: mode & 0o170_000 == 0o100_000 && mode & 0o111 != 0,
         sha256: None,
     };
-    Ok((entry, is_folder, &bytes[at..]))
+    Ok(Central { entry, is_folder, is_link, rest: &bytes[at..] })
 }
 
 /// The fields that a zip64 extra field may hold in place of a saturated one.
