@@ -214,7 +214,9 @@ fn settle(plan: &mut Plan, files: Vec<PlanFile>, warnings: &mut Warnings, bad: &
             bad.push(Error::new(Kind::Integrity, format!("{} is given twice", file.path)));
             continue;
         };
-        if !same_bytes(&plan.dists, &before.origin, &file.origin) {
+        // pip writes a launcher over a script of the same wheel without a word.
+        let launcher = loser == winner && matches!(file.origin, Origin::Bytes(_));
+        if !launcher && !same_bytes(&plan.dists, &before.origin, &file.origin) {
             differing.entry((loser, winner)).or_default().push(file.path.to_string());
         }
         if loser != winner {

@@ -286,7 +286,10 @@ fn an_entry_point_counts_over_a_script_of_the_same_wheel() {
     let wheel = demo().data("scripts/demo", "#!python\n").console_script("demo = demo:main");
     let (plan, warnings) = laid_out(&[&wheel]).expect("good");
     assert!(matches!(file(&plan, "bin/demo").origin, Origin::Bytes(_)));
-    assert!(warnings.0[0].contains("Demo-1.0-py3-none-any.whl brings twice, the later counts: bin/demo"));
+    assert_eq!(warnings.0, [""; 0], "pip says nothing either");
+    let both = demo().file("x.py", "1").data("purelib/x.py", "2");
+    let (_, warnings) = laid_out(&[&both]).expect("good");
+    assert!(warnings.0[0].contains("Demo-1.0-py3-none-any.whl brings twice, the later counts: lib/"));
     assert_eq!(plan.listed()[0].len(), plan.files.len() - 4, "listed once, the environment's own not at all");
 }
 

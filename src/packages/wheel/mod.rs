@@ -146,22 +146,26 @@ impl Wheel {
         dist_info::check_metadata(&required("METADATA")?, &dist_info, &name)?;
         let root_is_purelib = dist_info::check_wheel_file(&required("WHEEL")?, &dist_info, &mut warnings)?;
         let record = record::parse(&required("RECORD")?, entries, &index, &dist_info);
-        let scripts = match text("entry_points.txt")? {
+        let (scripts, odd_scripts) = match text("entry_points.txt")? {
             Some(bytes) => entry_points::parse(&bytes)
                 .context(|| format!("{dist_info}/entry_points.txt cannot be used"))?,
-            None => Vec::new(),
+            None => (Vec::new(), Vec::new()),
         };
         drop(index);
 
-        for (what, complaints) in
-            [("its archive".to_owned(), odd), (format!("{dist_info}/RECORD"), record.complaints)]
-        {
+        for (what, complaints) in [
+            ("its archive".to_owned(), odd),
+            (format!("{dist_info}/RECORD"), record.complaints),
+            (format!("{dist_info}/entry_points.txt"), odd_scripts),
+        ] {
             if strictness == Strictness::Refuse && !complaints.is_empty() {
                 let parts = complaints.into_iter().map(refused).collect();
                 return Err(Error::all(Kind::Integrity, format!("{what} is not right"), parts)
                     .help("leave out --strict to install the wheel as the lock pins it"));
             }
-            complaints.into_iter().for_each(|complaint| warnings.push(complaint));
+            for complaint in complaints {
+                warnings.push(complaint);
+            }
         }
         let warnings = Warnings(warnings.0.into_iter().map(|w| format!("{name}: {w}")).collect());
 

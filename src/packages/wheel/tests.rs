@@ -488,6 +488,38 @@ fn entry_points_are_read_as_importlib_does() {
     );
 }
 
+/// The table of `entry_points.rs`: what pip ignores is ignored, aloud.
+#[test]
+fn what_follows_an_entry_point_is_ignored_as_by_pip() {
+    for (value, ignored) in [
+        ("demo:main()", "()"),
+        ("demo:main(1)", "(1)"),
+        ("demo:main # comment", "# comment"),
+        ("demo:main#comment", "#comment"),
+        ("demo:main --opt", "--opt"),
+        ("demo:main.", "."),
+        ("demo:main; import os", "; import os"),
+        ("demo:main [x] # comment", "# comment"),
+    ] {
+        let wheel = demo().entry_points(&format!("[console_scripts]\na = {value}\n"));
+        let (opened, warnings) = open(&wheel).unwrap_or_else(|e| panic!("{}", e.report()));
+        assert_eq!(
+            (opened.scripts[0].module.as_str(), opened.scripts[0].function.as_str()),
+            ("demo", "main")
+        );
+        assert_eq!(warnings.0.len(), 1, "{warnings:?}");
+        assert!(warnings.0[0].ends_with(&format!("{ignored:?} is ignored, as by pip")), "{warnings:?}");
+        let dir = tempfile::tempdir().expect("a directory");
+        let strict = open_bytes(dir.path(), &wheel.file_name(), &wheel.build(), Strictness::Refuse);
+        assert!(strict.expect_err("strict").report().contains("is ignored, as by pip"));
+    }
+    for value in ["demo: main", "demo :main", "demo:main [x.y]", "demo:main[]"] {
+        let wheel = demo().entry_points(&format!("[console_scripts]\na = {value}\n"));
+        let (opened, warnings) = open(&wheel).unwrap_or_else(|e| panic!("{}", e.report()));
+        assert_eq!((opened.scripts[0].function.as_str(), warnings.0.len()), ("main", 0), "{value}");
+    }
+}
+
 #[test]
 fn entry_points_that_would_escape_or_inject_are_refused() {
     for (line, why) in [
@@ -499,10 +531,14 @@ fn entry_points_that_would_escape_or_inject_are_refused() {
         ("a\tb = demo:main", "one path component"),
         ("a = demo", "names no function"),
         ("a", "no '='"),
-        ("a = demo:main; import os", "not a Python name"),
-        ("a = demo:main()", "not a Python name"),
-        ("a = os, sys:x", "not a Python name"),
-        ("a = .demo:main", "not a Python name"),
+        ("a = os, sys:x", "names no function"),
+        ("a = .demo:main", "names no function"),
+        ("a = demo-x:main", "names no function"),
+        ("a = 1demo:main", "not a Python name"),
+        ("a = demo:", "not a Python name"),
+        ("a = demo:main:extra", "follows its function"),
+        ("a = demo:main()[x]", "follows its function"),
+        ("a = demo:main]", "follows its function"),
         ("a = demo:1main", "not a Python name"),
         ("a = demo:main [x", "extras"),
     ] {

@@ -3,8 +3,9 @@
 use super::{AnyOf, Comparison, Operator, Term, Variable, normalise, specifier::Specifier};
 use crate::words::error::{Error, Kind, Result};
 
-/// Parentheses may nest this deep: far beyond any real marker, far below the end of the stack.
-const MAX_DEPTH: usize = 100;
+/// Parentheses may nest this deep: as deep as pip can read them (`packaging` takes 494 before Python's stack ends),
+/// far below the end of ours.
+const MAX_DEPTH: usize = 500;
 
 /// Every spelling of every variable.
 const VARIABLES: [(&str, Variable); 20] = [
