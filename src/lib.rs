@@ -7,7 +7,7 @@
 compile_error!("venvoy runs on Linux and macOS; Windows hosts are not supported yet");
 
 #[cfg(test)]
-#[path = "../tests/support/executable.rs"]
+#[path = "../tests/suite/support/executable.rs"]
 mod executable;
 #[cfg(test)]
 mod rooms;

@@ -8,7 +8,7 @@ mod entry_points;
 mod read;
 mod record;
 #[cfg(test)]
-#[path = "../../../tests/support/wheel.rs"]
+#[path = "../../../tests/suite/support/wheel.rs"]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,4 @@
+//! Real locks.
+
+mod locks;
+mod sources;

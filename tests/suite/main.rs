@@ -1,0 +1,13 @@
+//! The tests that run venvoy as its users do, and those of its rooms that need servers, shells or interpreters: one
+//! binary, so that they are linked once and the slow ones overlap. `CONTRIBUTING.md` says where a new one goes.
+
+mod support;
+
+mod builds;
+mod corpus;
+mod docs;
+mod itself;
+mod net;
+mod private;
+mod scripts;
+mod sync;

@@ -1,0 +1,4 @@
+//! Launchers and activators in real shells.
+
+mod activators;
+mod launchers;

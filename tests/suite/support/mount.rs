@@ -1,0 +1,76 @@
+//! Small file systems in memory, for disks that are full or cannot be written, and places that one process alone sees.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A mounted tmpfs, unmounted when dropped.
+pub struct Mount(PathBuf);
+
+impl Mount {
+    /// Mounts one at a directory (made if need be). Mounting is root's privilege: without it (and without a sudo that
+    /// asks nothing) there is no full disk to be had, and the test that wants one says so and ends.
+    pub fn tmpfs(at: &Path, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).expect("a directory");
+        // As a user's own directory is.
+        let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        let options = format!("size={size},mode=0755,uid={user},gid={group}");
+        let done = as_root("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).output();
+        match done {
+            Ok(output) if output.status.success() => Some(Mount(at.to_owned())),
+            other => {
+                assert!(std::env::var_os("CI").is_none(), "no file system can be mounted here: {other:?}");
+                eprintln!("skipped: no file system can be mounted here: {other:?}");
+                None
+            }
+        }
+    }
+
+    /// Mounts it anew with other options, such as `ro` or another size.
+    pub fn change(&self, options: &str) {
+        let options = format!("remount,{options}");
+        let done = as_root("mount").args(["-o", &options]).arg(&self.0).status().expect("mount runs");
+        assert!(done.success(), "{options}");
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = as_root("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// The command run where `script` has mounted something for it alone; in the script, `$0` is `source`. Without the
+/// privilege there is no such place, and the test that wants one says so and ends.
+pub fn with_mounts(script: &str, source: &Path, command: &Command) -> Option<Command> {
+    let wrapped = |program: &std::ffi::OsStr| {
+        let mut wrapped = Command::new("unshare");
+        wrapped.args(["--mount", "sh", "-c", &format!("{script} && exec \"$@\"")]).arg(source).arg(program);
+        wrapped
+    };
+    let possible = wrapped("true".as_ref()).output();
+    if !possible.as_ref().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no mounts of a process's own can be had here: {possible:?}");
+        return None;
+    }
+    let mut wrapped = wrapped(command.get_program());
+    wrapped
+        .args(command.get_args())
+        .env_clear()
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .stdin(std::process::Stdio::null());
+    if let Some(directory) = command.get_current_dir() {
+        wrapped.current_dir(directory);
+    }
+    Some(wrapped)
+}
+
+fn as_root(program: &str) -> Command {
+    if rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("sudo");
+    command.arg("-n").arg(program);
+    command
+}

@@ -1,0 +1,15 @@
+//! The command: what it makes, what it says, what it survives.
+
+mod bad_index;
+mod bad_lock;
+mod cache;
+mod compile;
+mod copies;
+mod hello;
+mod interpreters;
+mod moved;
+mod robust;
+mod settings;
+mod slim;
+mod source;
+mod terminal;
