@@ -98,6 +98,9 @@ pub struct SyncArgs {
     /// Write a page that shows where the time went; `json` prints it as JSON instead.
     #[arg(long, value_name = "FILE.html|json", num_args = 0..=1, require_equals = true, default_missing_value = "venvoy-timings.html")]
     pub timings: Option<PathBuf>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `install`: `sync`, and a clear word to those who would add packages.
@@ -129,6 +132,12 @@ pub struct PlanArgs {
     /// How to build.
     #[command(flatten)]
     pub build: BuildArgs,
+    /// What to write; with --diff.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Show what `sync` would change in the environment that is there.
+    #[arg(long)]
+    pub diff: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -157,9 +166,6 @@ pub struct CheckArgs {
     /// What `sync` was given.
     #[command(flatten)]
     pub sync: SyncArgs,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
     /// Make the environment anew if anything is wrong with it; offline, if the cache has all of it.
     #[arg(long)]
     pub repair: bool,

@@ -10,7 +10,7 @@ use std::{ffi::OsString, path::Path, process::ExitCode};
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use self::{
-    output::{CheckResult, Stdout},
+    output::{CheckResult, Stdout, SyncResult},
     ui::Ui,
 };
 use crate::{
@@ -123,10 +123,10 @@ fn raise_file_limit() -> rustix::process::Rlimit {
 fn dispatch(command: Command, global: &Global, env: Env, ui: &Ui) -> Result<ExitCode> {
     let mut out = Stdout::new(env.concealed());
     match command {
-        Command::Sync(args) => sync(&args, LockOptions::new, global, env, ui)?,
+        Command::Sync(args) => sync(&args, LockOptions::new, global, env, ui, &mut out)?,
         Command::Install(args) => {
             refuse(&args)?;
-            sync(&args.sync, LockOptions::of_install, global, env, ui)?;
+            sync(&args.sync, LockOptions::of_install, global, env, ui, &mut out)?;
         }
         Command::Reading(command) => return reading::dispatch(command, global, env, ui, out),
         Command::Plan(args) => {
@@ -138,6 +138,16 @@ fn dispatch(command: Command, global: &Global, env: Env, ui: &Ui) -> Result<Exit
                 build: BuildOptions::new(&args.build, &common.env)?,
                 common,
             };
+            if args.diff {
+                let output = OutputOptions::new(&args.output, &request.common.project, &request.common.env)?;
+                let foreseen = commands::foresee(&request, &output, ui)?;
+                if args.json {
+                    out.json(&foreseen)?;
+                } else {
+                    output::foreseen(&mut out, &foreseen);
+                }
+                return out.finish(ExitCode::SUCCESS);
+            }
             let rows = commands::plan(&request, ui)?;
             if args.json {
                 out.json(&rows)?;
@@ -208,7 +218,7 @@ fn request(
 fn check(args: &CheckArgs, global: &Global, env: Env, ui: &Ui, mut out: Stdout) -> Result<ExitCode> {
     let (request, mut output) = request(&args.sync, LockOptions::new, global, env, ui)?;
     let checked = commands::check(&request, &output, ui)?;
-    if args.json {
+    if args.sync.json {
         out.json(&CheckResult::from(&checked))?;
     } else {
         output::check_report(&mut out, &output.place.venv, &checked);
@@ -222,7 +232,7 @@ fn check(args: &CheckArgs, global: &Global, env: Env, ui: &Ui, mut out: Stdout) 
     let code = out.finish(ExitCode::SUCCESS)?;
     output.place.fresh = true;
     output.place.repair = true;
-    run_sync(&request, &output, ui)?;
+    run_sync(&request, &output, ui, None)?;
     let repaired = commands::check(&request, &output, ui)?;
     if repaired.is_clean() {
         return Ok(code);
@@ -261,6 +271,7 @@ fn sync(
     global: &Global,
     env: Env,
     ui: &Ui,
+    out: &mut Stdout,
 ) -> Result<()> {
     let (request, output) = request(args, lock, global, env, ui)?;
     if request.common.env.flag("PIPENV_SYSTEM") {
@@ -269,9 +280,10 @@ fn sync(
             "PIPENV_SYSTEM is passed over: venvoy leaves the system's Python alone and makes {venv}"
         ));
     }
-    let Some(file) = &args.timings else { return run_sync(&request, &output, ui) };
+    let json = args.json.then_some(out);
+    let Some(file) = &args.timings else { return run_sync(&request, &output, ui, json) };
     let timings = Timings::new(ui);
-    let result = sync_told(&request, &output, &timings);
+    let result = sync_told(&request, &output, &timings, json);
     let ended = match &result {
         Ok(line) => line.clone(),
         Err(error) => format!("failed: {}", error.in_one_line()),
@@ -298,13 +310,18 @@ fn write_timings(report: &Report, file: &Path, request: &Options, ui: &Ui) -> Re
     Ok(())
 }
 
-fn run_sync(request: &Options, output: &OutputOptions, ui: &Ui) -> Result<()> {
-    ui.done(&sync_told(request, output, ui)?);
+fn run_sync(request: &Options, output: &OutputOptions, ui: &Ui, json: Option<&mut Stdout>) -> Result<()> {
+    ui.done(&sync_told(request, output, ui, json)?);
     Ok(())
 }
 
-/// Makes the environment and gives the line that says what was done.
-fn sync_told(request: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<String> {
+/// Makes the environment and gives the line that says what was done; the same as a value to `json`, where that is given.
+fn sync_told(
+    request: &Options,
+    output: &OutputOptions,
+    progress: &dyn Progress,
+    json: Option<&mut Stdout>,
+) -> Result<String> {
     let start = std::time::Instant::now();
     let outcome = commands::sync(request, output, progress)?;
     let venv = output
@@ -314,6 +331,9 @@ fn sync_told(request: &Options, output: &OutputOptions, progress: &dyn Progress)
         .unwrap_or(&output.place.venv)
         .display()
         .to_string();
+    if let Some(json) = json {
+        json.json(&SyncResult::new(&venv, &outcome, start.elapsed()))?;
+    }
     Ok(match outcome {
         Outcome::Current { packages } => {
             format!("{venv} is up to date ({})", count(packages, "package"))

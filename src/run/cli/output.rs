@@ -10,7 +10,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    run::commands::{AuthRow, Changes, Checked, Difference, PlanRow, Summary},
+    run::commands::{AuthRow, Changes, Checked, Difference, Foreseen, Outcome, PlanRow, Summary},
     words::{
         error::{Error, Kind, Result},
         vocab::{Concealed, count, size},
@@ -219,6 +219,62 @@ pub fn summary(venv: &str, summary: &Summary, took: Duration) -> String {
         took.as_secs_f64()
     );
     if summary.slim.is_empty() { line } else { format!("{line}\n{}", saved(summary)) }
+}
+
+/// `venvoy plan --diff`.
+pub fn foreseen(out: &mut Stdout, foreseen: &Foreseen) {
+    let Foreseen { fresh, changes } = foreseen;
+    for (list, sign) in [(&changes.added, '+'), (&changes.removed, '-'), (&changes.changed, '~')] {
+        for change in list {
+            out.line(&format!("{sign} {change}"));
+        }
+    }
+    let how = if *fresh { "; the environment would be made anew" } else { "" };
+    let counts =
+        [(&changes.added, "to add"), (&changes.removed, "to remove"), (&changes.changed, "to change")];
+    let counts: Vec<String> = counts.iter().map(|(list, word)| format!("{} {word}", list.len())).collect();
+    out.line(&format!("{}; {} to keep{how}", counts.join(", "), changes.kept));
+}
+
+/// The result of a run as a value.
+#[derive(Debug, Serialize)]
+pub struct SyncResult<'a> {
+    venv: &'a str,
+    /// `current`, `fresh` or `changed`.
+    outcome: &'static str,
+    packages: usize,
+    files_written: u64,
+    bytes_written: u64,
+    downloaded: usize,
+    downloaded_bytes: u64,
+    built: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<&'a Changes>,
+    seconds: f64,
+}
+
+impl<'a> SyncResult<'a> {
+    /// The result of a run that took so long.
+    pub fn new(venv: &'a str, outcome: &'a Outcome, took: Duration) -> Self {
+        let none = Summary::default();
+        let (word, packages, summary, changes) = match outcome {
+            Outcome::Current { packages } => ("current", *packages, &none, None),
+            Outcome::Written(summary) => ("fresh", summary.packages, summary, None),
+            Outcome::Changed(changes, summary) => ("changed", summary.packages, summary, Some(changes)),
+        };
+        SyncResult {
+            venv,
+            outcome: word,
+            packages,
+            files_written: summary.files,
+            bytes_written: summary.bytes,
+            downloaded: summary.downloaded,
+            downloaded_bytes: summary.downloaded_bytes,
+            built: summary.built,
+            changes,
+            seconds: took.as_secs_f64(),
+        }
+    }
 }
 
 /// The last line of a run that changed an environment.

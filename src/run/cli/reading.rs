@@ -196,7 +196,7 @@ fn sync_first(
     let limit = raise_file_limit();
     interrupt::listen().map_err(|e| Error::new(Kind::Io, "cannot listen for signals").because(e))?;
     let (request, output) = request(&sync, LockOptions::new, global, env, ui)?;
-    run_sync(&request, &output, ui)?;
+    run_sync(&request, &output, ui, None)?;
     // The command is to find the limit that this process found.
     let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
     Ok(())

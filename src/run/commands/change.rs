@@ -1,14 +1,24 @@
 //! The part of `sync` that changes an environment rather than making one: only what differs is had and written.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
-use super::sync::{Changes, Outcome, Run, Summary};
+use serde::Serialize;
+
+use super::sync::{Outcome, Run, Summary, name};
 use crate::{
     artifact::write::{self, Ahead, Changing, Previous},
     environment::layout::PlanKey,
-    project::lock::Entry,
+    project::lock::{Entry, Pin},
     run::{
-        assemble::key::{self, Keys},
+        assemble::{
+            key::{self, Keys},
+            prepare::runtime_target,
+        },
+        inputs::Inputs,
+        options::{Options, OutputOptions},
         supply::{
             builder::Builder,
             obtain::{Obtained, place_checkout},
@@ -17,7 +27,8 @@ use crate::{
     },
     words::{
         error::{Context as _, Result},
-        vocab::{RelPath, Sha256},
+        progress::Progress,
+        vocab::{PackageName, RelPath, Sha256},
     },
 };
 
@@ -117,34 +128,117 @@ pub(super) fn apply(
         }
     }
     let gone = leaving.iter().map(|&at| named(&previous.dists()[at].1));
-    let came = plan.dists.iter().map(|dist| named(&dist.dist_info));
-    let changes = compare(gone.collect(), came.collect(), kept.len());
+    let came =
+        plan.dists.iter().map(|dist| named(&dist.dist_info)).map(|(name, version)| (name, Some(version)));
+    let changes = Changes::between(gone, came, kept.len());
     summary.packages = entries.len();
     summary.files = report.files;
     summary.bytes = report.bytes;
     Ok(Some(Outcome::Changed(changes, summary)))
 }
 
+/// By which distributions an environment was changed, each list sorted by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// Those that came.
+    pub added: Vec<Change>,
+    /// Those that went.
+    pub removed: Vec<Change>,
+    /// Those that were exchanged, or put right as they were not as they had been written.
+    pub changed: Vec<Change>,
+    /// How many were left alone.
+    pub kept: usize,
+}
+
+/// What became of a distribution.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Change {
+    /// Its name, normalised.
+    pub name: String,
+    /// Its version before.
+    pub before: Option<String>,
+    /// Its version after; nothing as well where only its source will tell.
+    pub after: Option<String>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) if before != after => write!(f, "{} {before} -> {after}", self.name),
+            (Some(version), _) | (None, Some(version)) => write!(f, "{} {version}", self.name),
+            (None, None) => f.write_str(&self.name),
+        }
+    }
+}
+
+impl Changes {
+    /// What lies between distributions that go and those that come, each a name with a version.
+    fn between(
+        gone: impl Iterator<Item = (String, String)>,
+        came: impl Iterator<Item = (String, Option<String>)>,
+        kept: usize,
+    ) -> Self {
+        let mut gone: HashMap<String, String> = gone.collect();
+        let mut changes = Changes { kept, ..Changes::default() };
+        for (name, after) in came {
+            let before = gone.remove(&name);
+            let list = if before.is_some() { &mut changes.changed } else { &mut changes.added };
+            list.push(Change { name, before, after });
+        }
+        let removed = gone.into_iter();
+        changes.removed =
+            removed.map(|(name, before)| Change { name, before: Some(before), after: None }).collect();
+        for list in [&mut changes.added, &mut changes.removed, &mut changes.changed] {
+            list.sort();
+        }
+        changes
+    }
+}
+
+/// What `sync` would do to the environment that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Foreseen {
+    /// Whether all of it would be made anew: there is none, or the interpreter or the options are others.
+    pub fresh: bool,
+    /// By which distributions it would differ.
+    #[serde(flatten)]
+    pub changes: Changes,
+}
+
+/// Compares the environment that is there with the one that is wanted, changing nothing and asking no index.
+pub fn foresee(options: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Foreseen> {
+    let inputs = Inputs::read(&options.common, &options.lock, progress)?;
+    let target = inputs.target(&options.common, &options.target, options.lock.deploy, progress)?;
+    let entries = inputs.select(&options.lock, &target)?.entries;
+    let runtime = runtime_target(&target, &options.target)?;
+    let named_by = name(options, &output.make, &target, &runtime, &entries)?;
+    let previous = Previous::read(&output.place.venv);
+    let same = previous.as_ref().is_some_and(|previous| previous.common() == named_by.common.to_string());
+    let damaged = previous.as_ref().and_then(Previous::damaged);
+    let dists = previous.as_ref().map_or(&[][..], Previous::dists);
+    let whole: HashSet<Sha256> = dists
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| same && damaged.as_ref().is_some_and(|damaged| !damaged.contains(at)))
+        .map(|(_, (key, _))| *key)
+        .collect();
+    let stays: Vec<bool> =
+        named_by.keys.entries.iter().map(|key| key.is_some_and(|key| whole.contains(&key))).collect();
+    let kept: HashSet<Sha256> =
+        named_by.keys.entries.iter().flatten().filter(|key| whole.contains(key)).copied().collect();
+    let gone = dists.iter().filter(|(key, _)| !kept.contains(key)).map(|(_, dist_info)| named(dist_info));
+    let came = entries.iter().zip(&stays).filter(|(_, stays)| !**stays).map(|(entry, _)| {
+        let version = matches!(entry.pin, Pin::Exact(_) | Pin::Arbitrary(_)).then(|| entry.pin.bare());
+        (entry.name.to_string(), version)
+    });
+    let changes = Changes::between(gone, came, kept.len());
+    Ok(Foreseen { fresh: !same || damaged.is_none() || output.place.fresh, changes })
+}
+
 /// Name and version of a dist-info directory.
 fn named(dist_info: &RelPath) -> (String, String) {
     let stem = dist_info.file_name().trim_end_matches(".dist-info");
     let (name, version) = stem.rsplit_once('-').unwrap_or((stem, ""));
-    (name.to_lowercase().replace('_', "-"), version.to_owned())
-}
-
-fn compare(gone: Vec<(String, String)>, came: Vec<(String, String)>, kept: usize) -> Changes {
-    let mut gone: HashMap<String, String> = gone.into_iter().collect();
-    let mut changes = Changes { kept, ..Changes::default() };
-    for (name, version) in came {
-        match gone.remove(&name) {
-            Some(before) if before == version => changes.changed.push(format!("{name} {version}")),
-            Some(before) => changes.changed.push(format!("{name} {before} -> {version}")),
-            None => changes.added.push(format!("{name} {version}")),
-        }
-    }
-    changes.removed.extend(gone.into_iter().map(|(name, version)| format!("{name} {version}")));
-    for list in [&mut changes.added, &mut changes.removed, &mut changes.changed] {
-        list.sort();
-    }
-    changes
+    let name = name.parse::<PackageName>().map_or_else(|_| name.to_owned(), |name| name.to_string());
+    (name, version.to_owned())
 }

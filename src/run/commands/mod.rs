@@ -19,6 +19,7 @@ mod why;
 pub use self::{
     auth::{AuthRow, auth},
     cache::cache,
+    change::{Change, Changes, Foreseen, foresee},
     check::{Checked, Difference, check},
     diff::{Changed, Differences, diff},
     doctor::{Section, doctor},
@@ -26,7 +27,7 @@ pub use self::{
     graph::{Graph, Tree},
     plan::{PlanRow, plan},
     requirements::requirements,
-    sync::{Changes, Outcome, Summary, sync},
+    sync::{Outcome, Summary, sync},
     verify::{Verified, verify},
     why::{Why, asked_extras, why},
 };

@@ -9,14 +9,17 @@ use crate::{
     artifact::write::{self, Ahead, Report, WriteOptions},
     environment::{
         bytecode::Compiler,
-        layout::{DistInput, PlanKey},
+        layout::{DistInput, GivenFile, PlanKey},
         manifest::is_current,
     },
     packages::{
         cache::{Cache, Trust},
         sdist::{DirStore, directory_digest},
     },
-    project::lock::{Entry, Origin},
+    project::{
+        lock::{Entry, Origin},
+        python::Target,
+    },
     run::{
         assemble::{
             Frame, copies,
@@ -24,9 +27,9 @@ use crate::{
             prepare::{refuse_described, runtime_target},
             slim::{self, Saved},
         },
-        commands::change,
+        commands::change::{self, Changes},
         inputs::Inputs,
-        options::{Options, OutputOptions, PlaceOptions},
+        options::{MakeOptions, Options, OutputOptions, PlaceOptions},
         supply::{
             builder::{Builder, variables},
             obtain::{Came, Obtained, local_path, place_checkout},
@@ -57,19 +60,6 @@ pub enum Outcome {
     Written(Summary),
     /// The environment was changed, see [`Changes`].
     Changed(Changes, Summary),
-}
-
-/// By which distributions an environment was changed, each sorted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// Those that came, as `NAME VERSION`.
-    pub added: Vec<String>,
-    /// Those that went, as `NAME VERSION`.
-    pub removed: Vec<String>,
-    /// Those that were exchanged or put right, as `NAME OLD -> NEW`.
-    pub changed: Vec<String>,
-    /// How many were left alone.
-    pub kept: usize,
 }
 
 /// Figures of a run that made an environment.
@@ -126,12 +116,7 @@ pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) 
     write::recover(&output.place.venv)?;
 
     let OutputOptions { make, place } = output;
-    if options.target.described.is_some() {
-        refuse_described(make)?;
-    }
-    let copied = if make.copies { copies::interpreter(&target)? } else { Vec::new() };
-    let common = key::common(&runtime, make, &options.build, &copied);
-    let keys = Keys::new(common, &entries, make.seed, &|entry| local_digest(entry, options))?;
+    let Named { copied, common, keys } = name(options, make, &target, &runtime, &entries)?;
     let checkouts_there = entries
         .iter()
         .filter(|entry| {
@@ -293,6 +278,33 @@ impl Run<'_> {
         report.warnings.0.iter().for_each(|warning| self.session.progress.warn(warning));
         report.uncompiled.iter().for_each(|module| self.session.progress.detail(module));
     }
+}
+
+/// What names the environment of a run.
+pub(super) struct Named {
+    /// The interpreter's files, where they are copied.
+    copied: Vec<GivenFile>,
+    /// The key of what all files depend on.
+    pub(super) common: Sha256,
+    /// Those of the entries.
+    pub(super) keys: Keys,
+}
+
+/// Computes the keys of what these entries give.
+pub(super) fn name(
+    options: &Options,
+    make: &MakeOptions,
+    target: &Target,
+    runtime: &Target,
+    entries: &[Entry],
+) -> Result<Named> {
+    if options.target.described.is_some() {
+        refuse_described(make)?;
+    }
+    let copied = if make.copies { copies::interpreter(target)? } else { Vec::new() };
+    let common = key::common(runtime, make, &options.build, &copied);
+    let keys = Keys::new(common, entries, make.seed, &|entry| local_digest(entry, options))?;
+    Ok(Named { copied, common, keys })
 }
 
 /// What a local entry's files are now.
