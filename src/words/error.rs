@@ -119,6 +119,26 @@ impl Error {
         self
     }
 
+    /// The same error once more, for others whom it concerns as well. Causes of other libraries become text.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let link = &self.0;
+        let source = link.source.as_deref().map(|source| {
+            let source: &(dyn std::error::Error + 'static) = source;
+            match source.downcast_ref::<Error>() {
+                Some(ours) => ours.again().into(),
+                None => Told::of(source).into(),
+            }
+        });
+        Error(Box::new(Link {
+            kind: link.kind,
+            message: link.message.clone(),
+            help: link.help.clone(),
+            source,
+            parts: link.parts.iter().map(Error::again).collect(),
+        }))
+    }
+
     /// What kind of error this is.
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -168,6 +188,28 @@ impl Error {
             out.push_str(&cause.to_string().replace('\n', &nested));
             source = cause.source();
         }
+    }
+}
+
+/// An error of another library, kept as its text.
+#[derive(Debug)]
+struct Told(String, Option<Box<Told>>);
+
+impl Told {
+    fn of(error: &dyn std::error::Error) -> Self {
+        Told(error.to_string(), error.source().map(|source| Box::new(Told::of(source))))
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Told {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.1.as_deref().map(|told| told as &(dyn std::error::Error + 'static))
     }
 }
 

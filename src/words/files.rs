@@ -8,6 +8,9 @@ use std::{
 
 use rustix::fs::{Mode, OFlags};
 
+/// The largest lock, Pipfile, `.env` or other text that is read, in bytes: a hundred times the largest real ones.
+pub const LARGEST_TEXT: u64 = 256 << 20;
+
 /// Opens a regular file to read it. Anything else is an error at once: a FIFO would wait for a writer, a device may
 /// never end.
 pub fn open_regular(path: &Path) -> io::Result<File> {
@@ -17,8 +20,11 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 
 /// The same file, if it is a regular one.
 pub fn regular(file: File) -> io::Result<File> {
-    if file.metadata()?.is_file() {
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
         Ok(file)
+    } else if kind.is_dir() {
+        Err(ErrorKind::IsADirectory.into())
     } else {
         Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"))
     }
@@ -34,8 +40,41 @@ pub fn read(file: &File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// A regular file's contents, if they are no more than `limit` bytes.
+pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read(&open_regular(path)?, limit)
+}
+
 /// A regular file's contents as text, if they are no more than `limit` bytes.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     let bytes = read(&open_regular(path)?, limit)?;
     String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipes_and_devices_are_refused_at_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR, 0).expect("a pipe");
+        for path in [&pipe, Path::new("/dev/zero"), Path::new("/dev/null")] {
+            let error = open_regular(path).expect_err("no file");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{}: {error}", path.display());
+        }
+        let error = open_regular(directory.path()).expect_err("no file");
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
+    }
+
+    #[test]
+    fn files_are_read_through_links_and_up_to_a_limit() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        std::fs::write(&file, "text").expect("written");
+        std::os::unix::fs::symlink(&file, &link).expect("a link");
+        assert_eq!(read_regular(&link, 4).expect("a file"), b"text");
+        assert_eq!(read_regular(&link, 3).expect_err("too large").kind(), io::ErrorKind::FileTooLarge);
+    }
 }

@@ -3,6 +3,8 @@
 //! A room uses only those above it in this list, and the floors before this one.
 
 pub mod error;
+pub mod gather;
+pub mod files;
 pub mod interrupt;
 pub mod files;
 pub mod vocab;

@@ -13,12 +13,13 @@ use crate::{
     run::commands::{AuthRow, Changes, Checked, Difference, Foreseen, Outcome, PlanRow, Summary},
     words::{
         error::{Error, Kind, Result},
-        vocab::{Concealed, count, size},
+        vocab::{Concealed, count, fit_to_show, fit_to_show_json, size},
     },
 };
 
 /// Standard output, collected and written at once, so that a failing command prints no half result.
 pub struct Stdout {
+    /// What is fit to be shown already.
     text: String,
     concealed: Concealed,
 }
@@ -29,9 +30,9 @@ impl Stdout {
         Stdout { text: String::new(), concealed: concealed.clone() }
     }
 
-    /// Adds a line.
+    /// Adds a line: whatever a lock or an index put into it does not write to the terminal.
     pub fn line(&mut self, line: &str) {
-        self.text.push_str(line);
+        self.text.push_str(&fit_to_show(line));
         self.text.push('\n');
     }
 
@@ -39,7 +40,8 @@ impl Stdout {
     pub fn json(&mut self, value: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(value)
             .map_err(|e| Error::new(Kind::Io, "cannot write the result as JSON").because(e))?;
-        self.line(&text);
+        self.text.push_str(&fit_to_show_json(&text));
+        self.text.push('\n');
         Ok(())
     }
 

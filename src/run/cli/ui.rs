@@ -11,8 +11,12 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::words::vocab::size;
-use crate::words::{env::Env, error::Warnings, progress::Progress, vocab::Concealed};
+use crate::words::{
+    env::Env,
+    error::Warnings,
+    progress::Progress,
+    vocab::{Concealed, fit_to_show, shown_url, size},
+};
 
 /// How often a log gets a line about work that takes long.
 const EVERY: Duration = Duration::from_secs(10);
@@ -72,15 +76,26 @@ impl Ui {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        let label = if self.colour { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
-        self.line(0, &format!("{label} {report}"));
+        self.labelled(0, "31", "error:", report);
     }
 
     fn line(&self, from: u8, message: &str) {
+        self.print(from, "", message);
+    }
+
+    fn labelled(&self, from: u8, colour: &str, label: &str, message: &str) {
+        let label =
+            if self.colour { format!("\x1b[1;{colour}m{label}\x1b[0m ") } else { format!("{label} ") };
+        self.print(from, &label, message);
+    }
+
+    /// Every line goes through here: whatever a lock, an index or a build put into it does not write to the terminal.
+    fn print(&self, from: u8, label: &str, message: &str) {
         if self.verbosity() < from {
             return;
         }
         let message = self.concealed.hide(message);
+        let message = [label, &fit_to_show(&message)].concat();
         // A closed standard error is no reason to fail.
         let print = || drop(writeln!(std::io::stderr(), "{message}"));
         match &self.bar {
@@ -193,8 +208,7 @@ impl Progress for Ui {
             return;
         }
         warned.push(warning);
-        let label = if self.colour { "\x1b[1;33mwarning:\x1b[0m" } else { "warning:" };
-        self.line(1, &format!("{label} {warning}"));
+        self.labelled(1, "33", "warning:", warning);
     }
 
     fn detail(&self, message: &str) {
@@ -202,10 +216,7 @@ impl Progress for Ui {
     }
 
     fn request(&self, url: &url::Url) {
-        let mut shown = url.clone();
-        // A query may be a signature.
-        shown.set_query(None);
-        self.line(3, &format!("asking {shown}"));
+        self.line(3, &format!("asking {}", shown_url(url)));
     }
 
     fn packages(&self, done: usize, of: usize) {

@@ -16,7 +16,10 @@ use crate::{
             sources::{Index, Sources, page_url},
         },
     },
-    words::progress::Progress,
+    words::{
+        progress::Progress,
+        vocab::{shown_scheme, shown_text},
+    },
 };
 
 /// One source and its credentials, never the secret.
@@ -55,7 +58,7 @@ pub fn auth(
         .map(|(index, name)| match index {
             Ok(index) => row(&index, &client, check.then_some((&sources, entries.as_slice()))),
             Err(error) => AuthRow {
-                source: name.to_owned(),
+                source: shown_text(name).into_owned(),
                 url: String::new(),
                 user: None,
                 origin: one_line(&error),
@@ -78,7 +81,8 @@ fn row(index: &Index, client: &Client, check: Option<(&Sources<'_>, &[&Entry])>)
     };
     if !matches!(url.scheme(), "http" | "https" | "file") {
         row.ok = false;
-        row.origin = format!("{}: indexes cannot be asked; expected https, http or file", url.scheme());
+        let scheme = shown_scheme(url).unwrap_or("another scheme, or none");
+        row.origin = format!("{scheme}: indexes cannot be asked; expected https, http or file");
         return row;
     }
     let store = client.store();

@@ -1,11 +1,14 @@
 //! Which index an entry is asked for on. A package is only ever asked for where it belongs.
 
+use std::borrow::Cow;
+
 use crate::{
     project::lock::{Entry, Lock, Origin, Pipfile, Source, is_public_index},
     run::options::IndexOptions,
     words::{
         error::{Error, Kind, Result},
-        vocab::SourceUrl,
+        gather::gather,
+        vocab::{SourceUrl, shown_text},
     },
 };
 
@@ -77,7 +80,7 @@ impl<'a> Sources<'a> {
                         Kind::Lock,
                         format!(
                             "the lock has no source called {:?}, which {} names as its index",
-                            without_userinfo(name),
+                            shown_text(name),
                             entry.written
                         ),
                     )
@@ -110,15 +113,7 @@ impl<'a> Sources<'a> {
                 errors.push(error);
             }
         }
-        match errors.len() {
-            0 => Ok(()),
-            1 => Err(errors.remove(0)),
-            many => Err(Error::all(
-                Kind::Lock,
-                format!("the lock's sources cannot be used: {many} errors"),
-                errors,
-            )),
-        }
+        gather(errors, |many| format!("the lock's sources cannot be used: {many} errors"))
     }
 
     fn index(&self, source: &Source) -> Result<Index> {
@@ -137,27 +132,23 @@ impl<'a> Sources<'a> {
                 _ => url,
             }
         };
-        let name = source.name.clone().unwrap_or_else(|| url.to_string());
+        // Some locks name the index by its URL, which may hold a password.
+        let name =
+            source.name.as_deref().map_or_else(|| url.to_string(), |name| shown_text(name).into_owned());
         Ok(Index { name, url, verify_ssl: source.verify_ssl })
     }
 
     fn names_help(&self) -> String {
-        let names: Vec<&str> =
-            self.known.iter().map(|source| source.name.as_deref().unwrap_or("(unnamed)")).collect();
+        let names: Vec<Cow<str>> = self
+            .known
+            .iter()
+            .map(|source| source.name.as_deref().map_or("(unnamed)".into(), shown_text))
+            .collect();
         format!(
             "sources of the lock: {}",
             if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         )
     }
-}
-
-/// A source's name for messages: some locks name the index by its URL, which may hold a password.
-fn without_userinfo(name: &str) -> String {
-    if !name.contains('@') {
-        return name.to_owned();
-    }
-    name.parse()
-        .map_or_else(|_| "(not shown: it may hold a password)".to_owned(), |url: SourceUrl| url.to_string())
 }
 
 /// The page of a package on an index: `BASE/NAME/` (PEP 503).

@@ -9,6 +9,7 @@ mod marker;
 mod marker_env;
 mod name;
 mod rel_path;
+mod show;
 mod source_url;
 mod wheel_name;
 
@@ -22,5 +23,6 @@ pub use marker_env::MarkerEnv;
 pub use name::{Extra, PackageName};
 pub use pep440_rs::{Version, VersionSpecifiers};
 pub use rel_path::RelPath;
+pub use show::{NOT_SHOWN, fit_to_show, fit_to_show_json, place, shown_scheme, shown_text, shown_url};
 pub use source_url::SourceUrl;
 pub use wheel_name::{BuildTag, WheelName};

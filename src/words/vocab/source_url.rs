@@ -62,9 +62,7 @@ impl FromStr for SourceUrl {
 
 impl fmt::Display for SourceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A query may be a signature or hold a token.
-        let url = self.url.as_str();
-        f.write_str(url.split_once('?').map_or(url, |(before, _)| before))
+        f.write_str(&super::shown_url(&self.url))
     }
 }
 
@@ -98,6 +96,16 @@ mod tests {
         let source: SourceUrl = "https://index.example/f.whl?token=canary".parse().expect("a URL");
         assert_eq!(source.to_string(), "https://index.example/f.whl");
         assert_eq!(source.url().query(), Some("token=canary"));
+    }
+
+    #[test]
+    fn what_only_looks_like_a_url_is_not_shown() {
+        for text in ["u:canary@index.example/simple", "canary:@index.example", "data:text/plain,canary"] {
+            let source: SourceUrl = text.parse().expect(text);
+            assert!(!source.to_string().to_lowercase().contains("canary"), "{source}");
+        }
+        let source: SourceUrl = "https://index.example/f.whl#canary".parse().expect("a URL");
+        assert_eq!(source.to_string(), "https://index.example/f.whl");
     }
 
     #[test]

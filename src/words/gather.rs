@@ -1,0 +1,90 @@
+//! Errors of equal standing: none, one or many, and equal causes told once.
+
+use crate::words::error::{Error, Result};
+
+/// How many subjects of one cause are named.
+const NAMED: usize = 12;
+
+/// Ends with what went wrong: nothing, the one error, or all of them under the message that `many` makes of their
+/// number. Their kind is the first one's.
+pub fn gather(mut errors: Vec<Error>, many: impl FnOnce(usize) -> String) -> Result<()> {
+    match errors.len() {
+        0 => Ok(()),
+        1 => Err(errors.remove(0)),
+        number => {
+            let kind = errors[0].kind();
+            Err(Error::all(kind, many(number), errors))
+        }
+    }
+}
+
+/// Ends with why packages, of which there are `of` in all, cannot be installed, by name. A cause that several
+/// have in common (a server that is not there, a login that is refused) is told once, with their names.
+pub fn gather_by_cause(mut failed: Vec<(String, Error)>, of: usize) -> Result<()> {
+    failed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let number = failed.len();
+    let mut causes: Vec<(Vec<String>, String, Error)> = Vec::new();
+    for (subject, error) in failed {
+        let report = error.report();
+        match causes.iter_mut().find(|(_, known, _)| *known == report) {
+            Some((subjects, _, _)) => subjects.push(subject),
+            None => causes.push((vec![subject], report, error)),
+        }
+    }
+    let one_cause = causes.len() == 1;
+    let heading = format!("{number} of {of} packages cannot be installed");
+    let errors = causes
+        .into_iter()
+        .map(|(subjects, _, error)| match &*subjects {
+            [subject] => error.context(format!("cannot install {subject}")),
+            subjects if one_cause => error.context(format!("{heading}: {}", named(subjects))),
+            subjects => {
+                error.context(format!("cannot install {} packages: {}", subjects.len(), named(subjects)))
+            }
+        })
+        .collect();
+    gather(errors, |_| heading.clone())
+}
+
+fn named(subjects: &[String]) -> String {
+    let shown = subjects[..subjects.len().min(NAMED)].join(", ");
+    match subjects.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::error::Kind;
+
+    fn failed(causes: &[&str]) -> Vec<(String, Error)> {
+        let error =
+            |(at, cause): (usize, &&str)| (format!("p{at}"), Error::new(Kind::Network, *cause).help("look"));
+        causes.iter().enumerate().map(error).collect()
+    }
+
+    #[test]
+    fn equal_causes_are_told_once_with_all_their_subjects() {
+        let error = gather_by_cause(failed(&["gone", "refused", "gone"]), 9).expect_err("failed");
+        assert_eq!(
+            error.report(),
+            "3 of 9 packages cannot be installed\n  - cannot install 2 packages: p0, p2\n      because: gone\n  \
+             - cannot install p1\n      because: refused\n  help: look"
+        );
+        let error = gather_by_cause(failed(&["gone"; 20]), 20).expect_err("failed");
+        assert_eq!(
+            error.report(),
+            "20 of 20 packages cannot be installed: p0, p1, p10, p11, p12, p13, p14, p15, p16, p17, p18, p19 and 8 more\n  \
+             because: gone\n  help: look"
+        );
+    }
+
+    #[test]
+    fn one_error_stands_for_itself_and_none_is_fine() {
+        let error = gather_by_cause(failed(&["gone"]), 3).expect_err("failed");
+        assert_eq!(error.report(), "cannot install p0\n  because: gone\n  help: look");
+        assert!(gather_by_cause(Vec::new(), 3).is_ok());
+    }
+}
