@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, ErrorKind, Seek as _, SeekFrom, Write},
+    os::unix::fs::FileExt as _,
     path::PathBuf,
 };
 
@@ -93,6 +94,24 @@ impl Pending {
         self.digest = sha2::Sha256::new();
         self.length = 0;
         Ok(())
+    }
+
+    /// The file itself, for parts that come out of order; [`Pending::join`] digests them in order.
+    pub fn places(&mut self) -> Result<std::fs::File> {
+        let path = self.temporary.path();
+        self.temporary.file().try_clone().map_err(|error| Error::io("cannot open", &path, error))
+    }
+
+    /// Takes the bytes up to `end`, which were put in their places, as if they had been written here.
+    pub fn join(&mut self, end: u64) -> io::Result<()> {
+        let mut buffer = vec![0; 256 << 10];
+        while self.length < end {
+            let wanted = usize::try_from(end - self.length).unwrap_or(usize::MAX).min(buffer.len());
+            self.temporary.file().read_exact_at(&mut buffer[..wanted], self.length)?;
+            self.digest.update(&buffer[..wanted]);
+            self.length += wanted as u64;
+        }
+        self.temporary.file().seek(SeekFrom::Start(self.length)).map(drop)
     }
 
     /// Makes all further writes go to another file: lets a test have a full disk.

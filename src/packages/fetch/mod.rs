@@ -1,7 +1,8 @@
-//! What is had over the network: pages of indexes, and files.
+//! Index pages and files: what is asked for, how much of it is held, and over how many connections it comes.
 
-mod download;
+mod file;
 mod page;
+mod parts;
 
-pub use download::Sink;
+pub use file::Sink;
 pub use page::{Answer, Page};

@@ -3,28 +3,30 @@
 use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use url::Url;
 
-use crate::packages::http::{
-    Client, FetchOptions,
-    client::{Ask, Outcome, Reply},
-    failure::{Failure, Tries, place, shown},
-};
-use crate::words::{
-    error::{Error, Kind, Result},
-    vocab::SourceUrl,
+use crate::{
+    packages::http::{Client, Failure, Held, Outcome, Redirects, Reply, Request, Room, SMALL, Tries},
+    words::{
+        error::{Error, Kind, Result},
+        files::read_regular,
+        vocab::{SourceUrl, place, shown_url},
+    },
 };
 
 /// JSON (PEP 691) first, HTML where an index has nothing else.
 const ACCEPT_PAGE: &str = "application/vnd.pypi.simple.v1+json, \
                            application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1, */*;q=0.01";
 
-/// The largest page read, unpacked: the longest real ones are a tenth of this.
-const LARGEST: u64 = 256 << 20;
+/// The largest page read, unpacked: the longest real ones are a third of this.
+const LARGEST: usize = 100 << 20;
+
+/// How much of a page is read at a time.
+const CHUNK: usize = 64 << 10;
 
 /// A page as the server sent it, transfer compression undone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Page {
     /// Where the page came from in the end: relative links are relative to this.
     pub url: Url,
@@ -32,6 +34,8 @@ pub struct Page {
     pub content_type: Option<String>,
     /// The page's bytes.
     pub body: Vec<u8>,
+    /// Where the page is large: others wait for it to be done with.
+    _held: Option<Held>,
 }
 
 /// What an index answered.
@@ -44,14 +48,14 @@ pub enum Answer {
     NotFound(Error),
 }
 
-impl Client {
+impl Client<'_> {
     /// Gets a page of `source`, with that source's credentials.
     pub fn page(&self, url: &Url, source: &SourceUrl) -> Result<Answer> {
         self.get_page(url, source, !self.options.allow_forwarding)
     }
 
     /// The same for a package of which nothing is pinned: no other server answers for it, whatever
-    /// [`FetchOptions::allow_forwarding`] says.
+    /// [`crate::packages::http::FetchOptions::allow_forwarding`] says.
     pub fn page_of_unpinned(&self, url: &Url, source: &SourceUrl) -> Result<Answer> {
         self.get_page(url, source, true)
     }
@@ -70,48 +74,70 @@ impl Client {
     }
 
     fn try_page(&self, url: &Url, source: &SourceUrl, stay: bool) -> Result<Answer, Failure> {
-        let ask = Ask { url, via: Some(source), accept: ACCEPT_PAGE, encoding: "gzip", resume: None, stay };
+        let ask = Request::get(url)
+            .via(Some(source))
+            .header(ACCEPT, HeaderValue::from_static(ACCEPT_PAGE))
+            .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
+            .redirects(if stay { Redirects::Stay } else { Redirects::Follow });
         let reply = match self.send(&ask)? {
             Outcome::Reply(reply) => reply,
             Outcome::Leaves(to) => return Ok(Answer::NotFound(forwarding(url, &to))),
         };
-        match reply.response.status().as_u16() {
-            200 => self.body(*reply).map(Answer::Page),
+        match reply.status() {
+            200 => body(*reply, &self.room).map(Answer::Page),
             404 | 410 => Ok(Answer::NotFound(self.refusal(&reply, Some(source)))),
             _ => Err(self.refusal(&reply, Some(source)).into()),
         }
     }
-
-    fn body(&self, reply: Reply) -> Result<Page, Failure> {
-        let Reply { response, url, .. } = reply;
-        let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let content_type = header(CONTENT_TYPE);
-        let encoding = header(CONTENT_ENCODING).unwrap_or_default().to_ascii_lowercase();
-        let mut body = Vec::new();
-        let read = match encoding.as_str() {
-            "" | "identity" => response.take(LARGEST + 1).read_to_end(&mut body),
-            "gzip" | "x-gzip" => MultiGzDecoder::new(response).take(LARGEST + 1).read_to_end(&mut body),
-            other => {
-                let message =
-                    format!("{} is compressed with {other:?}; expected gzip or nothing", shown(&url));
-                return Err(Error::new(Kind::Network, message).into());
-            }
-        };
-        read.map_err(|error| interrupted(&error, &url, &self.options))?;
-        if body.len() as u64 > LARGEST {
-            let message =
-                format!("{} is larger than {} MB, too large for an index page", shown(&url), LARGEST >> 20);
-            return Err(Error::new(Kind::Network, message).into());
-        }
-        Ok(Page { url, content_type, body })
-    }
 }
 
-/// A body that ended too early: the HTTP library's error is inside the I/O error.
-pub(super) fn interrupted(error: &std::io::Error, url: &Url, options: &FetchOptions) -> Failure {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>()) {
-        Some(inner) => Failure::of_request(inner, url, options),
-        None => Failure::passing(format!("the answer of {} is damaged: {error}", place(url))),
+fn body(mut reply: Reply, room: &Room) -> Result<Page, Failure> {
+    let url = reply.url().clone();
+    let content_type = reply.header(&CONTENT_TYPE).map(str::to_owned);
+    let encoding = reply.header(&CONTENT_ENCODING).unwrap_or_default().to_ascii_lowercase();
+    let mut held = None;
+    let mut body = Vec::new();
+    let read = match encoding.as_str() {
+        "" | "identity" => read(reply.reader(), room, &mut held, &mut body),
+        "gzip" | "x-gzip" => read(MultiGzDecoder::new(reply.reader()), room, &mut held, &mut body),
+        other => {
+            let message =
+                format!("{} is compressed with {other:?}; expected gzip or nothing", shown_url(&url));
+            return Err(Error::new(Kind::Network, message).into());
+        }
+    };
+    read.map_err(|error| reply.broken(error))?;
+    if body.len() > LARGEST {
+        let message =
+            format!("{} is larger than {} MB, too large for an index page", shown_url(&url), LARGEST >> 20);
+        return Err(Error::new(Kind::Network, message).into());
+    }
+    Ok(Page { url, content_type, body, _held: held })
+}
+
+/// Reads until the end, or until it is clear that the page is too large. Beyond a size that is usual, only one page is
+/// read on at a time.
+fn read(
+    mut from: impl Read,
+    room: &Room,
+    held: &mut Option<Held>,
+    body: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let count = match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        body.extend_from_slice(&buffer[..count]);
+        if body.len() > SMALL && held.is_none() {
+            *held = Some(room.take());
+        }
+        if body.len() > LARGEST {
+            return Ok(());
+        }
     }
 }
 
@@ -129,12 +155,12 @@ fn forwarding(url: &Url, to: &Url) -> Error {
 
 /// An index in a directory: a page is the directory's `index.html`.
 fn local(url: &Url) -> Result<Answer> {
-    let path = super::download::local_path(url)?;
+    let path = super::file::local_path(url)?;
     let path = if path.is_dir() { path.join("index.html") } else { path };
-    match std::fs::read(&path) {
+    match read_regular(&path, LARGEST as u64) {
         Ok(body) => {
             let content_type = Some("text/html".to_owned());
-            Ok(Answer::Page(Page { url: url.clone(), content_type, body }))
+            Ok(Answer::Page(Page { url: url.clone(), content_type, body, _held: None }))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Ok(Answer::NotFound(Error::new(Kind::Selection, format!("{} does not exist", path.display()))))

@@ -11,10 +11,11 @@ use reqwest::{
 };
 use url::Url;
 
-use super::FetchOptions;
+use super::{FetchOptions, names::NoAddress, options::Patience};
 use crate::words::{
     error::{Error, Kind, Result},
     interrupt,
+    vocab::{place, shown_url},
 };
 
 /// The longest pause a server's Retry-After can ask for.
@@ -23,11 +24,14 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 
 /// Why one try failed.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// Trying again will not help.
     Final(Error),
     /// It may work a little later, or after the time the server asks for.
     Passing(Error, Option<Duration>),
+    /// Nobody has reached this server yet, and it is worth another try: pauses and tries are counted for all who
+    /// want it together.
+    Unreached,
 }
 
 impl From<Error> for Failure {
@@ -42,13 +46,33 @@ impl Failure {
         Failure::Passing(Error::new(Kind::Network, message), None)
     }
 
+    /// The error of a failure that ends the matter.
+    pub fn into_error(self) -> Error {
+        match self {
+            Failure::Final(error) | Failure::Passing(error, _) => error,
+            Failure::Unreached => Error::new(Kind::Network, "the server was not reached yet"),
+        }
+    }
+
+    /// How many more tries a server is worth that nobody has reached yet and that failed in this way. Where the
+    /// platform has waited long by itself, few.
+    pub(super) fn worth(error: &reqwest::Error, options: &FetchOptions) -> u32 {
+        let no_address = causes(error).any(<dyn StdError>::is::<NoAddress>);
+        match (error.is_timeout(), error.is_connect()) {
+            (true, true) => options.retries.min(1),
+            (true, false) => options.retries.min(2),
+            (false, _) if no_address => options.retries.min(2),
+            (false, _) => options.retries,
+        }
+    }
+
     /// Whatever the HTTP library reports about a request to `url`. Its own text is not used as a whole: it
     /// shows URLs with their queries.
-    pub fn of_request(error: &reqwest::Error, url: &Url, options: &FetchOptions) -> Self {
+    pub(super) fn of_request(error: &reqwest::Error, url: &Url, patience: Patience) -> Self {
         let place = place(url);
         let cause = root_cause(error);
         if error.is_timeout() {
-            let patience = if error.is_connect() { options.connect_timeout } else { options.read_timeout };
+            let patience = if error.is_connect() { patience.connect } else { patience.read };
             return Failure::passing(format!("{place} did not answer within {} s", patience.as_secs_f32()));
         }
         if error.is_connect() {
@@ -75,7 +99,12 @@ impl Failure {
                     .help("give them in the proxy's URL: https_proxy=http://USER:PASSWORD@HOST:PORT"),
                 );
             }
-            return Failure::passing(format!("cannot connect to {place}: {cause}"));
+            let wrong = Error::new(Kind::Network, format!("cannot connect to {place}: {cause}"));
+            return match causes(error).find_map(|cause| cause.downcast_ref::<NoAddress>()) {
+                // The name servers were clear: asking again changes nothing.
+                Some(NoAddress { certain: true, .. }) => Failure::Final(wrong),
+                _ => Failure::Passing(wrong, None),
+            };
         }
         if error.is_builder() {
             return Failure::Final(Error::new(Kind::Network, format!("cannot ask {place}: {cause}")));
@@ -91,25 +120,26 @@ impl Failure {
     }
 
     /// A status that says "not now": 408, 429 and 5xx.
-    pub fn of_status(status: StatusCode, headers: &HeaderMap, url: &Url) -> Self {
+    pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, url: &Url) -> Self {
         let error = Error::new(Kind::Network, format!("{} answered {status}", place(url)));
         Failure::Passing(error, retry_after(headers, SystemTime::now()))
     }
 }
 
 /// Whether a status may be different in a moment.
-pub(crate) fn passes(status: StatusCode) -> bool {
+pub(super) fn passes(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429) || status.is_server_error()
 }
 
 /// The tries made so far of one request.
-pub(crate) struct Tries<'a> {
+pub struct Tries<'a> {
     options: &'a FetchOptions,
     made: u32,
     since_progress: u32,
 }
 
 impl<'a> Tries<'a> {
+    /// None yet.
     pub fn new(options: &'a FetchOptions) -> Self {
         Tries { options, made: 0, since_progress: 0 }
     }
@@ -122,22 +152,34 @@ impl<'a> Tries<'a> {
     /// Pauses before another try, or ends with the error when there is nothing more to try. The pauses are
     /// the same in every run: 1, 2, 4… times the first.
     pub fn pause(&mut self, failure: Failure, what: &Url) -> Result<()> {
-        self.made += 1;
         let (error, wanted) = match failure {
             Failure::Final(error) => return Err(error),
             Failure::Passing(error, wanted) => (error, wanted),
+            Failure::Unreached => return Ok(()),
         };
+        self.made += 1;
         if self.since_progress >= self.options.retries {
-            let tries = if self.made == 1 { "1 try".into() } else { format!("{} tries", self.made) };
-            return Err(error.context(format!("cannot get {} after {tries}", shown(what))).help(
-                "check the network and proxy settings, then run the same command again: \
-                       what was verified is kept",
-            ));
+            let tries = tries(self.made);
+            return Err(error.context(format!("cannot get {} after {tries}", shown_url(what))).help(CHECK));
         }
-        let backoff = self.options.backoff.saturating_mul(1 << self.since_progress.min(16));
+        let backoff = backoff(self.options, self.since_progress);
         self.since_progress += 1;
-        interrupt::pause(wanted.unwrap_or(backoff.min(LONGEST_BACKOFF)).min(LONGEST_WAIT))
+        interrupt::pause(wanted.unwrap_or(backoff).min(LONGEST_WAIT))
     }
+}
+
+/// What to do about a network that does not work.
+pub(super) const CHECK: &str =
+    "check the network and proxy settings, then run the same command again: what was verified is kept";
+
+/// `1 try`, `2 tries`.
+pub(super) fn tries(made: u32) -> String {
+    if made == 1 { "1 try".into() } else { format!("{made} tries") }
+}
+
+/// The pause after so many tries before this one: 1, 2, 4... times the first.
+pub(super) fn backoff(options: &FetchOptions, before: u32) -> Duration {
+    options.backoff.saturating_mul(1 << before.min(16)).min(LONGEST_BACKOFF)
 }
 
 /// Retry-After as seconds or as a date (RFC 9110, 10.2.3); a date in the past is now.
@@ -148,22 +190,6 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
-}
-
-/// A URL for messages: without userinfo, query and fragment, where secrets and signatures may be.
-pub(crate) fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.set_fragment(None);
-    url.to_string()
-}
-
-/// Host and, where it is not the scheme's own, port.
-pub(crate) fn place(url: &Url) -> String {
-    let host = url.host_str().unwrap_or("?");
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn root_cause(error: &reqwest::Error) -> String {
@@ -208,11 +234,5 @@ mod tests {
         assert_eq!(wait("Sun, 06 Nov 1994 08:49:57 GMT"), Some(20));
         assert_eq!(wait("Sun, 06 Nov 1994 08:49:07 GMT"), Some(0));
         assert_eq!(wait("soon"), None);
-    }
-
-    #[test]
-    fn a_shown_url_has_neither_userinfo_nor_query() {
-        let url = Url::parse("https://u:canary@host.example/a?X-Amz-Signature=canary#canary").expect("a URL");
-        assert_eq!(shown(&url), "https://host.example/a");
     }
 }

@@ -1,10 +1,24 @@
-//! Requests and answers: TLS, proxies, redirects, credentials, retries. The only room that uses the network.
+//! Requests to servers: TLS, proxies, redirects, credentials, tries. The only room that uses the network.
 
-pub(crate) mod client;
-pub(crate) mod failure;
+mod client;
+mod contact;
+mod failure;
+mod lanes;
 mod names;
 mod options;
+mod pace;
+mod reply;
+mod request;
+mod room;
+mod servers;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub use client::Client;
+pub use failure::{Failure, Tries};
+pub(crate) use lanes::Lane;
 pub use options::{CaPaths, FetchOptions, Proxies};
+pub use reply::{Outcome, Reply};
+pub use request::{Body, Identity, Method, Redirects, Request, header_value};
+pub(crate) use room::{Held, Room, SMALL};

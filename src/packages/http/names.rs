@@ -1,207 +1,206 @@
-//! Host names to addresses without the C library.
+//! Host names to addresses: one lookup per host, shared by all who want it.
 //!
-//! A static binary cannot use the platform's resolver: glibc would load its name service modules, which the
-//! image it runs in has in another version or not at all, and musl's asks all name servers at once and
-//! believes the fastest. This one reads the same two files, `/etc/hosts` and `/etc/resolv.conf`.
+//! Dozens of connections are made at once, and as many lookups of one name lose some of their answers; whoever lost
+//! one waits for the resolver's timeout of five seconds.
 
 use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
-    sync::{Arc, OnceLock},
+    collections::HashMap,
+    fmt,
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
+    sync::Arc,
 };
 
-use hickory_resolver::{
-    Hosts, TokioResolver,
-    config::{LookupIpStrategy, ResolveHosts, ServerOrderingStrategy},
-    net::{NetError, runtime::TokioRuntimeProvider},
-    proto::{
-        op::Query,
-        rr::{Name, RecordType},
-    },
-    system_conf::parse_resolv_conf,
-};
+use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Resolve, Resolving};
+use tokio::sync::OnceCell;
 
-/// Asks the hosts file, then the name servers of `resolv.conf` in the order they are listed.
-#[derive(Clone)]
-pub(super) struct Names {
-    hosts: &'static Path,
-    servers: &'static Path,
-    /// Read on first use, as that has to happen in the HTTP client's own thread.
-    known: Arc<OnceLock<Known>>,
+use super::servers::Servers;
+
+/// Why a host has no address.
+#[derive(Debug, Clone)]
+pub(super) struct NoAddress {
+    host: String,
+    why: String,
+    /// Whether the name servers said that there is none, rather than nothing.
+    pub certain: bool,
 }
 
-/// What the two files say.
-struct Known {
-    hosts: Hosts,
-    /// None where no server is named: no public server takes its place.
-    servers: Option<TokioResolver>,
-}
-
-impl Default for Names {
-    fn default() -> Self {
-        Names::of(Path::new("/etc/hosts"), Path::new("/etc/resolv.conf"))
+impl fmt::Display for NoAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no address for {}: {}", self.host, self.why)
     }
 }
+
+impl std::error::Error for NoAddress {}
+
+type Answer = Result<Vec<IpAddr>, NoAddress>;
+type Shared = Arc<OnceCell<Answer>>;
+
+/// What is known of hosts, shared by all HTTP clients of a run.
+#[derive(Clone, Default)]
+pub(super) struct Names(Arc<Mutex<HashMap<String, Shared>>>);
 
 impl Names {
-    fn of(hosts: &'static Path, servers: &'static Path) -> Self {
-        Names { hosts, servers, known: Arc::default() }
+    /// A resolver that shares what these names know and asks the platform, or where the binary is static the
+    /// name servers themselves.
+    pub fn resolver(&self) -> Resolver {
+        let is_static = cfg!(target_feature = "crt-static");
+        self.through(if is_static { Source::Servers(Servers::default()) } else { Source::Platform })
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
-        let known = if let Some(known) = self.known.get() {
-            known
-        } else {
-            let known = Known::read(self.hosts, self.servers).map_err(|e| e.to_string())?;
-            self.known.get_or_init(|| known)
-        };
-        // Before any search domain is tried, as the C library does.
-        let listed = known.listed(host);
-        if !listed.is_empty() {
-            return Ok(listed);
+    /// A resolver that shares what these names know and asks this source.
+    pub fn through(&self, source: Source) -> Resolver {
+        Resolver { names: self.clone(), source }
+    }
+
+    /// Forgets a host, whose addresses may be others by now.
+    pub fn forget(&self, host: &str) {
+        self.0.lock().remove(&host.to_ascii_lowercase());
+    }
+
+    async fn addresses(&self, host: &str, source: Source) -> Answer {
+        let host = host.to_ascii_lowercase();
+        let shared = Arc::clone(self.0.lock().entry(host.clone()).or_default());
+        let answer = shared.get_or_init(|| look_up(host.clone(), source)).await.clone();
+        if answer.is_err() {
+            // Those who waited have it; who tries again asks again.
+            let mut known = self.0.lock();
+            if known.get(&host).is_some_and(|now| Arc::ptr_eq(now, &shared)) {
+                known.remove(&host);
+            }
         }
-        let bare = host.trim_end_matches('.').to_ascii_lowercase();
-        if bare == "localhost" || bare.ends_with(".localhost") {
-            return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
-        }
-        let Some(servers) = &known.servers else {
-            let (hosts, servers) = (self.hosts.display(), self.servers.display());
-            return Err(format!("{hosts} does not list it and {servers} names no server"));
-        };
-        let found = servers.lookup_ip(host).await.map_err(|e| e.to_string())?;
-        Ok(found.iter().collect())
+        answer
     }
 }
 
-impl Resolve for Names {
+/// Whom to ask for addresses.
+#[derive(Clone)]
+pub(super) enum Source {
+    /// The C library.
+    Platform,
+    /// The name servers themselves.
+    Servers(Servers),
+    /// Counts the questions, and knows loopback only.
+    #[cfg(test)]
+    Counted(Arc<std::sync::atomic::AtomicUsize>),
+}
+
+async fn look_up(host: String, source: Source) -> Answer {
+    let found = match source {
+        Source::Servers(servers) => servers.addresses(&host).await,
+        Source::Platform => {
+            let asked = host.clone();
+            let found = tokio::task::spawn_blocking(move || of_platform(&asked)).await;
+            found.unwrap_or_else(|_| Err(("the lookup was given up".into(), false)))
+        }
+        #[cfg(test)]
+        Source::Counted(count) => {
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            // As long as it takes for all others to want the same.
+            let wait = || std::thread::sleep(std::time::Duration::from_millis(50));
+            let _ = tokio::task::spawn_blocking(wait).await;
+            let loopback = IpAddr::from([127, 0, 0, 1]);
+            if host == "lost.example" { Err(("lost".into(), false)) } else { Ok(vec![loopback]) }
+        }
+    };
+    match found {
+        Ok(addresses) if addresses.is_empty() => {
+            Err(NoAddress { host, why: "the answer holds none".into(), certain: true })
+        }
+        Ok(addresses) => Ok(addresses),
+        Err((why, certain)) => Err(NoAddress { host, why, certain }),
+    }
+}
+
+/// Asks the C library. Its error codes are not handed through, but its texts are fixed: nothing here sets a locale.
+fn of_platform(host: &str) -> Result<Vec<IpAddr>, (String, bool)> {
+    match (host, 0).to_socket_addrs() {
+        Ok(found) => {
+            let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+            addresses.dedup();
+            Ok(addresses)
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let why = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned();
+            // glibc's EAI_NONAME and EAI_NODATA, musl's and Apple's EAI_NONAME.
+            let certain = [
+                "Name or service not known",
+                "No address associated with hostname",
+                "Name does not resolve",
+                "nodename nor servname provided, or not known",
+            ];
+            let certain = certain.iter().any(|text| why.contains(text));
+            Err((why, certain))
+        }
+    }
+}
+
+/// How one HTTP client asks for addresses.
+pub(super) struct Resolver {
+    names: Names,
+    source: Source,
+}
+
+impl Resolve for Resolver {
     fn resolve(&self, name: reqwest::dns::Name) -> Resolving {
-        let names = self.clone();
+        let (names, source) = (self.names.clone(), self.source.clone());
         Box::pin(async move {
-            let host = name.as_str();
-            let found = names
-                .addresses(host)
-                .await
-                .map_err(|why| io::Error::other(format!("no address for {host}: {why}")))?;
+            let found = names.addresses(name.as_str(), source).await?;
             Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
 }
 
-impl Known {
-    /// Either file may be missing.
-    fn read(hosts: &Path, servers: &Path) -> Result<Self, NetError> {
-        let mut listed = Hosts::default();
-        if let Ok(text) = std::fs::read(hosts) {
-            listed.read_hosts_conf(text.as_slice())?;
-        }
-        let configured = std::fs::read(servers).ok().and_then(|text| parse_resolv_conf(text).ok());
-        let servers = configured
-            .map(|(config, mut options)| {
-                // One at a time and in the file's order, as the C library does: where an inner server stands
-                // before an outer one, the outer one must not win by being faster.
-                options.server_ordering_strategy = ServerOrderingStrategy::UserProvidedOrder;
-                options.num_concurrent_reqs = 1;
-                options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
-                options.use_hosts_file = ResolveHosts::Never;
-                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-                    .with_options(options)
-                    .build()
-            })
-            .transpose()?;
-        Ok(Known { hosts: listed, servers })
-    }
-
-    fn listed(&self, host: &str) -> Vec<IpAddr> {
-        let Ok(mut name) = Name::from_utf8(host) else { return Vec::new() };
-        name.set_fqdn(true);
-        [RecordType::AAAA, RecordType::A]
-            .into_iter()
-            .filter_map(|kind| self.hosts.lookup_static_host(&Query::query(name.clone(), kind)))
-            .flat_map(|found| {
-                found.answers().iter().filter_map(|record| record.data.ip_addr()).collect::<Vec<_>>()
-            })
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{
-        error::Error,
-        io::{Read, Write},
-        net::TcpListener,
-        path::PathBuf,
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::{
-        super::{FetchOptions, tls},
-        *,
-    };
+    use super::*;
 
-    /// The text of a file of its own, for as long as the test runs.
-    fn file(directory: &tempfile::TempDir, name: &str, text: &str) -> &'static Path {
-        let path: PathBuf = directory.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        Box::leak(path.into_boxed_path())
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
     }
 
-    /// The whole error, or the answer, of a request to `host`; a server on loopback answers one of them.
-    fn ask(host: &str, names: Names) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{host}:{}/", listener.local_addr().unwrap().port());
-        std::thread::spawn(move || {
-            let (mut connection, _) = listener.accept().unwrap();
-            let _ = connection.read(&mut [0; 1024]);
-            connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").unwrap();
-        });
-        let tls = tls::config(&FetchOptions::default(), true, true).unwrap();
-        let client = reqwest::blocking::Client::builder()
-            .no_proxy()
-            .tls_backend_preconfigured(tls)
-            .dns_resolver(Arc::new(names))
-            .build()
-            .unwrap();
-        match client.get(url).send().and_then(reqwest::blocking::Response::text) {
-            Ok(text) => text,
-            Err(error) => std::iter::successors(Some(&error as &dyn Error), |error| (*error).source())
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(": "),
+    /// What threads get that ask at once, and how many questions that took.
+    fn at_once(names: &Names, host: &'static str) -> (Vec<Answer>, usize) {
+        let count = Arc::new(AtomicUsize::new(0));
+        let asking: Vec<_> = (0..38)
+            .map(|_| {
+                let (names, source) = (names.clone(), Source::Counted(count.clone()));
+                std::thread::spawn(move || runtime().block_on(names.addresses(host, source)))
+            })
+            .collect();
+        let answers = asking.into_iter().map(|thread| thread.join().expect("an answer")).collect();
+        (answers, count.load(Ordering::SeqCst))
+    }
+
+    #[test]
+    fn threads_that_want_one_host_share_one_lookup() {
+        let names = Names::default();
+        let (answers, count) = at_once(&names, "Index.example");
+        assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|found| found.len() == 1)));
+        assert_eq!(count, 1);
+        assert_eq!(at_once(&names, "index.EXAMPLE").1, 0, "it is known by now");
+        names.forget("index.example");
+        assert_eq!(at_once(&names, "index.example").1, 1);
+    }
+
+    #[test]
+    fn a_lost_answer_is_lost_for_all_who_waited_and_asked_for_again() {
+        let names = Names::default();
+        let (answers, count) = at_once(&names, "lost.example");
+        assert!(answers.iter().all(Result::is_err));
+        assert!(count < 10, "{count} questions for 38 who wanted the same");
+        assert!(at_once(&names, "lost.example").1 >= 1);
+    }
+
+    #[test]
+    fn the_platform_says_for_certain_that_a_name_does_not_exist() {
+        // RFC 6761: never a name. A machine without name servers cannot be certain.
+        if let Err((why, certain)) = of_platform("nowhere.invalid") {
+            assert!(certain || why.contains("Temporary failure"), "{why}");
         }
-    }
-
-    #[test]
-    fn the_hosts_file_is_read_without_name_servers() {
-        let directory = tempfile::tempdir().unwrap();
-        let hosts = file(&directory, "hosts", "# ours\n127.0.0.1 Index.Example index\n");
-        let missing = Box::leak(directory.path().join("none").into_boxed_path());
-        for host in ["index.example", "INDEX.example", "index", "localhost", "a.localhost"] {
-            assert_eq!(ask(host, Names::of(hosts, missing)), "hello", "{host}");
-        }
-    }
-
-    #[test]
-    fn the_hosts_file_comes_before_search_domains() {
-        let directory = tempfile::tempdir().unwrap();
-        let hosts = file(&directory, "hosts", "127.0.0.1 index\n");
-        // No server listens there: asking it would fail.
-        let servers = file(&directory, "resolv.conf", "search example\nnameserver 127.0.0.254\n");
-        assert_eq!(ask("index", Names::of(hosts, servers)), "hello");
-    }
-
-    #[test]
-    fn without_name_servers_no_public_one_is_asked() {
-        let directory = tempfile::tempdir().unwrap();
-        let hosts = file(&directory, "hosts", "127.0.0.1 index\n");
-        let servers = file(&directory, "resolv.conf", "# none yet\n");
-        let said = ask("other.example", Names::of(hosts, servers));
-        let expected = format!(
-            "no address for other.example: {} does not list it and {} names no server",
-            hosts.display(),
-            servers.display()
-        );
-        assert!(said.ends_with(&expected), "{said}");
+        assert!(of_platform("localhost").is_ok_and(|found| !found.is_empty()));
     }
 }

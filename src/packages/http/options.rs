@@ -35,6 +35,19 @@ pub struct FetchOptions {
     pub allow_forwarding: bool,
 }
 
+/// How long a connection and an answer are waited for, for messages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    pub connect: Duration,
+    pub read: Duration,
+}
+
+impl FetchOptions {
+    pub(super) fn patience(&self) -> Patience {
+        Patience { connect: self.connect_timeout, read: self.read_timeout }
+    }
+}
+
 impl Default for FetchOptions {
     fn default() -> Self {
         FetchOptions {

@@ -80,17 +80,17 @@ impl Ui {
     }
 
     fn line(&self, from: u8, message: &str) {
-        self.print(from, "", message);
+        self.say(from, "", message);
     }
 
     fn labelled(&self, from: u8, colour: &str, label: &str, message: &str) {
         let label =
             if self.colour { format!("\x1b[1;{colour}m{label}\x1b[0m ") } else { format!("{label} ") };
-        self.print(from, &label, message);
+        self.say(from, &label, message);
     }
 
     /// Every line goes through here: whatever a lock, an index or a build put into it does not write to the terminal.
-    fn print(&self, from: u8, label: &str, message: &str) {
+    fn say(&self, from: u8, label: &str, message: &str) {
         if self.verbosity() < from {
             return;
         }

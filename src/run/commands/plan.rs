@@ -22,7 +22,7 @@ use crate::{
             work::subject,
         },
     },
-    words::progress::Progress,
+    words::{gather::gather_by_cause, progress::Progress},
 };
 
 /// One entry of a plan.
@@ -68,22 +68,20 @@ pub fn plan(request: &Options, progress: &dyn Progress) -> Result<Vec<PlanRow>> 
         .map_err(|e| Error::new(Kind::Io, "cannot start threads").because(e))?;
     let found: Vec<Result<PlanRow>> =
         pool.install(|| selection.entries.par_iter().map(|entry| row(&session, entry)).collect());
-    let (rows, errors): (Vec<_>, Vec<_>) = found.into_iter().partition(Result::is_ok);
-    let mut errors: Vec<Error> = errors.into_iter().filter_map(Result::err).collect();
-    if errors.len() == 1 {
-        return Err(errors.remove(0));
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
+    for (found, entry) in found.into_iter().zip(&selection.entries) {
+        match found {
+            Ok(row) => rows.push(row),
+            Err(error) => failed.push((subject(entry), error)),
+        }
     }
-    if let Some(first) = errors.first() {
-        let kind = first.kind();
-        let message = format!("{} of {} packages cannot be installed", errors.len(), selection.entries.len());
-        return Err(Error::all(kind, message, errors));
-    }
+    gather_by_cause(failed, selection.entries.len())?;
     let skipped = selection.skipped.iter().map(|skipped| PlanRow {
         kind: "skipped",
         note: Some(skipped.why.clone()),
         ..bare(&skipped.entry)
     });
-    let mut rows: Vec<PlanRow> = rows.into_iter().flatten().chain(skipped).collect();
+    rows.extend(skipped);
     rows.sort_by(|a, b| (&a.name, &a.category).cmp(&(&b.name, &b.category)));
     Ok(rows)
 }
@@ -118,7 +116,7 @@ fn row(session: &Session<'_>, entry: &Entry) -> Result<PlanRow> {
         Err(error) if session.request.index.offline && error.kind() == Kind::Network => {
             return Ok(PlanRow { note: Some("no index was asked".to_owned()), ..bare(entry) });
         }
-        resolved => resolved.map_err(|e| e.context(format!("cannot install {}", subject(entry))))?,
+        resolved => resolved?,
     };
     Ok(match &resolved.what {
         What::Wheel(_, name) => {

@@ -55,6 +55,18 @@ impl Sink for Arriving<'_> {
         self.pending.reset()
     }
 
+    fn places(&mut self) -> Result<Option<std::fs::File>> {
+        self.pending.places().map(Some)
+    }
+
+    fn join(&mut self, end: u64) -> io::Result<()> {
+        if self.size.is_some_and(|size| end > size) {
+            self.too_long = true;
+            return Err(io::Error::other("longer than it should be"));
+        }
+        self.pending.join(end)
+    }
+
     fn announced(&mut self, bytes: u64) {
         // What the index said was counted when the file was chosen.
         if self.size.is_none() && !self.announced {

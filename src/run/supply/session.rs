@@ -22,7 +22,7 @@ use crate::{
     run::options::{Common, IndexOptions},
     words::{
         error::{Error, Kind, Result},
-        vocab::{PackageName, Realm, SourceUrl},
+        vocab::{PackageName, Realm, SourceUrl, shown_text},
     },
 };
 use crate::{
@@ -44,7 +44,7 @@ pub struct Session<'a> {
     /// Verified files.
     pub cache: Cache,
     /// The network.
-    pub client: Client,
+    pub client: Client<'a>,
     /// Whoever watches.
     pub progress: &'a dyn Progress,
     find_links: Vec<IndexFile>,
@@ -92,13 +92,14 @@ impl<'a> Session<'a> {
     fn list_find_links(&self) -> Result<Vec<IndexFile>> {
         let mut files = Vec::new();
         for place in &self.request.index.find_links {
+            let shown = shown_text(place);
             match Place::of(place, &self.request.common)? {
                 Place::Directory(dir) => match list(&dir) {
                     Ok(found) => files.extend(found),
                     // As in pip: a build that shares one PIP_FIND_LINKS need not have the directory everywhere.
                     Err(error) => {
                         let why = error.in_one_line();
-                        self.progress.warn(&format!("--find-links {place} is ignored: {why}"));
+                        self.progress.warn(&format!("--find-links {shown} is ignored: {why}"));
                     }
                 },
                 Place::Page(url) => files.extend(self.links_page(&url)?),
@@ -130,7 +131,9 @@ enum Place {
 
 impl Place {
     fn of(text: &str, common: &Common) -> Result<Self> {
-        let usable = |e: Error| e.context(format!("--find-links {text} is unusable")).with_kind(Kind::Usage);
+        let usable = |e: Error| {
+            e.context(format!("--find-links {} is unusable", shown_text(text))).with_kind(Kind::Usage)
+        };
         if let Some((scheme, _)) = text.split_once("://") {
             let source: SourceUrl = text.parse().map_err(usable)?;
             return Ok(match (scheme, source.url().to_file_path()) {
@@ -146,7 +149,10 @@ impl Place {
         let path = crate::run::options::absolute(&path)?;
         if path.is_file() {
             let url = Url::from_file_path(&path).map_err(|()| {
-                Error::new(Kind::Usage, format!("--find-links {text} cannot be written as a URL"))
+                Error::new(
+                    Kind::Usage,
+                    format!("--find-links {} cannot be written as a URL", shown_text(text)),
+                )
             })?;
             return Ok(Place::Page(url.into()));
         }
@@ -183,13 +189,13 @@ fn is_of(file_name: &str, name: &PackageName) -> bool {
 }
 
 /// The network with every source's credentials known to it.
-pub fn client(
+pub fn client<'a>(
     common: &Common,
     options: &IndexOptions,
     sources: &Sources<'_>,
     entries: &[Entry],
-    progress: &dyn Progress,
-) -> Result<Client> {
+    progress: &'a dyn Progress,
+) -> Result<Client<'a>> {
     let env: BTreeMap<String, String> =
         common.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let mut store = Store::new(AuthOptions {
@@ -212,6 +218,9 @@ pub fn client(
             store.register_source(None, &url);
         }
     }
+    if let Some(notice) = store.ci_notice() {
+        progress.warn(&notice);
+    }
     for entry in entries {
         match &entry.origin {
             Origin::Url(url) => store.register_source(None, url),
@@ -231,7 +240,7 @@ pub fn client(
         allow_forwarding: options.allow_forwarding,
         ..FetchOptions::default()
     };
-    Client::new(fetch, store)
+    Ok(Client::new(fetch, store)?.watched_by(progress))
 }
 
 fn unverified(index: &Index, progress: &dyn Progress) -> Option<Realm> {

@@ -22,6 +22,7 @@ use crate::{
     project::lock::Entry,
     words::{
         error::{Error, Kind, Result},
+        gather::gather_by_cause,
         interrupt,
         progress::Part,
     },
@@ -117,21 +118,10 @@ pub fn obtain_all(
             .in_place_scope(|pool| queue.run(pool)),
     }
     interrupt::check()?;
-    let mut state = queue.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if state.failed.is_empty() {
-        return Ok(state.done.into_iter().flatten().collect());
-    }
-    state.failed.sort_by_key(|(position, _)| *position);
-    let mut errors: Vec<Error> = state.failed.into_iter().map(|(_, error)| error).collect();
-    if errors.len() == 1 {
-        return Err(errors.remove(0));
-    }
-    let kind = errors[0].kind();
-    Err(Error::all(
-        kind,
-        format!("{} of {} packages cannot be installed", errors.len(), entries.len()),
-        errors,
-    ))
+    let state = queue.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let failed = state.failed.into_iter().map(|(position, error)| (subject(&entries[position]), error));
+    gather_by_cause(failed.collect(), entries.len())?;
+    Ok(state.done.into_iter().flatten().collect())
 }
 
 /// How messages call an entry.
@@ -261,7 +251,6 @@ impl Queue<'_> {
 
     fn fail(&self, state: &mut State, position: usize, error: Error) {
         self.failed.store(true, atomic::Ordering::Relaxed);
-        let subject = subject(&self.entries[position]);
-        state.failed.push((position, error.context(format!("cannot install {subject}"))));
+        state.failed.push((position, error));
     }
 }

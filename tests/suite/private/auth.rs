@@ -247,13 +247,8 @@ fn check_tells_401_403_and_404_apart_and_a_run_says_the_same() {
     for (status, login, code, texts) in [
         ("401 Unauthorized", "", 6, &["no credentials for 127.0.0.1", "(looked in the source's URL"][..]),
         ("401 Unauthorized", "ci:canary-7Zq@", 6, &["refused user ci (from the source's URL)", "expired"]),
-        (
-            "403 Forbidden",
-            "ci:canary-7Zq@",
-            6,
-            &["user ci (from the source's URL) may not read /simple/ours/"],
-        ),
-        ("403 Forbidden", "", 6, &["does not let anyone read /simple/ours/ without credentials"]),
+        ("403 Forbidden", "ci:canary-7Zq@", 6, &["user ci (from the source's URL) may not read /simple"]),
+        ("403 Forbidden", "", 6, &["does not let anyone read /simple without credentials"]),
         (
             "404 Not Found",
             "ci:canary-7Zq@",

@@ -58,7 +58,7 @@ pub fn no_credentials() -> AuthOptions {
 }
 
 /// A client with these options that knows these sources.
-pub fn client(options: FetchOptions, auth: AuthOptions, sources: &[&SourceUrl]) -> Client {
+pub fn client(options: FetchOptions, auth: AuthOptions, sources: &[&SourceUrl]) -> Client<'static> {
     let mut store = Store::new(auth).expect("a store");
     for source in sources {
         store.register_source(None, source);
@@ -67,7 +67,7 @@ pub fn client(options: FetchOptions, auth: AuthOptions, sources: &[&SourceUrl]) 
 }
 
 /// A client without credentials.
-pub fn anonymous() -> Client {
+pub fn anonymous() -> Client<'static> {
     client(quick(), no_credentials(), &[])
 }
 

@@ -92,7 +92,7 @@ fn an_index_that_refuses_the_credentials() {
 
 #[test]
 fn an_index_that_forbids() {
-    always("403 Forbidden", &[]).sync().ends(6, &["error: cannot install demo 1.0 [default]", "  because: 127.0.0.1:{port} does not let anyone read /simple/demo/ without credentials (looked in the source's URL, VENVOY_INDEX_EXAMPLE_USERNAME and _PASSWORD, /run/secrets/netrc (does not exist), ~/.netrc (does not exist))", "  help: give credentials, or check that this machine may use the index (some are open to certain networks only)"]);
+    always("403 Forbidden", &[]).sync().ends(6, &["error: cannot install demo 1.0 [default]", "  because: 127.0.0.1:{port} does not let anyone read /simple without credentials (looked in the source's URL, VENVOY_INDEX_EXAMPLE_USERNAME and _PASSWORD, /run/secrets/netrc (does not exist), ~/.netrc (does not exist))", "  help: give credentials, or check that this machine may use the index (some are open to certain networks only)"]);
 }
 
 #[test]
@@ -125,8 +125,11 @@ fn an_index_that_nobody_listens_at() {
     project.sync().ends(
         7,
         &[
+            &format!(
+                "warning: cannot connect to 127.0.0.1:{port}: Connection refused (os error 111); trying again"
+            ),
             "error: cannot install demo 1.0 [default]",
-            &format!("  because: cannot get http://127.0.0.1:{port}/simple/demo/ after 6 tries"),
+            &format!("  because: cannot reach 127.0.0.1:{port} after 6 tries"),
             &format!("  because: cannot connect to 127.0.0.1:{port}: Connection refused (os error 111)"),
             "  help: check the network and proxy settings, then run the same command again: what was verified is kept",
         ],
