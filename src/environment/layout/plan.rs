@@ -19,6 +19,7 @@ use crate::{
     project::python::Target,
     words::{
         error::{Context as _, Error, Kind, Result, Warnings},
+        gather::gather,
         vocab::RelPath,
     },
 };
@@ -93,11 +94,8 @@ pub fn plan(
     settle(&mut plan, files, &mut warnings, &mut bad);
     plan.dirs = directories(&plan, &[&target.site_packages, scheme.scripts()]);
     file_or_directory(&plan, &mut bad);
-    match bad.len() {
-        0 => Ok((plan, warnings)),
-        1 => Err(bad.remove(0)),
-        n => Err(Error::all(Kind::Integrity, format!("{n} files cannot be installed"), bad)),
-    }
+    gather(bad, |many| format!("{many} files cannot be installed"))?;
+    Ok((plan, warnings))
 }
 
 /// What one distribution brings.

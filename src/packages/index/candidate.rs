@@ -48,7 +48,7 @@ pub(super) struct Candidate<'a> {
 impl<'a> Candidate<'a> {
     /// Looks whether a file can be used; its digest is not this function's business.
     pub fn judge(file: &'a IndexFile, request: &Request, target: &Target) -> Result<Self, Refusal> {
-        let form = Form::read(file, request)?;
+        let form = Form::read(&file.filename, request)?;
         if !form.matches(request.pin) {
             return Err(Refusal::OtherVersion(form.version_text()));
         }
@@ -103,8 +103,7 @@ impl<'a> Candidate<'a> {
 
 impl Form {
     /// Reads a file name as a wheel or sdist of the request's package.
-    pub fn read(file: &IndexFile, request: &Request) -> Result<Self, Refusal> {
-        let name = &file.filename;
+    pub fn read(name: &str, request: &Request) -> Result<Self, Refusal> {
         if name.to_ascii_lowercase().ends_with(".whl") {
             let wheel: WheelName = name
                 .parse()

@@ -7,13 +7,18 @@ use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
 use url::Url;
 
 use super::{
-    IndexFile, link,
+    IndexFile,
+    keeper::Keeper,
+    link,
     page::{check_api_version, not_an_index},
 };
 use crate::words::error::Result;
 
 /// How far into a page its charset is looked for, as browsers do.
 const CHARSET_WITHIN: usize = 1024;
+
+/// How much of a heading is read.
+const HEADING: usize = 1024;
 
 /// What one `<a>` said, unresolved: `<base>` may follow it.
 struct Anchor {
@@ -26,23 +31,33 @@ struct Anchor {
 struct Found {
     base: Option<String>,
     anchors: Vec<Anchor>,
+    /// Whether there are links, to files or not.
+    links: bool,
     api_version: Option<String>,
     /// Form fields: an index page has none, a login page does.
     fields: bool,
     heading: String,
 }
 
-pub(super) fn parse(body: &[u8], charset: Option<&str>, page_url: &Url) -> Result<Vec<IndexFile>> {
-    let found = scan(&decode(body, charset));
+pub(super) fn parse(
+    body: &[u8],
+    charset: Option<&str>,
+    page_url: &Url,
+    mut keeper: Keeper<'_>,
+) -> Result<Vec<IndexFile>> {
+    let local = page_url.scheme() == "file";
+    // `<base>` may follow, and changes neither a file's name nor its digest.
+    let found = scan(&decode(body, charset), |anchor| {
+        read(anchor, page_url, local).is_some_and(|file| keeper.wants(&file))
+    });
     if let Some(version) = &found.api_version {
         check_api_version(version)?;
     }
     let base = found.base.as_deref().and_then(|href| page_url.join(href.trim()).ok());
     let base = base.as_ref().unwrap_or(page_url);
-    let local = page_url.scheme() == "file";
     let files: Vec<IndexFile> = found.anchors.iter().filter_map(|anchor| read(anchor, base, local)).collect();
     if files.is_empty() && !found.is_index() {
-        let what = match (found.fields, found.anchors.is_empty()) {
+        let what = match (found.fields, !found.links) {
             (true, _) => "got an HTML page with a form and no files: a login page?",
             (false, true) => "got an HTML page without any link",
             (false, false) => return Ok(files),
@@ -79,7 +94,8 @@ fn read(anchor: &Anchor, base: &Url, local: bool) -> Option<IndexFile> {
     })
 }
 
-fn scan(text: &str) -> Found {
+/// Reads a page; of its links, those that `keep` wants.
+fn scan(text: &str, mut keep: impl FnMut(&Anchor) -> bool) -> Found {
     let mut found = Found::default();
     let mut emitter = DefaultEmitter::default();
     // Links inside scripts, styles and text areas are text.
@@ -90,11 +106,16 @@ fn scan(text: &str) -> Found {
             Token::StartTag(tag) => {
                 let attribute = |name: &str| attribute(&tag, name);
                 match &**tag.name {
-                    b"a" => found.anchors.extend(attribute("href").map(|href| Anchor {
-                        href,
-                        requires_python: attribute("data-requires-python").map(|text| text.trim().to_owned()),
-                        yanked: attribute("data-yanked"),
-                    })),
+                    b"a" => {
+                        let anchor = attribute("href").map(|href| Anchor {
+                            href,
+                            requires_python: attribute("data-requires-python")
+                                .map(|text| text.trim().to_owned()),
+                            yanked: attribute("data-yanked"),
+                        });
+                        found.links |= anchor.is_some();
+                        found.anchors.extend(anchor.filter(&mut keep));
+                    }
                     b"base" if found.base.is_none() => found.base = attribute("href"),
                     b"meta" if attribute("name").as_deref() == Some("pypi:repository-version") => {
                         found.api_version = attribute("content");
@@ -105,7 +126,9 @@ fn scan(text: &str) -> Found {
                 }
             }
             Token::EndTag(_) => in_heading = false,
-            Token::String(text) if in_heading => found.heading.push_str(&String::from_utf8_lossy(&text)),
+            Token::String(text) if in_heading && found.heading.len() < HEADING => {
+                found.heading.push_str(&String::from_utf8_lossy(&text));
+            }
             _ => {}
         }
     }

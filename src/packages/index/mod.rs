@@ -4,6 +4,7 @@ mod candidate;
 mod choice;
 mod html;
 mod json;
+mod keeper;
 mod link;
 mod page;
 mod records;
@@ -15,7 +16,7 @@ mod tests;
 use url::Url;
 
 pub use choice::{Choice, Request, choose};
-pub use page::{find_links, parse_page};
+pub use page::{find_links, parse_page, parse_page_for};
 pub use records::{Selection, SelectionKey};
 pub use sdist_name::SdistName;
 

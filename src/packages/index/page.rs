@@ -2,8 +2,11 @@
 
 use url::Url;
 
-use super::{IndexFile, html, json, link};
-use crate::words::error::{Error, Kind, Result};
+use super::{IndexFile, Request, html, json, keeper::Keeper, link};
+use crate::words::{
+    error::{Error, Kind, Result},
+    vocab::shown_url,
+};
 
 /// Reads a project's page: PEP 691 JSON or PEP 503 HTML (which find-links pages are as well).
 ///
@@ -11,17 +14,34 @@ use crate::words::error::{Error, Kind, Result};
 /// index page at all (a login form, a JSON error) is an error of kind [`Kind::Network`]; a page that
 /// lists no files is not.
 pub fn parse_page(content_type: Option<&str>, body: &[u8], page_url: &Url) -> Result<Vec<IndexFile>> {
-    let mut shown = page_url.clone();
-    link::without_secrets(&mut shown);
-    // A query may carry a signature or token.
-    shown.set_query(None);
+    read(content_type, body, page_url, Keeper::new(None))
+}
+
+/// Reads a project's page for one entry of a lock: what it does not pin and nobody needs for a message is dropped.
+pub fn parse_page_for(
+    request: &Request,
+    content_type: Option<&str>,
+    body: &[u8],
+    page_url: &Url,
+) -> Result<Vec<IndexFile>> {
+    read(content_type, body, page_url, Keeper::new(Some(request)))
+}
+
+fn read(
+    content_type: Option<&str>,
+    body: &[u8],
+    page_url: &Url,
+    keeper: Keeper<'_>,
+) -> Result<Vec<IndexFile>> {
     let (essence, charset) = split_content_type(content_type.unwrap_or_default());
     let result = match format(&essence, body) {
-        Ok(Format::Json) => json::parse(body, page_url),
-        Ok(Format::Html) => html::parse(body, charset.as_deref(), page_url),
+        Ok(Format::Json) => json::parse(body, page_url, keeper),
+        Ok(Format::Html) => html::parse(body, charset.as_deref(), page_url, keeper),
         Err(error) => Err(error),
     };
-    result.map_err(|error| error.context(format!("{shown} is not an index page that venvoy can read")))
+    result.map_err(|error| {
+        error.context(format!("{} is not an index page that venvoy can read", shown_url(page_url)))
+    })
 }
 
 /// The files of a find-links directory, in the order they are given: name, size in bytes, URL. What is

@@ -51,7 +51,7 @@ pub(super) fn no_digests(request: &Request) -> Error {
 pub(super) fn explain(request: &Request, files: &[IndexFile], target: &Target) -> Error {
     let subject = subject(request);
     let forms: Vec<(&IndexFile, Form)> =
-        files.iter().filter_map(|file| Some((file, Form::read(file, request).ok()?))).collect();
+        files.iter().filter_map(|file| Some((file, Form::read(&file.filename, request).ok()?))).collect();
     let pinned = |file: &IndexFile| file.sha256.is_some_and(|digest| request.hashes.sha256.contains(&digest));
     let of_version = || forms.iter().filter(|(_, form)| form.matches(request.pin)).map(|(file, _)| *file);
     // What the lock accepts or may accept, were it only usable.

@@ -3,7 +3,8 @@
 
 use super::{EntryPoint, refused};
 use crate::words::{
-    error::{Context as _, Error, Kind, Result},
+    error::{Context as _, Error, Result},
+    gather::gather,
     vocab::RelPath,
 };
 
@@ -49,11 +50,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Vec<EntryPoint>, Vec<String>)> {
             }
         }
     }
-    match bad.len() {
-        0 => Ok((found, odd)),
-        1 => Err(bad.remove(0)),
-        n => Err(Error::all(Kind::Integrity, format!("{n} lines are refused"), bad)),
-    }
+    gather(bad, |many| format!("{many} lines are refused"))?;
+    Ok((found, odd))
 }
 
 /// `name = module:object [extra]`; extras are ignored, as by pip. Gives what follows and is ignored as well.

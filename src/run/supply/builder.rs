@@ -18,7 +18,7 @@ use crate::{
     environment::script::LauncherStyle,
     packages::{
         fetch::Answer,
-        index::{self, Choice, choose, parse_page},
+        index::{self, Choice, choose, parse_page_for},
         sdist::{self, Built, Context, DirStore, IndexSource, Job},
     },
     project::lock::{Entry, Hashes, Pin},
@@ -238,7 +238,9 @@ fn fetch_pip(session: &Session<'_>, scratch: &Path) -> Result<PathBuf> {
     if let Some(index) = source.as_ref().filter(|_| files.is_empty() && !session.request.index.offline) {
         let url = page_url(index, &name);
         files = match session.client.page_of_unpinned(&url, &index.url)? {
-            Answer::Page(page) => parse_page(page.content_type.as_deref(), &page.body, &page.url)?,
+            Answer::Page(page) => {
+                parse_page_for(&request, page.content_type.as_deref(), &page.body, &page.url)?
+            }
             Answer::NotFound(error) => return Err(error),
         };
     }

@@ -11,7 +11,7 @@ use crate::{
     packages::{
         fetch::Answer,
         index::{
-            self, Choice, IndexFile, SdistName, SelectionKey, choose, explains, fill_digests, parse_page,
+            self, Choice, IndexFile, SdistName, SelectionKey, choose, explains, fill_digests, parse_page_for,
         },
     },
     project::lock::{Entry, Origin, PinnedFile},
@@ -99,7 +99,7 @@ pub fn resolve(session: &Session<'_>, entry: &Entry, records: Records) -> Result
         listings.extend(pinned(session, entry)?);
     } else if !session.request.index.no_index && !settled(&listings) {
         for index in session.sources.of(entry)? {
-            match ask(session, entry, index, records)? {
+            match ask(session, entry, &request, index, records)? {
                 Ok(listing) => listings.push(listing),
                 Err(error) => drop(missing.get_or_insert(error)),
             }
@@ -252,6 +252,7 @@ fn cached(session: &Session<'_>, entry: &Entry) -> Listing {
 fn ask(
     session: &Session<'_>,
     entry: &Entry,
+    request: &index::Request,
     index: Index,
     records: Records,
 ) -> Result<Result<Listing, Error>> {
@@ -283,7 +284,7 @@ fn ask(
     };
     Ok(match answer? {
         Answer::Page(page) => {
-            let mut files = parse_page(page.content_type.as_deref(), &page.body, &page.url)?;
+            let mut files = parse_page_for(request, page.content_type.as_deref(), &page.body, &page.url)?;
             if let Some(known) = known {
                 fill_digests(&mut files, &known.files);
             }
