@@ -23,6 +23,8 @@ pub struct Pending {
     file_name: String,
     root: Dir,
     cache: Cache,
+    /// Parts are written to this file by others: it stays the one they have.
+    in_parts: bool,
 }
 
 impl Cache {
@@ -42,6 +44,7 @@ impl Cache {
             file_name: file_name.to_owned(),
             root,
             cache: self.clone(),
+            in_parts: false,
         })
     }
 
@@ -93,12 +96,14 @@ impl Pending {
         emptied.map_err(|error| Error::io("cannot empty", &path, error))?;
         self.digest = sha2::Sha256::new();
         self.length = 0;
+        self.in_parts = false;
         Ok(())
     }
 
     /// The file itself, for parts that come out of order; [`Pending::join`] digests them in order.
     pub fn places(&mut self) -> Result<std::fs::File> {
         let path = self.temporary.path();
+        self.in_parts = true;
         self.temporary.file().try_clone().map_err(|error| Error::io("cannot open", &path, error))
     }
 
@@ -187,7 +192,7 @@ impl Pending {
 impl Write for Pending {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = self.temporary.file().write(bytes);
-        if written.as_ref().is_err_and(is_full) && !self.cache.is_read_only() {
+        if written.as_ref().is_err_and(is_full) && !self.in_parts && !self.cache.is_read_only() {
             self.move_elsewhere()?;
             written = self.temporary.file().write(bytes);
         }

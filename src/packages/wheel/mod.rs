@@ -5,6 +5,7 @@
 
 mod dist_info;
 mod entry_points;
+mod handle;
 mod read;
 mod record;
 #[cfg(test)]
@@ -14,8 +15,7 @@ pub(crate) mod testing;
 mod tests;
 mod zip_directory;
 
-use std::{fs::File, sync::Arc};
-
+use handle::Handle;
 pub use read::{Checked, Content, STREAM_LIMIT, Scratch, with_scratch};
 
 use crate::{
@@ -38,7 +38,7 @@ pub struct Wheel {
     /// The file it was read from.
     pub file: VerifiedFile,
     /// The open file.
-    pub handle: Arc<File>,
+    handle: Handle,
     /// `NAME-VERSION.dist-info` as the wheel spells it.
     pub dist_info: RelPath,
     /// `NAME-VERSION.data` as the wheel spells it, if it has one.
@@ -116,10 +116,11 @@ impl Wheel {
     }
 
     fn read(file: VerifiedFile, name: WheelName, strictness: Strictness) -> Result<(Wheel, Warnings)> {
-        let handle = file.open()?;
-        let mut contents = zip_directory::read(&handle, file.path(), file.size())?;
+        let open = Arc::new(file.open()?);
+        let handle = Handle::of(&open);
+        let mut contents = zip_directory::read(&open, file.path(), file.size())?;
         contents.unify(|entry| {
-            read::stream(&handle, file.path(), entry, &mut |_| Ok(())).map(|checked| checked.sha256)
+            read::stream(&open, file.path(), entry, &mut |_| Ok(())).map(|checked| checked.sha256)
         })?;
         let odd = std::mem::take(&mut contents.complaints);
         let index = contents.index()?;
@@ -135,7 +136,7 @@ impl Wheel {
                 return Err(refused(format!("{dist_info}/{name} is larger than {TEXT_LIMIT} bytes")));
             }
             with_scratch(|scratch| {
-                read::bytes(&handle, file.path(), &entries[at], scratch).map(|bytes| Some(bytes.to_vec()))
+                read::bytes(&open, file.path(), &entries[at], scratch).map(|bytes| Some(bytes.to_vec()))
             })
         };
         let required = |file: &str| -> Result<Vec<u8>> {
@@ -176,16 +177,8 @@ impl Wheel {
                 kept.push(entry);
             }
         }
-        let wheel = Wheel {
-            name,
-            file,
-            handle: Arc::new(handle),
-            dist_info,
-            data_dir,
-            root_is_purelib,
-            entries: kept,
-            scripts,
-        };
+        let wheel =
+            Wheel { name, file, handle, dist_info, data_dir, root_is_purelib, entries: kept, scripts };
         Ok((wheel, warnings))
     }
 

@@ -65,7 +65,8 @@ pub struct Checked {
 impl Wheel {
     /// An entry's bytes, whole. Never more than the declared size is written.
     pub fn inflate<'s>(&self, entry: usize, scratch: &'s mut Scratch) -> Result<Content<'s>> {
-        bytes(&self.handle, self.file.path(), &self.entries[entry], scratch)
+        let file = self.handle.file(&self.file)?;
+        bytes(&file, self.file.path(), &self.entries[entry], scratch)
             .map(|bytes| Content { bytes, sha256: Sha256::of(bytes) })
             .context(|| format!("cannot unpack wheel {}", self.name))
     }
@@ -76,7 +77,8 @@ impl Wheel {
     pub fn stream(&self, entry: usize, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Checked> {
         let mut from_sink = false;
         let mut watched = |bytes: &[u8]| sink(bytes).inspect_err(|_| from_sink = true);
-        let result = stream(&self.handle, self.file.path(), &self.entries[entry], &mut watched);
+        let file = self.handle.file(&self.file)?;
+        let result = stream(&file, self.file.path(), &self.entries[entry], &mut watched);
         match result {
             Err(error) if !from_sink => Err(error.context(format!("cannot unpack wheel {}", self.name))),
             other => other,
@@ -88,7 +90,8 @@ impl Wheel {
     /// (`stream` checks that).
     pub fn raw<'s>(&self, entry: usize, scratch: &'s mut Scratch) -> Result<&'s [u8]> {
         let entry = &self.entries[entry];
-        raw(&self.handle, self.file.path(), entry, &mut scratch.raw)
+        let file = self.handle.file(&self.file)?;
+        raw(&file, self.file.path(), entry, &mut scratch.raw)
             .context(|| format!("entry {:?} cannot be read", entry.path.as_str()))
             .context(|| format!("cannot unpack wheel {}", self.name))
     }

@@ -1,0 +1,56 @@
+//! The open file of a wheel. A run may have more wheels than it may have files open: the first ones stay open, the
+//! others are opened again whenever something is read from them.
+
+use std::{
+    fs::File,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use rustix::process::{Resource, getrlimit};
+
+use crate::{packages::cache::VerifiedFile, words::error::Result};
+
+/// How many wheels stay open, at most a quarter of what the process may open: connections, the files that arrive and
+/// those that are written need theirs.
+fn most() -> u64 {
+    static MOST: OnceLock<u64> = OnceLock::new();
+    *MOST.get_or_init(|| getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit / 4))
+}
+
+/// How many wheels are open.
+static OPEN: AtomicU64 = AtomicU64::new(0);
+
+/// A wheel's file, open or ready to be opened again.
+#[derive(Debug, Clone)]
+pub(super) struct Handle(Option<Arc<Kept>>);
+
+#[derive(Debug)]
+struct Kept(Arc<File>);
+
+impl Handle {
+    /// Keeps the file open where there is room.
+    pub fn of(file: &Arc<File>) -> Self {
+        if OPEN.fetch_add(1, Ordering::Relaxed) < most() {
+            return Handle(Some(Arc::new(Kept(Arc::clone(file)))));
+        }
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+        Handle(None)
+    }
+
+    /// The open file, for as long as something is read from it.
+    pub fn file(&self, verified: &VerifiedFile) -> Result<Arc<File>> {
+        match &self.0 {
+            Some(kept) => Ok(Arc::clone(&kept.0)),
+            None => verified.open().map(Arc::new),
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
