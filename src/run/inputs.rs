@@ -13,7 +13,10 @@ use crate::{
         python::{self, Target},
     },
     run::options::{Categories, Common, LockFile, LockOptions, TargetOptions},
-    words::error::{Error, Kind, Result},
+    words::{
+        error::{Error, Kind, Result},
+        files::{LARGEST_TEXT, read_regular},
+    },
 };
 
 /// The files of a project, parsed.
@@ -187,7 +190,8 @@ pub(super) fn label(path: &Path) -> String {
 }
 
 pub(super) fn read(path: &Path, help: &str) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::io("cannot read", path, e).with_kind(Kind::Lock).help(help))
+    read_regular(path, LARGEST_TEXT)
+        .map_err(|e| Error::io("cannot read", path, e).with_kind(Kind::Lock).help(help))
 }
 
 fn search_paths(common: &Common) -> python::SearchPaths {

@@ -15,6 +15,8 @@ pub(crate) mod testing;
 mod tests;
 mod zip_directory;
 
+use std::sync::Arc;
+
 use handle::Handle;
 pub use read::{Checked, Content, STREAM_LIMIT, Scratch, with_scratch};
 

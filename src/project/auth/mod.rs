@@ -1,5 +1,6 @@
 //! URL, environment and netrc in, credentials per realm out.
 
+mod ci;
 mod files;
 mod keyring;
 mod netrc;

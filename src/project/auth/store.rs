@@ -3,12 +3,12 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use url::Url;
 
-use super::{Found, Keyring, Origin, files::NetrcFiles};
+use super::{Found, Keyring, Origin, ci::Ci, files::NetrcFiles};
 use crate::words::{
     error::{Error, Kind, Result},
     vocab::{Credentials, Realm, Secret, SourceUrl},
@@ -88,6 +88,8 @@ pub struct Store {
     options: AuthOptions,
     netrc: NetrcFiles,
     sources: Vec<Source>,
+    /// Settled once all sources are known.
+    ci: OnceLock<Ci>,
     keyring_answers: Mutex<HashMap<Question, Option<Credentials>>>,
 }
 
@@ -95,7 +97,13 @@ impl Store {
     /// Reads the netrc files. Fails if one of them is damaged or, named explicitly, missing.
     pub fn new(options: AuthOptions) -> Result<Self> {
         let netrc = NetrcFiles::load(&options)?;
-        Ok(Store { options, netrc, sources: Vec::new(), keyring_answers: Mutex::default() })
+        Ok(Store {
+            options,
+            netrc,
+            sources: Vec::new(),
+            ci: OnceLock::new(),
+            keyring_answers: Mutex::default(),
+        })
     }
 
     /// What the user should hear about the netrc files.
@@ -113,6 +121,7 @@ impl Store {
             format!("VENVOY_INDEX_{}", name.chars().map(plain).collect::<String>())
         });
         let own = self.own(url, variables.as_deref());
+        self.ci = OnceLock::new();
         self.sources.push(Source { url: url.url().clone(), realm, own, variables });
     }
 
@@ -163,7 +172,11 @@ impl Store {
         }
         if user.is_none() {
             let remembered = || source.and_then(|source| self.remembered(source));
-            return Ok(self.in_ci(&realm).or_else(remembered));
+            let found = self.ci().for_realm(&realm).or_else(remembered);
+            return match self.ci().doubt(&realm).filter(|_| found.is_none()) {
+                Some(doubt) => Err(doubt),
+                None => Ok(found),
+            };
         }
         let (Some(source), Some(user)) = (source, user) else { return Ok(lone) };
         if let Some(found) = self.in_keyring(source, Some(user))? {
@@ -190,7 +203,7 @@ impl Store {
         let nothing_else = |source: &&Source| {
             matches!(source.own, Own::Nothing)
                 && self.in_netrc(&realm, None).is_none()
-                && self.in_ci(&realm).is_none()
+                && self.ci().for_realm(&realm).is_none()
         };
         source.filter(nothing_else).map_or(Ok(None), |source| self.in_keyring(source, None))
     }
@@ -204,12 +217,7 @@ impl Store {
             places.push(format!("{prefix}_USERNAME and _PASSWORD"));
         }
         places.extend(self.netrc.looked_in.iter().cloned());
-        let gitlab = self.options.variable("CI_SERVER_HOST").is_some();
-        match (self.options.ci, gitlab) {
-            (true, true) => places.push("CI_JOB_TOKEN and CI_DEPLOY_PASSWORD".into()),
-            (false, true) => places.push("not CI_JOB_TOKEN, because of --no-ci-credentials".into()),
-            _ => {}
-        }
+        places.extend(self.ci().looked_in(realm.as_ref()));
         if self.options.keyring.is_some() {
             places.push("the keyring".into());
         }
@@ -265,28 +273,14 @@ impl Store {
         }))
     }
 
-    /// GitLab CI's own tokens, for GitLab itself and only over https. A deploy token exists only where the
-    /// project's owners made one for this purpose, so it comes before the job token that always exists.
-    fn in_ci(&self, realm: &Realm) -> Option<Found> {
-        let variable = |name| self.options.variable(name);
-        let host = variable("CI_SERVER_HOST")?;
-        let port = variable("CI_SERVER_PORT").map_or(Some(443), |port| port.parse().ok());
-        if !self.options.ci
-            || realm.scheme != "https"
-            || !realm.host.eq_ignore_ascii_case(host)
-            || port != Some(realm.port)
-        {
-            return None;
-        }
-        let found = |user: &str, password: &str, origin| Found {
-            credentials: Credentials::new(user, Secret::new(password)),
-            origin,
-        };
-        match (variable("CI_DEPLOY_USER"), variable("CI_DEPLOY_PASSWORD"), variable("CI_JOB_TOKEN")) {
-            (Some(user), Some(password), _) => Some(found(user, password, Origin::CiDeployToken)),
-            (_, _, Some(token)) => Some(found("gitlab-ci-token", token, Origin::CiJobToken)),
-            _ => None,
-        }
+    /// GitLab CI's tokens, seen from the sources that are known by now.
+    fn ci(&self) -> &Ci {
+        self.ci.get_or_init(|| Ci::new(&self.options, self.sources.iter().map(|source| &source.url)))
+    }
+
+    /// Which of GitLab CI's tokens goes where, if that was found out from the sources.
+    pub fn ci_notice(&self) -> Option<String> {
+        self.ci().notice()
     }
 
     /// Asks the keyring for the source's URL, then for its host, once each; for any user where none is known.

@@ -316,6 +316,69 @@ fn gitlab_tokens_go_to_gitlab_over_https_only() {
     assert_eq!(ci().var("CI_JOB_TOKEN", "").answers([urls[0]]), ["nothing"]);
 }
 
+#[test]
+fn without_its_host_gitlabs_token_goes_to_the_one_source_with_gitlabs_path() {
+    const PACKAGES: &str = "https://gitlab.example/api/v4/projects/7/packages/pypi/simple";
+    const GROUP: &str = "https://gitlab.example/api/v4/groups/3/-/packages/pypi/simple";
+    let ci = || World::new().var("CI_JOB_TOKEN", "jj").source("public", "https://index.example/simple");
+    let one = || ci().source("own", PACKAGES).source("group", GROUP);
+    let (store, _home) = one().build().expect("a store");
+    assert_eq!(
+        store.ci_notice().as_deref(),
+        Some(
+            "CI_JOB_TOKEN goes to gitlab.example, the one source with GitLab's package API (CI_SERVER_HOST, which \
+             would name it, is not set)"
+        )
+    );
+    let asked = "https://index.example/simple/x/";
+    let why = store.looked_in(&asked.parse().expect("a URL"), None);
+    assert!(why.contains("CI_JOB_TOKEN (it is for https://gitlab.example, the one source"), "{why}");
+    assert_eq!(one().answers([PACKAGES, GROUP]), ["gitlab-ci-token:jj from CI_JOB_TOKEN"; 2]);
+    assert_eq!(one().answers([asked, "https://gitlab.example:8443/x"]), ["nothing"; 2]);
+    let deploy = ci().var("CI_DEPLOY_USER", "d").var("CI_DEPLOY_PASSWORD", "dd").source("own", PACKAGES);
+    assert_eq!(deploy.answers([PACKAGES]), ["d:dd from CI_DEPLOY_PASSWORD"]);
+    // Plain http, or a path that only resembles GitLab's.
+    for other in
+        [PACKAGES.replace("https", "http"), PACKAGES.replace("pypi", "npm"), PACKAGES.replace("v4", "v3")]
+    {
+        let world = || ci().source("own", &other);
+        assert_eq!(world().answers([&*other]), ["nothing"], "{other}");
+        let (store, _home) = world().build().expect("a store");
+        let why = store.looked_in(&other.parse().expect("a URL"), None);
+        assert!(why.contains("CI_JOB_TOKEN (neither CI_SERVER_HOST nor the path"), "{why}");
+    }
+}
+
+#[test]
+fn of_several_gitlabs_none_gets_a_token_that_names_no_host() {
+    let url = |host: &str| format!("https://{host}.example/api/v4/projects/7/packages/pypi/simple");
+    let world = || World::new().var("CI_JOB_TOKEN", "jj").source("a", &url("a")).source("b", &url("b"));
+    let (store, _home) = world().build().expect("a store");
+    let error = store.lookup(&url("b").parse().expect("a URL"), None).expect_err("unclear").report();
+    assert!(
+        error.starts_with(
+            "CI_JOB_TOKEN is set, but not for which of a.example and b.example it is: it was sent to none of them\n  \
+             help: pass CI_SERVER_HOST as well"
+        ),
+        "{error}"
+    );
+    assert_eq!(
+        world().netrc("machine b.example login me password pp").answers([&*url("b")]),
+        ["me:pp from .netrc:1"]
+    );
+    for (name, value) in [
+        ("CI_SERVER_HOST", "b.example"),
+        ("CI_SERVER_FQDN", "b.example"),
+        ("CI_SERVER_URL", "https://b.example"),
+        ("CI_API_V4_URL", "https://b.example/api/v4"),
+    ] {
+        let named = || world().var(name, value);
+        let expected = ["nothing", "gitlab-ci-token:jj from CI_JOB_TOKEN"];
+        assert_eq!(named().answers([&*url("a"), &*url("b")]), expected, "{name}");
+        assert!(named().build().expect("a store").0.ci_notice().is_none());
+    }
+}
+
 /// A `keyring` that knows one user of one host, in its own words or in those of before 25.2.
 fn keyring(old: bool) -> String {
     let old = if old {

@@ -20,6 +20,7 @@ use crate::{
         args::{BuildArgs, Global, IndexArgs, Keyring, TargetArgs},
         env::Env,
         error::{Error, Kind, Result, Warnings},
+        files::{LARGEST_TEXT, read_regular},
         vocab::{PackageName, SourceUrl},
     },
 };
@@ -239,7 +240,10 @@ fn load_dotenv(dir: &Path, env: &mut Env) -> Result<Warnings> {
     let named = env.path("PIPENV_DOTENV_LOCATION");
     let file = named.clone().unwrap_or_else(|| dir.join(".env"));
     let mut warnings = Warnings::default();
-    let text = match std::fs::read_to_string(&file) {
+    let read = read_regular(&file, LARGEST_TEXT).and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+    });
+    let text = match read {
         Ok(text) => text,
         Err(error)
             if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::IsADirectory) =>
