@@ -289,9 +289,10 @@ pub struct IndexArgs {
     /// Follow an index page that is redirected to another host; only what the lock pins is taken.
     #[arg(long)]
     pub allow_forwarding: bool,
-    /// Install entries for which the lock has no hashes.
-    #[arg(long)]
-    pub allow_unhashed: bool,
+    /// Install entries for which the lock has no hashes: the named ones, or all of them. What came the first time must
+    /// come ever after.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = ":all:")]
+    pub allow_unhashed: Vec<String>,
     /// Take credentials from this netrc file.
     #[arg(long, value_name = "FILE")]
     pub netrc: Option<PathBuf>,

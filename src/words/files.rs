@@ -59,7 +59,8 @@ mod tests {
     fn pipes_and_devices_are_refused_at_once() {
         let directory = tempfile::tempdir().expect("a directory");
         let pipe = directory.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR, 0).expect("a pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR, 0)
+            .expect("a pipe");
         for path in [&pipe, Path::new("/dev/zero"), Path::new("/dev/null")] {
             let error = open_regular(path).expect_err("no file");
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{}: {error}", path.display());

@@ -6,7 +6,6 @@ pub mod error;
 pub mod gather;
 pub mod files;
 pub mod interrupt;
-pub mod files;
 pub mod vocab;
 pub mod env;
 pub mod args;

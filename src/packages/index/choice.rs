@@ -79,9 +79,7 @@ pub enum Choice {
 /// a lock without SHA-256 digests is an error of kind [`crate::words::error::Kind::Lock`].
 pub fn choose(request: &Request, files: &[IndexFile], target: &Target) -> Result<Choice> {
     let unhashed = request.hashes.sha256.is_empty();
-    if unhashed && !(request.allow_unhashed && request.hashes.other.is_empty()) {
-        return Err(refusal::no_digests(request));
-    }
+    refusal::check_digests(request)?;
     let mut candidates: Vec<Candidate> = files
         .iter()
         .filter(|file| unhashed || file.sha256.is_none_or(|digest| request.hashes.sha256.contains(&digest)))

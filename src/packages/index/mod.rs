@@ -18,6 +18,7 @@ use url::Url;
 pub use choice::{Choice, Request, choose};
 pub use page::{find_links, parse_page, parse_page_for};
 pub use records::{Selection, SelectionKey};
+pub use refusal::check_digests;
 pub use sdist_name::SdistName;
 
 use crate::{project::lock::Hashes, words::vocab::Sha256};

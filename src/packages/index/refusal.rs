@@ -12,7 +12,7 @@ use crate::{
         lock::Pin,
         python::{TagPart, Target},
     },
-    words::error::{Error, Kind},
+    words::error::{Error, Kind, Result},
 };
 
 /// How many files, versions or digests one message lists.
@@ -27,24 +27,30 @@ fn subject(request: &Request) -> String {
     }
 }
 
-/// A lock that pins by nothing, or by digests that anyone can forge.
-pub(super) fn no_digests(request: &Request) -> Error {
-    let subject = subject(request);
-    if request.hashes.other.is_empty() {
-        return Error::new(
-            Kind::Lock,
-            format!("the lock has no hashes for {subject}, so nothing could be verified"),
-        )
-        .help("lock again so that it gets hashes, or pass --allow-unhashed to take what the index serves");
+/// Whether an entry has what its files can be verified by, or need not.
+///
+/// # Errors
+/// [`Kind::Lock`]: the lock pins by nothing, or by digests that anyone can forge.
+pub fn check_digests(request: &Request) -> Result<()> {
+    let Request { name, hashes, allow_unhashed, .. } = request;
+    if !hashes.sha256.is_empty() || *allow_unhashed && hashes.other.is_empty() {
+        return Ok(());
     }
-    Error::new(
-        Kind::Lock,
-        format!(
-            "the lock has no sha256 hash for {subject}, only {}, and these verify nothing",
-            listed(request.hashes.other.iter().map(String::as_str))
-        ),
-    )
-    .help("lock again with an index that gives sha256 hashes")
+    // Digests of other kinds choose some of an index's files, but cannot verify them.
+    let (got, help) = if hashes.other.is_empty() {
+        (
+            "no hashes".to_owned(),
+            format!(
+                "lock again with a current pipenv, or pass --allow-unhashed {name} to take whatever the index serves"
+            ),
+        )
+    } else {
+        (
+            format!("only {}", listed(hashes.other.iter().map(String::as_str))),
+            "lock again with a current pipenv and an index that gives sha256 digests".to_owned(),
+        )
+    };
+    Err(Error::new(Kind::Lock, format!("the lock has {got} for it; expected sha256 digests")).help(help))
 }
 
 /// Finds out what kept every file from being chosen.

@@ -86,8 +86,8 @@ pub struct IndexOptions {
     pub public_mirror: Option<SourceUrl>,
     /// Whether an index page may come from another host than the source's.
     pub allow_forwarding: bool,
-    /// Whether entries without hashes are installed.
-    pub allow_unhashed: bool,
+    /// Which entries are installed without hashes.
+    pub allow_unhashed: Packages,
     /// `--netrc`.
     pub netrc: Option<PathBuf>,
     /// Whether GitLab CI's tokens count.
@@ -334,7 +334,10 @@ impl IndexOptions {
             mirrors,
             public_mirror,
             allow_forwarding: args.allow_forwarding,
-            allow_unhashed: args.allow_unhashed,
+            allow_unhashed: Packages::parse(
+                args.allow_unhashed.iter().map(String::as_str),
+                "--allow-unhashed",
+            )?,
             netrc: args.netrc.clone(),
             ci_credentials: !args.no_ci_credentials,
             keyring,

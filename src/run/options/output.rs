@@ -111,6 +111,13 @@ impl std::fmt::Display for SlimOptions {
 /// 1980-01-01T00:00:00Z: the first day a zip archive can name, and the default time of everything written.
 pub const DEFAULT_MTIME: i64 = 315_532_800;
 
+/// How many threads are worth having: more than two for each core only wait for each other. Small numbers are taken as
+/// they are.
+fn most_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    (2 * cores).max(64)
+}
+
 impl OutputOptions {
     /// Checks the environment's part of the command line.
     pub fn new(args: &OutputArgs, project: &Project, env: &Env) -> Result<Self> {
@@ -143,7 +150,7 @@ impl OutputOptions {
                 link: link(args.link, env)?.into(),
                 fresh: args.fresh,
                 repair: false,
-                threads: args.threads.into(),
+                threads: usize::from(args.threads).min(most_threads()),
             },
         })
     }

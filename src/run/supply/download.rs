@@ -164,4 +164,53 @@ impl Session<'_> {
         let file = if expected.is_empty() { pending.commit_unpinned() } else { pending.commit(expected) }?;
         Ok((file, fetched))
     }
+
+    /// The file of an entry for which the lock has no digest, and whose user said that this is fine. What came the first
+    /// time is noted: another file at the same place is an error ever after. `stated` is what the index says.
+    pub fn unpinned(
+        &self,
+        url: &Url,
+        via: Option<&SourceUrl>,
+        file_name: &str,
+        size: Option<u64>,
+        stated: Option<Sha256>,
+    ) -> Result<(VerifiedFile, u64)> {
+        let mut place = url.clone();
+        // A signature in it is another one each time.
+        place.set_query(None);
+        let key = format!("unhashed {}", self.request.common.env.concealed().hide(place.as_str()));
+        let note = self.cache.keyed("unhashed", &Sha256::of(key.as_bytes()));
+        let noted = note.read().and_then(|text| String::from_utf8(text).ok()?.parse::<Sha256>().ok());
+        let changed = |got: &str| {
+            let expected = noted.map(|digest| digest.to_string()).unwrap_or_default();
+            Error::new(
+                Kind::Integrity,
+                format!(
+                    "{file_name} is not the file that came from there the first time\ngot {got}\nexpected \
+                     sha256:{expected}"
+                ),
+            )
+            .help("find out who changed it; if that was on purpose, write its digest into the lock")
+        };
+        if let (Some(noted), Some(stated)) = (noted, stated)
+            && noted != stated
+        {
+            return Err(changed(&format!("sha256:{stated}")));
+        }
+        let expected: Vec<Sha256> = noted.or(stated).into_iter().collect();
+        let (file, fetched) =
+            self.verified(url, via, file_name, size, &expected).map_err(|error| {
+                match (noted, error.kind()) {
+                    (Some(_), Kind::Integrity) => changed("another one").because(error),
+                    _ => error,
+                }
+            })?;
+        if noted.is_none() {
+            let digest = file.sha256();
+            self.progress
+                .warn(&format!("the lock has no hash for {file_name}: what came has sha256:{digest}"));
+            note.publish(digest.to_string().as_bytes())?;
+        }
+        Ok((file, fetched))
+    }
 }

@@ -20,6 +20,7 @@ use crate::{
     },
     packages::{
         cache::VerifiedFile,
+        index::IndexFile,
         sdist::{self, Built, EditableInfo, Job, Source, relativise, relativise_hook},
         wheel::{Strictness, Wheel, with_scratch},
     },
@@ -81,15 +82,13 @@ fn try_obtain(
     let via = resolved.source.as_ref().map(|index| &index.url);
     match &resolved.what {
         What::Wheel(file, name) => {
-            let expected: Vec<_> = file.sha256.into_iter().collect();
-            let (verified, fetched) =
-                session.verified(&file.url, via, &file.filename, file.size, &expected)?;
+            let get = || indexed(session, entry, file, via);
+            let (verified, fetched) = get()?;
             let (wheel, fetched) = match open(session, builder, verified.clone(), (**name).clone()) {
                 // A disk that lost bits must not be a dead end: a cached file that is no longer what it was
                 // is fetched anew.
                 Err(error) if error.kind() == Kind::Integrity && session.forget_if_damaged(&verified)? => {
-                    let (verified, fetched) =
-                        session.verified(&file.url, via, &file.filename, file.size, &expected)?;
+                    let (verified, fetched) = get()?;
                     (open(session, builder, verified, (**name).clone())?, fetched)
                 }
                 opened => (opened?, fetched),
@@ -107,8 +106,7 @@ fn try_obtain(
             Ok(Obtained { input: DistInput::new(wheel), came, checkout: None })
         }
         What::Sdist(file, _) => {
-            let expected: Vec<_> = file.sha256.into_iter().collect();
-            let (verified, _) = session.verified(&file.url, via, &file.filename, file.size, &expected)?;
+            let (verified, _) = indexed(session, entry, file, via)?;
             let source = Source::Sdist { file: verified, file_name: file.filename.clone() };
             build(session, builder, entry, source)
         }
@@ -117,6 +115,20 @@ fn try_obtain(
             build(session, builder, entry, source)
         }
     }
+}
+
+/// A file that an index lists.
+fn indexed(
+    session: &Session<'_>,
+    entry: &Entry,
+    file: &IndexFile,
+    via: Option<&SourceUrl>,
+) -> Result<(VerifiedFile, u64)> {
+    let IndexFile { url, filename, size, sha256, .. } = file;
+    if entry.hashes.sha256.is_empty() && entry.files.is_empty() {
+        return session.unpinned(url, via, filename, *size, *sha256);
+    }
+    session.verified(url, via, filename, *size, sha256.as_slice())
 }
 
 fn open(
@@ -141,7 +153,10 @@ fn direct(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry) -> Result
         }
         Origin::Url(url) => {
             let file_name = last_component(url)?;
-            let (file, _) = session.verified(url.url(), Some(url), &file_name, None, &entry.hashes.sha256)?;
+            let (file, _) = match &*entry.hashes.sha256 {
+                [] => session.unpinned(url.url(), Some(url), &file_name, None, None)?,
+                hashes => session.verified(url.url(), Some(url), &file_name, None, hashes)?,
+            };
             Source::Url { file, url: url.clone(), file_name }
         }
         Origin::Path(path) => {
@@ -170,7 +185,7 @@ pub fn local_path(request: &Options, path: &str) -> PathBuf {
 }
 
 /// The file name a URL ends in, percent-decoded once.
-fn last_component(url: &SourceUrl) -> Result<String> {
+pub fn last_component(url: &SourceUrl) -> Result<String> {
     let last = url.url().path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
     let name = percent_encoding::percent_decode_str(last).decode_utf8_lossy().into_owned();
     if name.is_empty() || name.contains('/') {

@@ -3,7 +3,7 @@
 use url::Url;
 
 use crate::run::supply::{
-    obtain::local_path,
+    obtain::{last_component, local_path},
     session::Session,
     sources::{Index, page_url},
 };
@@ -79,15 +79,7 @@ pub fn resolve(session: &Session<'_>, entry: &Entry, records: Records) -> Result
     if entry.origin != Origin::Index {
         return Ok(Resolved { what: What::Direct, source: None, remembered: false, why: String::new() });
     }
-    let (no_binary, only_binary) = session.request.build.forms(entry);
-    let request = index::Request {
-        name: &entry.name,
-        pin: &entry.pin,
-        hashes: &entry.hashes,
-        no_binary,
-        only_binary,
-        allow_unhashed: session.request.index.allow_unhashed,
-    };
+    let request = request(session, entry);
     let mut listings = vec![linked(session, entry)?];
     let mut missing = None;
     let settled = |listings: &[Listing]| {
@@ -158,25 +150,62 @@ fn why(what: &What, files: &[IndexFile], entry: &Entry, session: &Session<'_>) -
     }
 }
 
-/// A lock without digests pins nothing: whoever answers decides what is installed. Repositories and local
-/// directories have none in any lock.
-pub fn check_digests(session: &Session<'_>, entry: &Entry) -> Result<()> {
-    let needed = matches!(entry.origin, Origin::Index | Origin::Url(_));
-    let other = entry.hashes.other.join(", ");
-    // Of an index's files, digests of other kinds choose some, but cannot verify them.
-    let can_do_without = other.is_empty() || entry.origin != Origin::Index;
-    let allowed = session.request.index.allow_unhashed && can_do_without;
-    if !needed || !entry.hashes.sha256.is_empty() || allowed {
-        return Ok(());
+/// What an entry asks of an index.
+fn request<'a>(session: &Session<'_>, entry: &'a Entry) -> index::Request<'a> {
+    let (no_binary, only_binary) = session.request.build.forms(entry);
+    index::Request {
+        name: &entry.name,
+        pin: &entry.pin,
+        hashes: &entry.hashes,
+        no_binary,
+        only_binary,
+        allow_unhashed: session.request.index.allow_unhashed.contains(&entry.name),
     }
-    let got = if other.is_empty() { "no hashes".to_owned() } else { format!("only {other}") };
-    Err(Error::new(Kind::Lock, format!("the lock has {got} for it; expected sha256 digests")).help(
-        if can_do_without {
-            "lock again with a current pipenv, or pass --allow-unhashed to take whatever the index serves"
-        } else {
-            "lock again with a current pipenv and an index that gives sha256 digests"
-        },
-    ))
+}
+
+/// Whether the lock has digests for what is fetched, or may lack them.
+///
+/// # Errors
+/// [`Kind::Lock`]. For a file at a URL, which no pipenv gives a hash, the error has the digest of what is served, and
+/// what to do with it.
+pub fn check_digests(session: &Session<'_>, entry: &Entry) -> Result<()> {
+    match &entry.origin {
+        Origin::Index => index::check_digests(&request(session, entry)),
+        Origin::Url(url) => {
+            let allowed = session.request.index.allow_unhashed.contains(&entry.name);
+            if !entry.hashes.sha256.is_empty() || allowed {
+                Ok(())
+            } else {
+                Err(unhashed(session, entry, url))
+            }
+        }
+        Origin::Vcs(_) | Origin::Path(_) => Ok(()),
+    }
+}
+
+fn unhashed(session: &Session<'_>, entry: &Entry, url: &SourceUrl) -> Error {
+    let name = &entry.name;
+    let got = if entry.hashes.other.is_empty() {
+        "no hashes".to_owned()
+    } else {
+        format!("only {}", entry.hashes.other.join(", "))
+    };
+    let message = format!("the lock has {got} for it; expected sha256 digests");
+    // Kept in the cache: with the digest in the lock it need not come again.
+    match last_component(url).and_then(|file| session.verified(url.url(), Some(url), &file, None, &[])) {
+        Ok((file, _)) => {
+            let digest = file.sha256();
+            Error::new(Kind::Lock, format!("{message}; what is served now has sha256:{digest}")).help(format!(
+                "if that is the right file, write its digest behind the URL in the Pipfile ({url}#sha256={digest}) and \
+                 lock again, or into the lock (\"hashes\": [\"sha256:{digest}\"]); --allow-unhashed {name} takes what is \
+                 served"
+            ))
+        }
+        Err(error) => Error::new(Kind::Lock, message).because(error).help(format!(
+            "write the digest of the file behind its URL in the Pipfile ({url}#sha256=...) and lock again, or pass \
+             --allow-unhashed {name} to take whatever is served"
+        )),
+    }
 }
 
 /// What find-links has, with digests: the files are here, so they are read.

@@ -307,3 +307,145 @@ fn many_threads_share_one_client() {
     });
     assert_eq!(server.log().len(), 24);
 }
+
+/// A download kept in a file, whose parts may come out of order.
+struct InFile {
+    file: std::fs::File,
+    length: u64,
+    resets: usize,
+}
+
+impl InFile {
+    fn new() -> Self {
+        InFile { file: tempfile::tempfile().expect("a file"), length: 0, resets: 0 }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        use std::os::unix::fs::FileExt as _;
+        let mut bytes = vec![0; usize::try_from(self.length).expect("a length")];
+        self.file.read_exact_at(&mut bytes, 0).expect("the bytes");
+        bytes
+    }
+}
+
+impl io::Write for InFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        use std::os::unix::fs::FileExt as _;
+        self.file.write_all_at(bytes, self.length)?;
+        self.length += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for InFile {
+    fn received(&self) -> u64 {
+        self.length
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.length = 0;
+        self.resets += 1;
+        Ok(())
+    }
+
+    fn places(&mut self) -> Result<Option<std::fs::File>> {
+        Ok(Some(self.file.try_clone().expect("a file")))
+    }
+
+    fn join(&mut self, end: u64) -> io::Result<()> {
+        self.length = end;
+        Ok(())
+    }
+}
+
+/// How a server that sends 6 MB/s a connection treats ranges.
+#[derive(Clone, Copy, PartialEq)]
+enum Ranges {
+    Kept,
+    /// As it announces, and sends the whole file all the same.
+    Ignored,
+    /// The file changes after the first request.
+    Changed,
+    /// Each third part breaks off.
+    Broken,
+}
+
+const LARGE: usize = 12 << 20;
+
+fn slow(bytes: Vec<u8>, ranges: Ranges) -> Server {
+    Server::with_streams(move |request, stream| {
+        let range = request.header("range").and_then(|range| {
+            let (start, end) = range.strip_prefix("bytes=")?.split_once('-')?;
+            Some((start.parse::<usize>().ok()?, end.parse::<usize>().map_or(LARGE, |end| end + 1)))
+        });
+        let etag = match (ranges, request.number) {
+            (Ranges::Changed, 1..) => "ETag: \"two\"",
+            _ => "ETag: \"one\"",
+        };
+        let same = request.header("if-range").is_none_or(|tag| etag.ends_with(tag));
+        let (start, end) = range.filter(|_| same && ranges != Ranges::Ignored).unwrap_or((0, LARGE));
+        let content_range = format!("Content-Range: bytes {start}-{}/{LARGE}", end - 1);
+        let mut headers = vec!["Accept-Ranges: bytes", etag];
+        let part = end - start < LARGE;
+        if part {
+            headers.push(&content_range);
+        }
+        let body = &bytes[start..end];
+        let head = reply(if part { "206 Partial Content" } else { "200 OK" }, &headers, body);
+        let head = &head[..head.len() - body.len()];
+        let cut = ranges == Ranges::Broken && part && request.number % 3 == 0;
+        let body = if cut { &body[..body.len() / 2] } else { body };
+        let _ = stream.write_all(head);
+        for chunk in body.chunks(96 << 10) {
+            if stream.write_all(chunk).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(16));
+        }
+    })
+}
+
+/// What came, how long it took, and how many requests for parts there were.
+fn in_parts(ranges: Ranges, connections: usize) -> (InFile, Duration, usize) {
+    let bytes = noise(LARGE);
+    let server = slow(bytes.clone(), ranges);
+    let client = client(FetchOptions { connections, ..quick() }, no_credentials(), &[]);
+    let (mut sink, furthest, started) = (InFile::new(), Cell::new(0), Instant::now());
+    client
+        .download(&url(&server.url("/large.whl")), None, &mut sink, &|received| furthest.set(received))
+        .unwrap_or_else(|error| panic!("{}", error.report()));
+    let took = started.elapsed();
+    assert!(sink.bytes() == bytes, "the bytes are in their places");
+    assert_eq!(furthest.get(), LARGE as u64);
+    let parts = server.log().iter().filter(|request| request.header("range").is_some()).count();
+    (sink, took, parts)
+}
+
+#[test]
+fn a_large_file_comes_over_idle_connections_in_parts() {
+    let (one, took_one, parts) = in_parts(Ranges::Kept, 1);
+    assert_eq!((one.resets, parts), (0, 0), "there is no other connection to use");
+    let (many, took, parts) = in_parts(Ranges::Kept, 8);
+    assert!(many.resets == 0 && parts >= 3, "{parts} parts");
+    assert!(took * 2 < took_one, "{took:?} over eight connections, {took_one:?} over one");
+}
+
+#[test]
+fn a_server_that_ignores_ranges_is_read_in_one_stream() {
+    let (sink, _, parts) = in_parts(Ranges::Ignored, 8);
+    assert!(sink.resets == 1 && parts >= 1, "{parts} parts");
+}
+
+#[test]
+fn parts_of_a_file_that_changes_meanwhile_are_thrown_away() {
+    assert_eq!(in_parts(Ranges::Changed, 8).0.resets, 1);
+}
+
+#[test]
+fn parts_that_break_off_are_fetched_again() {
+    assert_eq!(in_parts(Ranges::Broken, 8).0.resets, 0);
+}

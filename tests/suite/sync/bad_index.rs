@@ -5,7 +5,9 @@ use crate::support::{
     index::{answer, index},
     lock::Lock,
     package::{Package, greeter, noise, sha256},
+    program::PATH,
     project::Project,
+    run::Run,
     server::{self, Server, cut, reply},
 };
 
@@ -222,4 +224,167 @@ fn a_package_is_only_asked_for_on_its_own_index() {
     project.sync().succeeds();
     assert!(first.log().iter().all(|request| !request.path.contains("private")), "{:?}", first.log());
     assert!(second.log().iter().all(|request| !request.path.contains("public")), "{:?}", second.log());
+}
+
+#[test]
+fn a_host_that_does_not_exist_is_given_up_once_for_all_packages() {
+    let packages: Vec<Package> = (10..40).map(|n| Package::simple(&format!("p{n}"), "1.0")).collect();
+    let project = Project::new();
+    project.lock(&Lock::of("http://index.invalid/simple", &packages));
+    let started = std::time::Instant::now();
+    let run = project.sync();
+    assert!(started.elapsed() < std::time::Duration::from_secs(30), "{:?}", started.elapsed());
+    assert_eq!(run.code, Some(7), "{}", run.stderr);
+    let told = run.stderr.matches("no address for index.invalid").count();
+    assert!(told <= 2, "told {told} times:\n{}", run.stderr);
+    let heading = "error: 30 of 30 packages cannot be installed: p10 1.0 [default], p11 1.0 [default], ";
+    assert!(run.stderr.contains(heading) && run.stderr.contains(" and 18 more\n"), "{}", run.stderr);
+}
+
+#[test]
+fn a_login_that_is_refused_is_sent_and_told_once() {
+    let server = Server::start(|_| reply("401 Unauthorized", &[], b""));
+    let packages: Vec<Package> = (10..30).map(|n| Package::simple(&format!("p{n}"), "1.0")).collect();
+    let mut project = Project::new();
+    project.knows(&server);
+    let url = server.url("/simple").replace("//", "//ci:canary@");
+    project.lock(&Lock::of(&url, &packages));
+    let run = project.sync();
+    assert_eq!(run.code, Some(6), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("refused user ci").count(), 1, "{}", run.stderr);
+    assert_eq!(server.log().len(), 1, "a server may lock out who sends wrong passwords");
+}
+
+/// What would move a cursor, colour, retitle or reverse what is shown.
+const ESCAPES: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}gnp\u{2066}\u{200b}";
+
+fn shows_nothing_raw(run: &Run) {
+    for text in [&run.stdout, &run.stderr] {
+        let raw = |c: char| c.is_control() && c != '\n' || ESCAPES.contains(c) && !c.is_ascii();
+        assert!(!text.chars().any(raw), "{text:?}");
+    }
+    assert!(run.stderr.contains("\\u{1b}") || run.stderr.contains("\\u{202e}"), "{}", run.stderr);
+}
+
+#[test]
+fn nothing_that_an_index_or_a_lock_says_reaches_the_terminal_raw() {
+    // A redirect to a host, a content type and a yanked reason; the lock's names and markers.
+    let title = format!("<title>{ESCAPES}</title><form>");
+    let server = Server::start(move |_| reply("200 OK", &["Content-Type: text/html"], title.as_bytes()));
+    shows_nothing_raw(&Project::at(&server, &[demo()]).sync());
+    let demo = demo();
+    let project = Project::with_wheels(std::slice::from_ref(&demo));
+    for (name, entry) in [
+        (format!("de{ESCAPES}mo"), demo.entry()),
+        ("demo".into(), serde_json::json!({ "version": format!("=={ESCAPES}") })),
+        ("demo".into(), serde_json::json!({ "version": "==1.0", "index": format!("x{ESCAPES}") })),
+        ("demo".into(), serde_json::json!({ "version": "==1.0", "markers": format!("x{ESCAPES} == 'y'") })),
+    ] {
+        project.lock(&Lock::at("http://127.0.0.1:9/simple").entry("default", &name, entry));
+        let run = project.run(&["sync"]);
+        assert_ne!(run.code, Some(0), "{name:?}");
+        shows_nothing_raw(&run);
+    }
+}
+
+#[test]
+fn json_on_standard_output_escapes_what_a_terminal_would_act_on() {
+    let project = Project::new();
+    let file = "x\u{202e}y.whl";
+    let entry = serde_json::json!({ "file": format!("./{file}") });
+    project.lock(&Lock::at("http://127.0.0.1:9/simple").entry("default", "demo", entry));
+    let run = project.run(&["plan", "--json"]);
+    assert!(
+        run.stdout.contains("\\u202e") && !run.stdout.contains('\u{202e}'),
+        "{}{}",
+        run.stdout,
+        run.stderr
+    );
+    let rows: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!(rows[0]["file"], format!("./{file}"));
+}
+
+#[test]
+fn a_file_at_a_url_is_refused_with_the_digest_that_is_served_and_allowed_by_name() {
+    let (one, other) = (demo(), Package::new(&greeter("demo", "1.0").file("more.py", "")));
+    let changed = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (served, now) = (one.clone(), changed.clone());
+    let server = Server::start(move |_| {
+        let bytes = if now.load(std::sync::atomic::Ordering::SeqCst) { &other.bytes } else { &served.bytes };
+        reply("200 OK", &[], bytes)
+    });
+    let mut project = Project::new();
+    project.knows(&server);
+    let url = server.url("/demo-1.0-py3-none-any.whl");
+    let lock = |entry| Lock::at("http://127.0.0.1:9/simple").entry("default", "demo", entry);
+    project.lock(&lock(serde_json::json!({ "file": url })));
+    let refused = format!(
+        "  because: the lock has no hashes for it; expected sha256 digests; what is served now has sha256:{}",
+        one.sha256
+    );
+    project.run(&["sync"]).fails(3, &["error: cannot install demo [default]", &refused]);
+    let plan = project.run(&["plan"]);
+    assert!(plan.stdout.contains(&one.sha256), "{}{}", plan.stdout, plan.stderr);
+    project.run(&["sync", "--allow-unhashed", "other"]).fails(3, &[&refused]);
+    project.run(&["sync", "--allow-unhashed", "demo"]).succeeds();
+    project.run(&["sync", "--allow-unhashed"]).succeeds();
+    // Another file at the same place is noticed once it has to come again.
+    std::fs::remove_dir_all(project.path("cache/v1/files")).expect("removed");
+    changed.store(true, std::sync::atomic::Ordering::SeqCst);
+    let run = project.run(&["sync", "--allow-unhashed", "--fresh"]);
+    assert_eq!(run.code, Some(8), "{}", run.stderr);
+    assert!(run.stderr.contains("is not the file that came from there the first time"), "{}", run.stderr);
+    assert!(run.stderr.contains(&format!("expected sha256:{}", one.sha256)), "{}", run.stderr);
+    // What was advised works: the digest behind the URL, or in the lock.
+    changed.store(false, std::sync::atomic::Ordering::SeqCst);
+    project.lock(&lock(serde_json::json!({ "file": format!("{url}#sha256={}", one.sha256) })));
+    project.run(&["sync", "--fresh"]).succeeds();
+    let hashes = [format!("sha256:{}", one.sha256)];
+    project.lock(&lock(serde_json::json!({ "file": url, "hashes": hashes })));
+    project.run(&["sync", "--fresh"]).succeeds();
+}
+
+#[test]
+fn pipes_and_devices_in_place_of_files_are_refused_at_once() {
+    let project = Project::with_wheels(&[demo()]);
+    let pipe = |path: &std::path::Path| {
+        let made = std::process::Command::new("mkfifo").arg(path).status().expect("mkfifo runs");
+        assert!(made.success());
+    };
+    pipe(&project.path("project/.env"));
+    let started = std::time::Instant::now();
+    let run = project.sync();
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert!(run.stderr.contains("  because: not a regular file\n"), "{}", run.stderr);
+    std::fs::remove_file(project.path("project/.env")).expect("removed");
+    std::os::unix::fs::symlink("/dev/zero", project.path("project/.env")).expect("a link");
+    assert_eq!(project.sync().code, Some(1));
+    std::fs::remove_file(project.path("project/.env")).expect("removed");
+    let lock = project.path("project/Pipfile.lock");
+    std::fs::remove_file(&lock).expect("removed");
+    pipe(&lock);
+    assert_eq!(project.sync().code, Some(3));
+    assert!(started.elapsed() < std::time::Duration::from_secs(10));
+}
+
+#[test]
+fn seven_hundred_wheels_are_installed_where_512_files_may_be_open() {
+    let packages: Vec<Package> = (0..700).map(|n| Package::simple(&format!("p{n}"), "1.0")).collect();
+    let project = Project::with_wheels(&packages);
+    project.lock(&Lock::of("http://127.0.0.1:9/simple", &packages));
+    let program = env!("CARGO_BIN_EXE_venvoy");
+    let mut command = std::process::Command::new("/bin/sh");
+    command
+        .args([
+            "-c",
+            "ulimit -n 512 && exec \"$0\" sync --no-index --find-links ../wheels --threads 1500",
+            program,
+        ])
+        .current_dir(project.dir())
+        .env_clear()
+        .env("PATH", PATH)
+        .env("HOME", project.path("home"))
+        .env("VENVOY_CACHE_DIR", project.path("cache"));
+    project.finish(&mut command).succeeds();
+    assert_eq!(project.installed().len(), 700);
 }

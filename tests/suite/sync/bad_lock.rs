@@ -167,7 +167,7 @@ fn a_bad_hash() {
 
 #[test]
 fn no_hashes() {
-    with_entry(json!({"version": "==1.0"})).sync().ends(3, &["error: cannot install demo 1.0 [default]", "  because: the lock has no hashes for it; expected sha256 digests", "  help: lock again with a current pipenv, or pass --allow-unhashed to take whatever the index serves"]);
+    with_entry(json!({"version": "==1.0"})).sync().ends(3, &["error: cannot install demo 1.0 [default]", "  because: the lock has no hashes for it; expected sha256 digests", "  help: lock again with a current pipenv, or pass --allow-unhashed demo to take whatever the index serves"]);
 }
 
 #[test]

@@ -373,7 +373,7 @@ fn an_unhashed_pylock_file_is_refused_unless_allowed() {
         url(&server, &demo)
     );
     project.write("project/pylock.toml", text);
-    project.run(&["sync"]).ends(3, &["error: cannot install demo 1.0 [default]", "  because: the lock has no hashes for it; expected sha256 digests", "  help: lock again with a current pipenv, or pass --allow-unhashed to take whatever the index serves"]);
+    project.run(&["sync"]).ends(3, &["error: cannot install demo 1.0 [default]", "  because: the lock has no hashes for it; expected sha256 digests", "  help: lock again with a current pipenv, or pass --allow-unhashed demo to take whatever the index serves"]);
     project.run(&["sync", "--allow-unhashed"]).succeeds();
     assert_eq!(project.script("demo"), "demo 1.0");
 }

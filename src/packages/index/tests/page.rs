@@ -98,3 +98,35 @@ fn a_file_known_without_its_digest_does_not_hide_the_one_known_with_it() {
     fill_digests(&mut page, &[file(WHEEL).unhashed(), file(WHEEL)]);
     assert_eq!(page, [file(WHEEL)]);
 }
+
+#[test]
+fn of_what_the_lock_does_not_pin_little_is_kept() {
+    use std::fmt::Write as _;
+    let ask = ask("==1.0");
+    let request = ask.request();
+    let digest = |n: usize| format!("{n:064x}");
+    let mut json = String::from("{\"meta\": {\"api-version\": \"1.0\"}, \"files\": [");
+    let mut html = String::from("<title>Links for demo</title>");
+    for n in 0..30_000 {
+        let name = format!("demo-2.{n}-py3-none-any.whl");
+        let hash = digest(n);
+        let _ = write!(
+            json,
+            "{{\"filename\": \"{name}\", \"url\": \"{name}\", \"hashes\": {{\"sha256\": \"{hash}\"}}}},"
+        );
+        let _ = write!(html, "<a href=\"{name}#sha256={hash}\">{name}</a>");
+    }
+    let last = "demo-1.0-py3-none-any.whl";
+    let _ = write!(json, "{{\"filename\": \"{last}\", \"url\": \"{last}\", \"hashes\": {{}}}}]}}");
+    let _ = write!(html, "<a href=\"{last}\">{last}</a>");
+    for (content_type, body) in [("application/json", json), ("text/html", html)] {
+        let files =
+            parse_page_for(&request, Some(content_type), body.as_bytes(), &url(PAGE)).expect("a page");
+        assert_eq!(files.last().expect("files").filename, last, "{content_type}");
+        assert!(files.len() < 1_100, "{content_type}: {} of 30,001 files", files.len());
+        assert_eq!(
+            parse_page(Some(content_type), body.as_bytes(), &url(PAGE)).expect("a page").len(),
+            30_001
+        );
+    }
+}

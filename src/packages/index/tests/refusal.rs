@@ -18,8 +18,8 @@ fn digest(name: &str) -> String {
 fn a_lock_without_hashes_is_refused() {
     assert_eq!(
         ask("==1.0").report(Kind::Lock, &files([WHEEL])),
-        "the lock has no hashes for demo ==1.0, so nothing could be verified\n  \
-         help: lock again so that it gets hashes, or pass --allow-unhashed to take what the index serves"
+        "the lock has no hashes for it; expected sha256 digests\n  \
+         help: lock again with a current pipenv, or pass --allow-unhashed demo to take whatever the index serves"
     );
 }
 
@@ -29,8 +29,8 @@ fn a_lock_with_weak_hashes_only_is_refused_even_where_none_would_do() {
     for asked in [asked.clone(), asked.allow_unhashed()] {
         assert_eq!(
             asked.report(Kind::Lock, &files([WHEEL])),
-            "the lock has no sha256 hash for demo >=1.0, only md5:00, sha1:11, and these verify nothing\n  \
-             help: lock again with an index that gives sha256 hashes"
+            "the lock has only md5:00, sha1:11 for it; expected sha256 digests\n  \
+             help: lock again with a current pipenv and an index that gives sha256 digests"
         );
     }
 }
