@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::choices::{Invalidation, LinkMode, Slim, SlimKind};
+
 pub use reading::{
     DiffArgs, DoctorArgs, GraphArgs, ManArgs, Questions, Reading, RequirementsArgs, RunArgs, ScriptsArgs,
     WhyArgs,
@@ -356,14 +358,14 @@ pub struct OutputArgs {
     /// Compile all modules to bytecode that the interpreter takes without a look at the source, or after
     /// comparing the source's hash or time.
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "unchecked")]
-    pub compile: Option<Compile>,
+    pub compile: Option<Invalidation>,
     /// Copy the interpreter instead of linking to it; its standard library stays where it is [or
     /// PIPENV_VIRTUALENV_COPIES].
     #[arg(long)]
     pub copies: bool,
     /// How files get from the cache into the environment [default: VENVOY_LINK, auto].
     #[arg(long, value_enum, value_name = "HOW")]
-    pub link: Option<Link>,
+    pub link: Option<LinkMode>,
     /// Refuse wheels whose files are not what their RECORD says, instead of warning.
     #[arg(long)]
     pub strict: bool,
@@ -371,8 +373,8 @@ pub struct OutputArgs {
     #[arg(long)]
     pub seed: bool,
     /// Leave out what nothing needs at run time [alone: all of these but headers].
-    #[arg(long, value_enum, value_name = "KINDS", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = "tests,pyc,stubs,docs,strip")]
-    pub slim: Vec<SlimWord>,
+    #[arg(long, value_enum, value_name = "KINDS", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = Slim::SAFE_WORDS)]
+    pub slim: Vec<SlimKind>,
     /// Leave these distributions whole; may be repeated.
     #[arg(long, value_name = "NAMES", requires = "slim", value_delimiter = ',')]
     pub slim_except: Vec<String>,
@@ -382,47 +384,4 @@ pub struct OutputArgs {
     /// Threads for unpacking [default: one per core].
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub threads: u16,
-}
-
-/// What the interpreter compares bytecode with before it takes it (PEP 552).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Compile {
-    /// Nothing: the fastest import.
-    Unchecked,
-    /// The source's hash: an edited module counts.
-    Checked,
-    /// The source's size and time, as without venvoy.
-    Timestamp,
-}
-
-/// How files get from the cache into the environment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Link {
-    /// Reflink, else hard link where the cache is on the same file system, else unpack.
-    Auto,
-    /// Share blocks with the cache's unpacked copy (btrfs, xfs).
-    Reflink,
-    /// Hard-link the cache's unpacked copy.
-    Hardlink,
-    /// Keep an unpacked copy in the cache and copy that: faster than inflating, where the cache has room.
-    Copy,
-    /// Inflate from the cached wheel.
-    Unpack,
-}
-
-/// What `--slim` can leave out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SlimWord {
-    /// Directories `tests` and `test` inside packages, unless code imports them.
-    Tests,
-    /// Bytecode that wheels ship beside its source.
-    Pyc,
-    /// Type stubs: `.pyi` beside its module, and packages of nothing but stubs.
-    Stubs,
-    /// Manual pages, share/doc, share/info; README and CHANGES inside packages. Licences stay.
-    Docs,
-    /// C headers, `.pxd`, static libraries; needed where packages compile at run time (torch.compile, cffi).
-    Headers,
-    /// Symbol tables and debug sections of shared objects (ELF).
-    Strip,
 }

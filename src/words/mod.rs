@@ -8,5 +8,6 @@ pub mod files;
 pub mod interrupt;
 pub mod vocab;
 pub mod env;
+pub mod choices;
 pub mod args;
 pub mod progress;

@@ -36,24 +36,11 @@ use crate::{
         manifest::{is_current, render_manifest},
     },
     packages::cache::Unpacked,
-    words::error::{Error, Kind, Result, Warnings},
+    words::{
+        choices::LinkMode,
+        error::{Error, Kind, Result, Warnings},
+    },
 };
-
-/// How files get from the unpacked store into an environment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LinkMode {
-    /// Clone where the file system can, else hard link, else unpack; builds the store on the way.
-    #[default]
-    Auto,
-    /// Clone (copy on write); an error where the file system cannot.
-    Reflink,
-    /// Hard link; an error where store and destination are on different file systems.
-    Hardlink,
-    /// Copy, also from another file system: more to keep and to read than [`LinkMode::Unpack`], less to do.
-    Copy,
-    /// Unpack from the wheels, whatever the store holds.
-    Unpack,
-}
 
 /// What [`write()`] needs to know besides the plan.
 #[derive(Clone, Copy, Default)]

@@ -131,24 +131,6 @@ pub(super) fn fill<'p>(
     Ok(Filled { plan, written, report })
 }
 
-/// The digest of an open file's content.
-fn digest_of(file: &File) -> io::Result<Sha256> {
-    use sha2::Digest as _;
-    use std::os::unix::fs::FileExt as _;
-    let mut digest = sha2::Sha256::new();
-    let mut buffer = vec![0; 256 << 10];
-    let mut at = 0;
-    loop {
-        match file.read_at(&mut buffer, at)? {
-            0 => return Ok(Sha256(digest.finalize().into())),
-            n => {
-                digest.update(&buffer[..n]);
-                at += n as u64;
-            }
-        }
-    }
-}
-
 pub(super) struct Fill<'a> {
     pub(super) plan: Cow<'a, Plan>,
     shown: &'a Path,
@@ -324,7 +306,7 @@ impl Fill<'_> {
             let written = match &verdict {
                 Verdict::Smaller(recipe) => {
                     recipe.apply_to(&out).map_err(unwritable)?;
-                    Written { sha256: digest_of(&out).map_err(unwritable)?, size: recipe.size }
+                    Written { sha256: Sha256::of_file(&out).map_err(unwritable)?.0, size: recipe.size }
                 }
                 _ => Written { sha256: whole.sha256, size: entry.size },
             };

@@ -23,31 +23,11 @@ use crate::{
     packages::cache::Cache,
     project::python::Target,
     words::{
+        choices::Invalidation,
         error::{Error, Kind, Result},
         vocab::Sha256,
     },
 };
-
-/// How the interpreter will find out whether a `.pyc` file is that of its source (PEP 552).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Invalidation {
-    /// Not at all.
-    Unchecked,
-    /// By the source's hash.
-    Checked,
-    /// By the source's size and time.
-    Timestamp,
-}
-
-impl Invalidation {
-    fn word(self) -> &'static str {
-        match self {
-            Invalidation::Unchecked => "unchecked",
-            Invalidation::Checked => "checked",
-            Invalidation::Timestamp => "timestamp",
-        }
-    }
-}
 
 /// What became of a source: a `.pyc` file, or the reason why there is none.
 pub type Compiled = Result<Vec<u8>, String>;

@@ -16,7 +16,9 @@ pub use placement::places;
 pub use plan::plan;
 pub use record::{record_paths, render_record};
 pub use reserved::{JOURNAL, MANIFEST};
-pub use slim::{Cut, Mentions, Reading, Slim, SlimKind, Survey, is_doc, is_header, is_shared_object};
+pub use slim::{Cut, Mentions, Reading, Survey, is_doc, is_header, is_shared_object};
+
+pub use crate::words::choices::{Slim, SlimKind};
 
 use crate::{
     environment::script::LauncherStyle,

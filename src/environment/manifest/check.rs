@@ -5,7 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
     fmt,
     fs::{self, File},
-    io::{self, Read as _},
+    io,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -250,18 +250,10 @@ fn check_item(dest: &Path, path: &Path, content: &Content<'_>) -> Result<Check> 
     Ok(check)
 }
 
-/// The digest of a file's content, in pieces.
+/// The digest of a file's content.
 pub(crate) fn digest_file(path: &Path) -> Result<Sha256> {
-    use sha2::Digest as _;
-    let mut file = File::open(path).map_err(|e| unreadable(path, e))?;
-    let mut digest = sha2::Sha256::new();
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match file.read(&mut buffer).map_err(|e| unreadable(path, e))? {
-            0 => return Ok(Sha256(digest.finalize().into())),
-            n => digest.update(&buffer[..n]),
-        }
-    }
+    let file = File::open(path).map_err(|e| unreadable(path, e))?;
+    Ok(Sha256::of_file(&file).map_err(|e| unreadable(path, e))?.0)
 }
 
 pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {

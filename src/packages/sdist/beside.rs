@@ -20,7 +20,6 @@ use sha2::Digest as _;
 
 use super::{
     environment::Environment,
-    store::digest_of,
     traces::Move,
     tree::{Tree, is_leftover},
 };
@@ -197,7 +196,7 @@ pub fn digest(root: &Path, used: &[PathBuf], user: &Environment) -> Result<Sha25
             Ok(meta) if meta.is_file() => {
                 let failed = |e| Error::io("cannot read", &full, e);
                 all.update(b"\0file\0");
-                all.update(digest_of(fs::File::open(&full).map_err(failed)?).map_err(failed)?.0.0);
+                all.update(Sha256::of_file(&fs::File::open(&full).map_err(failed)?).map_err(failed)?.0.0);
             }
             _ => all.update(b"\0nothing\0"),
         }

@@ -170,23 +170,7 @@ impl Store for DirStore {
 pub fn digest(path: &Path) -> Result<(Sha256, u64)> {
     let failed = |e| Error::io("cannot read", path, e);
     let file = fs::File::open(path).map_err(failed)?;
-    digest_of(file).map_err(failed)
-}
-
-/// The digest and length of what a reader gives.
-pub fn digest_of(mut reader: impl std::io::Read) -> std::io::Result<(Sha256, u64)> {
-    use sha2::Digest as _;
-    let mut sha256 = sha2::Sha256::new();
-    let mut buffer = vec![0; 128 << 10];
-    let mut size = 0;
-    loop {
-        let got = reader.read(&mut buffer)?;
-        if got == 0 {
-            return Ok((Sha256(sha256.finalize().into()), size));
-        }
-        sha256.update(&buffer[..got]);
-        size += got as u64;
-    }
+    Sha256::of_file(&file).map_err(failed)
 }
 
 /// Copies everything below `from` into the existing directory `to`: files, links as they are, directories.

@@ -11,7 +11,7 @@ use std::{
 
 use sha2::Digest as _;
 
-use super::{environment::Environment, git, store::digest_of};
+use super::{environment::Environment, git};
 use crate::words::{
     error::{Error, Kind, Result},
     vocab::Sha256,
@@ -188,7 +188,7 @@ impl Tree {
                     let failed = |e| Error::io("cannot read", &full, e);
                     let file = File::open(&full).map_err(failed)?;
                     let executable = file.metadata().map_err(failed)?.permissions().mode() & 0o100 != 0;
-                    let (one, _) = digest_of(file).map_err(failed)?;
+                    let (one, _) = Sha256::of_file(&file).map_err(failed)?;
                     all.update(if executable { b"\0exec\0" } else { b"\0file\0" });
                     all.update(one.0);
                 }

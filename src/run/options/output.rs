@@ -5,18 +5,12 @@ use std::path::PathBuf;
 use clap::ValueEnum as _;
 
 use super::{Project, venv_path};
-use crate::{
-    artifact::write::LinkMode,
-    environment::{
-        bytecode::Invalidation,
-        layout::{Slim, SlimKind},
-    },
-    words::{
-        args::{Compile, Link, OutputArgs, SlimWord},
-        env::Env,
-        error::{Error, Kind, Result},
-        vocab::PackageName,
-    },
+use crate::words::{
+    args::OutputArgs,
+    choices::{Invalidation, LinkMode, Slim, SlimKind},
+    env::Env,
+    error::{Error, Kind, Result},
+    vocab::PackageName,
 };
 
 /// What is written, and where it goes.
@@ -73,15 +67,8 @@ pub struct SlimOptions {
 }
 
 impl SlimOptions {
-    fn new(kinds: &[SlimWord], except: &[String]) -> Result<Self> {
-        let kinds = kinds.iter().map(|word| match word {
-            SlimWord::Tests => SlimKind::Tests,
-            SlimWord::Pyc => SlimKind::Pyc,
-            SlimWord::Stubs => SlimKind::Stubs,
-            SlimWord::Docs => SlimKind::Docs,
-            SlimWord::Headers => SlimKind::Headers,
-            SlimWord::Strip => SlimKind::Strip,
-        });
+    fn new(kinds: &[SlimKind], except: &[String]) -> Result<Self> {
+        let kinds = kinds.iter().copied();
         let mut except = except
             .iter()
             .map(|name| {
@@ -138,7 +125,7 @@ impl OutputOptions {
         Ok(OutputOptions {
             make: MakeOptions {
                 at,
-                compile: args.compile.map(Invalidation::from),
+                compile: args.compile,
                 copies: args.copies || env.flag("PIPENV_VIRTUALENV_COPIES"),
                 strict: args.strict,
                 seed: args.seed,
@@ -147,7 +134,7 @@ impl OutputOptions {
             },
             place: PlaceOptions {
                 venv: venv_path(args.venv.as_deref(), project)?,
-                link: link(args.link, env)?.into(),
+                link: link(args.link, env)?,
                 fresh: args.fresh,
                 repair: false,
                 threads: usize::from(args.threads).min(most_threads()),
@@ -157,38 +144,16 @@ impl OutputOptions {
 }
 
 /// `--link`, else VENVOY_LINK. An empty variable is none, as an image sets it to take one back.
-fn link(typed: Option<Link>, env: &Env) -> Result<Link> {
+fn link(typed: Option<LinkMode>, env: &Env) -> Result<LinkMode> {
     if let Some(link) = typed {
         return Ok(link);
     }
-    let Some(text) = env.get("VENVOY_LINK") else { return Ok(Link::Auto) };
-    Link::from_str(text, true).map_err(|_| {
-        let words: Vec<String> = Link::value_variants()
+    let Some(text) = env.get("VENVOY_LINK") else { return Ok(LinkMode::Auto) };
+    LinkMode::from_str(text, true).map_err(|_| {
+        let words: Vec<String> = LinkMode::value_variants()
             .iter()
             .filter_map(|link| link.to_possible_value().map(|value| value.get_name().to_owned()))
             .collect();
         Error::new(Kind::Usage, format!("VENVOY_LINK is {text:?}: expected one of {}", words.join(", ")))
     })
-}
-
-impl From<Compile> for Invalidation {
-    fn from(compile: Compile) -> Self {
-        match compile {
-            Compile::Unchecked => Invalidation::Unchecked,
-            Compile::Checked => Invalidation::Checked,
-            Compile::Timestamp => Invalidation::Timestamp,
-        }
-    }
-}
-
-impl From<Link> for LinkMode {
-    fn from(link: Link) -> Self {
-        match link {
-            Link::Auto => LinkMode::Auto,
-            Link::Reflink => LinkMode::Reflink,
-            Link::Hardlink => LinkMode::Hardlink,
-            Link::Copy => LinkMode::Copy,
-            Link::Unpack => LinkMode::Unpack,
-        }
-    }
 }
