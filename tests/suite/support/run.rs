@@ -112,8 +112,11 @@ fn without_times(text: &str) -> String {
         let is_time = words[at - 1] == "in" && words[at + 1].starts_with('s');
         if is_time && words[at].parse::<f64>().is_ok() {
             words[at] = "{time}".into();
-            words[at - 3] = "{size}".into();
-            words.remove(at - 2);
+            // Of a run that changed an environment: `2 kept, in 0.05 s`.
+            if words[at - 2] != "kept," {
+                words[at - 3] = "{size}".into();
+                words.remove(at - 2);
+            }
             break;
         }
     }

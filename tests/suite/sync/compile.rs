@@ -16,9 +16,10 @@ use crate::support::{
     wheel::WheelBuilder,
 };
 use venvoy::{
-    environment::bytecode::{Compiler, Invalidation, Kept},
+    environment::bytecode::{Compiler, Kept},
     packages::cache::Cache,
     project::python,
+    words::choices::Invalidation,
 };
 
 /// A package with modules of many kinds; `demo.fail()` raises.

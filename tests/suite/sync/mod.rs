@@ -3,6 +3,7 @@
 mod bad_index;
 mod bad_lock;
 mod cache;
+mod change;
 mod compile;
 mod copies;
 mod hello;

@@ -1,0 +1,382 @@
+//! An environment that is there becomes another one: what stays is not touched, what a fresh run would make is what
+//! is there in the end, and a run that is killed leaves nothing that passes as either.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use crate::support::{lock::Lock, mount::Mount, package::Package, project::Project, wheel::WheelBuilder};
+
+/// A package of two modules, one of which is the same in every version.
+fn package(name: &str, version: &str) -> Package {
+    Package::new(
+        &WheelBuilder::new(name, version)
+            .file(&format!("{name}/__init__.py"), format!("version = '{version}'\n"))
+            .file(&format!("{name}/same.py"), "same = True\n")
+            .console_script(&format!("{name} = {name}:main")),
+    )
+}
+
+fn lock(packages: &[&Package]) -> Lock {
+    packages.iter().fold(Lock::new(), |lock, package| lock.package(package))
+}
+
+/// A project that can install any of these packages, and has these.
+struct Place {
+    project: Project,
+    /// Where the same is made from nothing.
+    fresh: Project,
+}
+
+impl Place {
+    fn new(all: &[&Package]) -> Self {
+        let place = Place { project: Project::new(), fresh: Project::new() };
+        for project in [&place.project, &place.fresh] {
+            all.iter().for_each(|package| project.wheels(&[(*package).clone()]));
+        }
+        place
+    }
+
+    /// Asks for these packages and gives the last line of the run.
+    fn sync(&self, packages: &[&Package], args: &[&str]) -> String {
+        self.project.lock(&lock(packages));
+        let run = self.project.sync_with(args);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        run.stderr.lines().last().unwrap_or_default().to_owned()
+    }
+
+    /// Whether the environment is bit for bit what a fresh run makes.
+    fn assert_as_fresh(&self, packages: &[&Package], args: &[&str]) {
+        self.fresh.lock(&lock(packages));
+        let run = self.fresh.sync_with(&[args, &["--fresh"]].concat());
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let digest = |project: &Project| project.run(&["digest"]).stdout;
+        assert_eq!(digest(&self.project), digest(&self.fresh), "{packages:?}", packages = names(packages));
+        assert_eq!(self.project.names(), [".venv", "Pipfile.lock"], "nothing is left beside the environment");
+    }
+
+    fn site(&self, name: &str) -> PathBuf {
+        let lib =
+            fs::read_dir(self.project.venv().join("lib")).expect("lib").flatten().next().expect("a python");
+        lib.path().join("site-packages").join(name)
+    }
+}
+
+fn names(packages: &[&Package]) -> Vec<String> {
+    packages.iter().map(|package| format!("{} {}", package.name, package.version)).collect()
+}
+
+fn inode(path: &Path) -> (u64, i64) {
+    let meta = fs::symlink_metadata(path).expect("it is there");
+    (meta.ino(), meta.ctime())
+}
+
+#[test]
+fn files_that_stay_are_not_touched() {
+    let (a, b1, b2, c) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"), package("c", "1.0"));
+    let place = Place::new(&[&a, &b1, &b2, &c]);
+    place.sync(&[&a, &b1], &["--link", "unpack"]);
+    let before =
+        ["a/__init__.py", "a-1.0.dist-info/RECORD", "b/same.py", "a"].map(|name| inode(&place.site(name)));
+    let cfg = inode(&place.project.venv().join("pyvenv.cfg"));
+
+    let said = place.sync(&[&a, &b2, &c], &["--link", "unpack"]);
+    assert!(said.contains(".venv: 1 added, 1 changed; 1 kept, in "), "{said}");
+    let after =
+        ["a/__init__.py", "a-1.0.dist-info/RECORD", "b/same.py", "a"].map(|name| inode(&place.site(name)));
+    assert_eq!(before, after, "also the module that both versions of b have");
+    assert_eq!(cfg, inode(&place.project.venv().join("pyvenv.cfg")));
+    assert!(!place.site("b-1.0.dist-info").exists());
+    place.assert_as_fresh(&[&a, &b2, &c], &[]);
+
+    let said = place.sync(&[&a], &[]);
+    assert!(said.contains(".venv: 2 removed; 1 kept, in "), "{said}");
+    place.assert_as_fresh(&[&a], &[]);
+    assert!(place.sync(&[&a], &[]).contains("up to date"));
+}
+
+#[test]
+fn a_change_is_named_with_v_and_fresh_asks_for_a_whole_one() {
+    let (a, b1, b2) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"));
+    let place = Place::new(&[&a, &b1, &b2]);
+    place.sync(&[&a, &b1], &[]);
+    place.project.lock(&lock(&[&a, &b2]));
+    let run = place.project.sync_with(&["-v"]);
+    assert!(run.stderr.contains("changed: b 1.0 -> 2.0"), "{}", run.stderr);
+    let before = inode(&place.site("a/same.py").with_file_name("__init__.py"));
+    let said = place.sync(&[&a, &b2], &["--fresh", "--link", "unpack"]);
+    assert!(said.contains("2 packages"), "{said}");
+    assert_ne!(before, inode(&place.site("a/__init__.py")));
+}
+
+#[test]
+fn what_others_changed_is_put_right_with_the_change() {
+    let (a, b1, b2, c) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"), package("c", "1.0"));
+    let place = Place::new(&[&a, &b1, &b2, &c]);
+    place.sync(&[&a, &b1, &c], &[]);
+    // As an editor saves, as pip installs, as somebody cleans up.
+    let edited = place.site("a/__init__.py");
+    fs::remove_file(&edited).expect("removed");
+    fs::write(&edited, "edited = True\n").expect("written");
+    let other = place.site("other");
+    fs::create_dir(&other).expect("made");
+    fs::write(other.join("module.py"), "").expect("written");
+    fs::remove_dir_all(place.site("c")).expect("removed");
+    fs::set_permissions(place.site("c-1.0.dist-info"), fs::Permissions::from_mode(0o555)).expect("mode");
+    place.sync(&[&a, &b2, &c], &[]);
+    place.assert_as_fresh(&[&a, &b2, &c], &[]);
+    assert_eq!(place.project.run(&["check"]).code, Some(0));
+}
+
+#[test]
+fn bytecode_of_an_exchanged_module_goes_with_it() {
+    let (a, b1, b2) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"));
+    let place = Place::new(&[&a, &b1, &b2]);
+    place.sync(&[&a, &b1], &[]);
+    for name in ["a/__pycache__/__init__.cpython-311.pyc", "b/__pycache__/__init__.cpython-311.pyc"] {
+        fs::create_dir_all(place.site(name).parent().expect("a parent")).expect("made");
+        fs::write(place.site(name), "bytecode").expect("written");
+    }
+    place.sync(&[&a, &b2], &[]);
+    assert!(place.site("a/__pycache__/__init__.cpython-311.pyc").exists(), "its source is what it was");
+    assert!(
+        !place.site("b/__pycache__/__init__.cpython-311.pyc").exists(),
+        "with its time it would be believed"
+    );
+    assert_eq!(place.project.run(&["check"]).code, Some(0));
+}
+
+#[test]
+fn a_file_becomes_a_directory_and_the_reverse() {
+    let of =
+        |version: &str, path: &str| Package::new(&WheelBuilder::new("x", version).file(path, "content\n"));
+    let (file, dir, a) = (of("1.0", "thing"), of("2.0", "thing/inner/deep.py"), package("a", "1.0"));
+    let place = Place::new(&[&file, &dir, &a]);
+    for wanted in [&file, &dir, &file, &dir] {
+        place.sync(&[&a, wanted], &[]);
+        place.assert_as_fresh(&[&a, wanted], &[]);
+    }
+}
+
+#[test]
+fn of_a_namespace_shared_by_several_one_goes() {
+    let part = |name: &str| {
+        let own = format!("shared/{name}.py");
+        Package::new(&WheelBuilder::new(name, "1.0").file(&own, "").file("legacy/__init__.py", "same\n"))
+    };
+    let (a, b, c) = (part("a"), part("b"), part("c"));
+    let place = Place::new(&[&a, &b, &c]);
+    for wanted in [&[&a, &b, &c][..], &[&a, &c], &[&c], &[&b, &c]] {
+        place.sync(wanted, &[]);
+        place.assert_as_fresh(wanted, &[]);
+        assert!(place.site("legacy/__init__.py").exists());
+    }
+}
+
+#[test]
+fn a_manifest_that_was_edited_is_not_believed() {
+    let (a, b1, b2) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"));
+    let place = Place::new(&[&a, &b1, &b2]);
+    place.sync(&[&a, &b1], &[]);
+    let path = place.project.venv().join("venvoy.manifest");
+    let text = fs::read_to_string(&path).expect("a manifest");
+    let edits: [&dyn Fn(&str) -> String; 4] = [
+        &|text| text.replace("site-packages/b-1.0.dist-info\n", "site-packages/../../../../../outside\n"),
+        &|text| text.replace("same.py", "other.py"),
+        &|text| text[..text.len() / 2].to_owned(),
+        &|text| text.replace("\np ", "\np zz"),
+    ];
+    for edit in edits {
+        place.sync(&[&a, &b1], &["--fresh"]);
+        fs::write(&path, edit(&text)).expect("written");
+        place.sync(&[&a, &b2], &[]);
+        place.assert_as_fresh(&[&a, &b2], &[]);
+    }
+}
+
+/// Leaves an environment with a journal: everything that is new is staged, nothing is moved.
+fn journal(place: &Place, steps: &str, staging: &str) {
+    let text = format!("venvoy journal 1\nstaging {staging}\nmtime 315532800\n{steps}");
+    let digest = crate::support::package::sha256(text.as_bytes());
+    fs::write(place.project.venv().join("venvoy.journal"), format!("{text}end {digest}\n")).expect("written");
+}
+
+#[test]
+fn a_journal_that_cannot_be_trusted_is_given_up_and_reaches_nothing_outside() {
+    let (a, b) = (package("a", "1.0"), package("b", "1.0"));
+    let place = Place::new(&[&a, &b]);
+    let outside = place.project.path("outside");
+    fs::create_dir(&outside).expect("made");
+    fs::write(outside.join("kept"), "kept").expect("written");
+    let venv = place.project.venv();
+    let staging = place.project.path("project/.venv.venvoy-abcdefgh");
+    type Plant<'a> = &'a dyn Fn();
+    let plants: [(&str, Plant<'_>); 8] = [
+        ("empty", &|| fs::write(venv.join("venvoy.journal"), "").expect("written")),
+        ("foreign", &|| fs::write(venv.join("venvoy.journal"), "something else\n").expect("written")),
+        ("truncated", &|| {
+            journal(&place, "- bin/a\n", ".venv.venvoy-abcdefgh");
+            let path = venv.join("venvoy.journal");
+            let text = fs::read_to_string(&path).expect("read");
+            fs::write(&path, &text[..text.len() - 20]).expect("written");
+        }),
+        ("outside", &|| {
+            fs::create_dir_all(&staging).expect("made");
+            journal(&place, "r ../outside\n- ../outside/kept\n", ".venv.venvoy-abcdefgh");
+        }),
+        ("through a link", &|| {
+            fs::create_dir_all(&staging).expect("made");
+            symlink(&outside, venv.join("door")).expect("linked");
+            journal(&place, "- door/kept\nr door/kept\n", ".venv.venvoy-abcdefgh");
+        }),
+        ("another's staging", &|| journal(&place, "> kept\n", "../outside")),
+        ("a link", &|| symlink(outside.join("kept"), venv.join("venvoy.journal")).expect("linked")),
+        ("a directory", &|| fs::create_dir(venv.join("venvoy.journal")).expect("made")),
+    ];
+    for (what, plant) in plants {
+        place.sync(&[&a, &b], &["--fresh"]);
+        plant();
+        assert!(!place.sync(&[&a, &b], &[]).contains("up to date") || what == "through a link", "{what}");
+        assert_eq!(fs::read_to_string(outside.join("kept")).expect(what), "kept");
+        let _ = fs::remove_file(venv.join("door"));
+        place.sync(&[&a, &b], &["--fresh"]);
+        place.assert_as_fresh(&[&a, &b], &[]);
+    }
+}
+
+#[test]
+fn a_journal_is_finished_by_check_as_well() {
+    let (a, b) = (package("a", "1.0"), package("b", "1.0"));
+    let place = Place::new(&[&a, &b]);
+    place.sync(&[&a, &b], &["--link", "unpack"]);
+    // One file is still to come, one directory still to be given its time.
+    let staging = place.project.path("project/.venv.venvoy-abcdefgh");
+    let module = place.site("b/same.py");
+    let inner = module.strip_prefix(place.project.venv()).expect("inside").display().to_string();
+    let to = staging.join(&inner);
+    fs::create_dir_all(to.parent().expect("a parent")).expect("made");
+    fs::rename(&module, &to).expect("moved");
+    let dir = Path::new(&inner).parent().expect("a directory").display().to_string();
+    journal(&place, &format!("> {inner}\nt {dir}\n"), ".venv.venvoy-abcdefgh");
+    assert_eq!(place.project.run(&["check"]).code, Some(0));
+    place.assert_as_fresh(&[&a, &b], &[]);
+}
+
+#[test]
+fn two_runs_at_once_end_as_one() {
+    let all: Vec<Package> =
+        (0..6).flat_map(|i| ["1.0", "2.0"].map(|v| package(&format!("p{i}"), v))).collect();
+    let all: Vec<&Package> = all.iter().collect();
+    let place = Place::new(&all);
+    let (old, new): (Vec<&Package>, Vec<&Package>) = all.iter().partition(|package| package.version == "1.0");
+    for round in 0..3 {
+        place.sync(&old, &[]);
+        place.project.lock(&lock(&[&old[..=round], &new[round + 1..]].concat()));
+        let runs: Vec<_> = (0..3).map(|_| place.project.start(&[])).collect();
+        for run in runs {
+            let run = place.project.wait(run);
+            assert_eq!(run.code, Some(0), "{}", run.stderr);
+        }
+        place.assert_as_fresh(&[&old[..=round], &new[round + 1..]].concat(), &[]);
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_environment_or_the_new_one() {
+    let of = |version: &str| {
+        Package::new(
+            &WheelBuilder::new("big", version).file("big.bin", crate::support::package::noise(400_000)),
+        )
+    };
+    let (a, one, two) = (package("a", "1.0"), of("1.0"), of("2.0"));
+    let place = Place::new(&[&a, &one, &two]);
+    let Some(mount) = Mount::tmpfs(&place.project.path("project"), "size=1300k") else { return };
+    place.sync(&[&a, &one], &["--link", "unpack"]);
+    let filler = place.project.path("project/filler");
+    fs::write(&filler, vec![0; 300_000]).expect("room for that");
+    place.project.lock(&lock(&[&a, &two]));
+    let run = place.project.sync_with(&["--link", "unpack"]);
+    assert_eq!(run.code, Some(10), "{}", run.stderr);
+    assert!(run.stderr.contains("free some space"), "{}", run.stderr);
+    fs::remove_file(&filler).expect("removed");
+    place.project.lock(&lock(&[&a, &one]));
+    assert_eq!(place.project.run(&["check"]).code, Some(0), "the old one is whole");
+    place.sync(&[&a, &two], &["--link", "unpack"]);
+    place.assert_as_fresh(&[&a, &two], &[]);
+    drop(mount);
+}
+
+/// Numbers that look random and are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % bound as u64).expect("small")
+    }
+}
+
+/// Random locks one after the other, with other options now and then, some runs killed at a random moment: after each
+/// whole run the environment is what a fresh run makes.
+#[test]
+fn random_changes_and_kills_give_what_a_fresh_run_gives() {
+    let mut all = Vec::new();
+    for i in 0..8 {
+        for version in ["1.0", "2.0", "3.0"] {
+            let name = format!("p{i}");
+            let mut wheel = WheelBuilder::new(&name, version)
+                .file(&format!("{name}/__init__.py"), format!("'{version}'\n"))
+                .file(&format!("{name}/same.py"), "")
+                .console_script(&format!("{name}-{} = {name}:main", &version[..1]));
+            if i % 2 == 0 {
+                wheel = wheel
+                    .file(&format!("{name}/v{version}/inner.py"), "inner = 1\n")
+                    .file(&format!("ns/{name}.py"), "");
+            }
+            if i % 3 == 0 && version != "2.0" {
+                wheel = wheel
+                    .file("shared/__init__.py", version)
+                    .data(&format!("data/share/{name}.txt"), version);
+            }
+            all.push(Package::new(&wheel));
+        }
+    }
+    let place = Place::new(&all.iter().collect::<Vec<_>>());
+    let mut dice = Dice(5);
+    let mut wanted: BTreeMap<usize, usize> = BTreeMap::from([(1, 0)]);
+    let mut changed = 0;
+    for _ in 0..30 {
+        for _ in 0..=dice.below(3) {
+            let (name, version) = (dice.below(8), dice.below(4));
+            if version == 3 {
+                wanted.remove(&name);
+            } else {
+                wanted.insert(name, version);
+            }
+        }
+        wanted.entry(1).or_insert(0);
+        let packages: Vec<&Package> = wanted.iter().map(|(name, version)| &all[name * 3 + version]).collect();
+        let args: &[&str] = match dice.below(12) {
+            0 => &["--link", "unpack"],
+            1 => &["--compile"],
+            2 => &["--at", "/opt/venv"],
+            3 => &["--slim"],
+            _ => &[],
+        };
+        if dice.below(2) == 0 {
+            place.project.lock(&lock(&packages));
+            let mut child = place.project.start(args);
+            thread::sleep(Duration::from_millis(dice.below(40) as u64));
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        changed += usize::from(place.sync(&packages, args).contains(" kept, in "));
+        place.assert_as_fresh(&packages, args);
+    }
+    assert!(changed >= 10, "{changed} of 30 runs changed the environment");
+}
