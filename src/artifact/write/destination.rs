@@ -212,19 +212,17 @@ impl Destination {
             if name == MANIFEST || is_staging(&name, OsStr::new("")) {
                 return Ok(());
             }
-            if name != "lost+found" {
-                return Err(Error::new(
-                    Kind::Destination,
-                    format!(
-                        "{} is not a virtual environment: it has no pyvenv.cfg, but holds {}",
-                        self.path.display(),
-                        Path::new(&name).display()
-                    ),
-                )
-                .help("move it away, or name another place for the environment; nothing was changed"));
-            }
         }
-        Ok(())
+        let Some(lost) = worth_keeping(&self.path, &self.path)? else { return Ok(()) };
+        Err(Error::new(
+            Kind::Destination,
+            format!(
+                "{} is not a virtual environment: it has no pyvenv.cfg, but holds {}",
+                self.path.display(),
+                lost.strip_prefix(&self.path).unwrap_or(&lost).display()
+            ),
+        )
+        .help("move it away, or name another place for the environment; nothing was changed"))
     }
 
     /// A staging directory of this destination by its name, if it is one.
@@ -364,6 +362,32 @@ impl Destination {
 fn names_in(dir: &Path) -> Result<Vec<OsString>> {
     let list = || fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>();
     list().map_err(|e| failed("list", dir, e))
+}
+
+/// The first thing below `dir` that somebody could miss, by name. Directories alone are what a volume or a restored CI cache
+/// begins with, and so is a file that keeps them out of version control.
+fn worth_keeping(top: &Path, dir: &Path) -> Result<Option<PathBuf>> {
+    const MADE_BY_TOOLS: [&str; 4] = [".gitignore", ".gitkeep", ".keep", "CACHEDIR.TAG"];
+    let mut names = match names_in(dir) {
+        // Made by the file system for itself, and root's.
+        Err(_) if dir != top && dir == top.join("lost+found") => return Ok(None),
+        names => names?,
+    };
+    names.sort();
+    for name in names {
+        let path = dir.join(&name);
+        let kind = fs::symlink_metadata(&path).map_err(|e| failed("look at", &path, e))?.file_type();
+        let lost = if kind.is_dir() {
+            worth_keeping(top, &path)?
+        } else {
+            let made = kind.is_file() && MADE_BY_TOOLS.iter().any(|made| name == *made);
+            (!made).then_some(path)
+        };
+        if lost.is_some() {
+            return Ok(lost);
+        }
+    }
+    Ok(None)
 }
 
 /// Removes an old tree; a warning if that fails.

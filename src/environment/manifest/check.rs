@@ -17,8 +17,12 @@ use super::text::{Content, Dir, Item, JOURNAL, MANIFEST, Manifest};
 use crate::environment::layout::PlanKey;
 use crate::words::{
     error::{Error, Kind, Result},
+    files::{open_regular, read_text},
     vocab::Sha256,
 };
+
+/// More than any manifest has, in bytes.
+const LIMIT: u64 = 1 << 30;
 
 /// Whether `dest` holds the plan named `key`, with nothing missing and nothing more.
 ///
@@ -27,7 +31,7 @@ use crate::words::{
 /// Contents are not read: that is [`verify`]. Bytecode, and anything more at the very top, where editors and
 /// other tools leave their marks, does not count.
 pub fn is_current(dest: &Path, key: &PlanKey) -> bool {
-    let Ok(text) = fs::read_to_string(dest.join(MANIFEST)) else { return false };
+    let Ok(text) = read_text(&dest.join(MANIFEST), LIMIT) else { return false };
     let Some(manifest) = Manifest::parse(&text) else { return false };
     let Ok(top) = File::open(dest) else { return false };
     // With a journal, a change was cut short: the files are partly the old ones.
@@ -147,7 +151,7 @@ impl fmt::Display for Change {
 /// [`Kind::Destination`] where there is no manifest or it is damaged, or something cannot be read.
 pub fn verify(dest: &Path) -> Result<Check> {
     let path = dest.join(MANIFEST);
-    let text = fs::read_to_string(&path).map_err(|e| {
+    let text = read_text(&path, LIMIT).map_err(|e| {
         Error::io("cannot read", &path, e)
             .with_kind(Kind::Destination)
             .help("only environments that venvoy made can be checked: run `venvoy sync` first")
@@ -250,10 +254,10 @@ fn check_item(dest: &Path, path: &Path, content: &Content<'_>) -> Result<Check> 
     Ok(check)
 }
 
-/// The digest of a file's content.
+/// The digest of a regular file's content.
 pub(crate) fn digest_file(path: &Path) -> Result<Sha256> {
-    let file = File::open(path).map_err(|e| unreadable(path, e))?;
-    Ok(Sha256::of_file(&file).map_err(|e| unreadable(path, e))?.0)
+    let digest = open_regular(path).and_then(|file| Sha256::of_file(&file));
+    digest.map(|(digest, _)| digest).map_err(|e| unreadable(path, e))
 }
 
 pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {

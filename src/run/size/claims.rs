@@ -2,12 +2,14 @@
 
 use std::{
     collections::HashMap,
-    fs,
     path::{Component, Path},
 };
 
 use super::unreadable;
-use crate::words::{error::Result, vocab::PackageName};
+use crate::words::{error::Result, files::read_regular, vocab::PackageName};
+
+/// More than any RECORD has, in bytes.
+const LIMIT: u64 = 1 << 30;
 
 /// Whose a file is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +56,7 @@ impl Claims {
                 _ => continue,
             };
             let full = venv.join(path);
-            let bytes = fs::read(&full).map_err(|e| unreadable(&full, e))?;
+            let bytes = read_regular(&full, LIMIT).map_err(|e| unreadable(&full, e))?;
             claims.take(venv, &base, &bytes, position);
         }
         Ok(claims)

@@ -9,13 +9,7 @@ mod kind;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io,
-    os::unix::fs::MetadataExt as _,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, io, os::unix::fs::MetadataExt as _, path::Path};
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -30,7 +24,10 @@ use crate::{
         layout::{Mentions, Slim, SlimKind, Survey, is_shared_object},
         strip::{self, Verdict},
     },
-    words::error::{Error, Kind, Result},
+    words::{
+        error::{Error, Kind, Result},
+        files::{open_regular, read_regular},
+    },
 };
 
 /// The name under which what every environment has of its own is counted.
@@ -173,7 +170,7 @@ pub fn measure(venv: &Path) -> Result<Usage> {
                     return Ok(Mentions::default());
                 }
                 let full = venv.join(&file.path);
-                let text = fs::read(&full).map_err(|e| unreadable(&full, e))?;
+                let text = read_regular(&full, SOURCE_LIMIT).map_err(|e| unreadable(&full, e))?;
                 Ok(Mentions::of(survey.path(*reading), &text))
             })
             .collect::<Result<_>>()?;
@@ -248,7 +245,7 @@ fn usage(packages: Vec<Package>) -> Usage {
 
 /// How many bytes smaller a shared object could be, if it could.
 fn strippable(path: &Path, length: u64) -> Result<Option<u64>> {
-    let verdict = File::open(path).and_then(|file| strip::look(&file)).map_err(|e| unreadable(path, e))?;
+    let verdict = open_regular(path).and_then(|file| strip::look(&file)).map_err(|e| unreadable(path, e))?;
     Ok(match verdict {
         Verdict::Smaller(recipe) => Some(length.saturating_sub(recipe.size)),
         Verdict::Nothing | Verdict::Unusual(_) => None,

@@ -487,6 +487,49 @@ fn something_else_at_venv_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_venv_that_holds_nothing_to_lose_is_replaced() {
+    let project = Project::with_wheels(&[demo("1.0")]);
+    let start = |files: &[&str]| {
+        let _ = fs::remove_dir_all(project.venv());
+        fs::create_dir_all(project.venv().join("lib/python3.11/site-packages")).expect("made");
+        for file in files {
+            project.write(&format!("project/.venv/{file}"), "*\n");
+        }
+    };
+    for files in [&[][..], &[".gitignore"], &["lib/.gitkeep", "CACHEDIR.TAG"]] {
+        start(files);
+        project.sync().succeeds();
+        assert_eq!(project.script("demo"), "demo 1.0");
+        assert_eq!(project.run(&["check"]).code, Some(0));
+    }
+    // A file deep below counts as much as one at the top.
+    start(&["lib/python3.11/notes.txt"]);
+    project.sync().ends(10, &["error: cannot make {root}/project/.venv", "  because: {root}/project/.venv is not a virtual environment: it has no pyvenv.cfg, but holds lib/python3.11/notes.txt", "  help: move it away, or name another place for the environment; nothing was changed"]);
+}
+
+#[test]
+fn a_fifo_in_the_place_of_a_file_of_the_environment_stops_nobody() {
+    let project = Project::with_wheels(&[demo("1.0")]);
+    project.sync().succeeds();
+    let files = project::files(&project.venv());
+    let of = |end: &str| files.iter().find(|path| path.ends_with(end)).expect("a file").clone();
+    let fifo = |path: &Path| {
+        fs::remove_file(path).expect("removed");
+        assert!(std::process::Command::new("mkfifo").arg(path).status().expect("mkfifo runs").success());
+    };
+    fifo(&of("demo-1.0.dist-info/RECORD"));
+    assert_eq!(project.run(&["check"]).code, Some(8));
+    assert_eq!(project.run(&["size"]).code, Some(10));
+    fifo(&of("venvoy.manifest"));
+    project.run(&["check"]).fails(
+        10,
+        &["error: cannot read {root}/project/.venv/venvoy.manifest", "  because: not a regular file"],
+    );
+    project.sync().succeeds();
+    assert_eq!(project.run(&["check"]).code, Some(0));
+}
+
+#[test]
 fn an_environment_of_venv_is_replaced() {
     let project = Project::with_wheels(&[demo("1.0")]);
     let made = clean(Path::new("python3"))
