@@ -204,20 +204,69 @@ pub struct CacheArgs {
 }
 
 /// What `cache` can do.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum CacheAction {
     /// Print where the cache is.
     Dir,
-    /// Print what it holds, in bytes by kind.
-    Size,
-    /// Remove files that no run has used for a while.
-    Prune {
-        /// For how many days.
-        #[arg(long, value_name = "N", default_value_t = 30)]
-        days: u32,
+    /// Print where it is, whether it can be written, and what it holds.
+    #[command(alias = "size")]
+    Info {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List what it holds, files with what is derived from them.
+    List {
+        /// As JSON, every single thing.
+        #[arg(long)]
+        json: bool,
+        /// Only files with this in their name.
+        name: Option<String>,
+    },
+    /// Remove what is not needed; without options, what no run has used for 30 days.
+    Prune(PruneArgs),
+    /// Digest everything in it again, and remove what is damaged.
+    Verify {
+        /// Only what this project or lock needs (repeatable).
+        #[arg(long, value_name = "PROJECT")]
+        lock: Vec<PathBuf>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Remove everything.
     Clear,
+    /// Print a key for a CI cache, and in the next line the prefix to restore an older one by.
+    Key {
+        /// The projects or locks that it is for; without, the one here.
+        projects: Vec<PathBuf>,
+        /// Something else that the cache depends on, such as a target's platform (repeatable).
+        #[arg(long, value_name = "TEXT")]
+        with: Vec<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `cache prune`.
+#[derive(Debug, Clone, Args)]
+pub struct PruneArgs {
+    /// Keep only what these projects or locks need, with what is derived from it.
+    #[arg(long, value_name = "PROJECT", num_args = 1..)]
+    pub keep_locks: Vec<PathBuf>,
+    /// Remove what no run has used for this long (30d, 12h, 2w).
+    #[arg(long, value_name = "AGE", value_parser = crate::words::vocab::parse_age)]
+    pub older_than: Option<std::time::Duration>,
+    /// The same, in days.
+    #[arg(long, value_name = "N", conflicts_with = "older_than", hide = true)]
+    pub days: Option<u32>,
+    /// Then remove what was not used for longest until the rest is no larger than this (2GB, 500MB).
+    #[arg(long, value_name = "SIZE", value_parser = crate::words::vocab::parse_size)]
+    pub max_size: Option<u64>,
+    /// Remove what is cheaper to make than to carry between machines: unpacked wheels, bytecode, logs.
+    #[arg(long)]
+    pub ci: bool,
 }
 
 /// What to take from the lock.

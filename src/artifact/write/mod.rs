@@ -28,6 +28,7 @@ use std::{
 
 pub use ahead::Ahead;
 pub use change::{Changing, Previous, change};
+pub use store::examine;
 
 use crate::{
     environment::{

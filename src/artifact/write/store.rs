@@ -9,6 +9,7 @@
 //! taken from it.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs::File,
     io,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -167,18 +168,11 @@ impl Store {
             .collect();
         files.par_iter().with_min_len(8).try_for_each(|(kept, wheel, name)| {
             stop()?;
-            let right = || {
-                let (entry, _) = name.to_str().and_then(entry_of)?;
-                let expected = wheel.entries.get(entry)?.sha256?;
-                let (sha256, _) = Sha256::of_file(&kept.file(name).ok()?).ok()?;
-                (sha256 == expected).then_some(())
-            };
-            match right() {
-                Some(()) => Ok(()),
-                None => kept
-                    .remove(name)
-                    .map_err(|e| Error::io("cannot remove what is damaged in the cache:", &self.shown, e)),
+            if !is_right(kept, wheel, name) {
+                kept.remove(name)
+                    .map_err(|e| Error::io("cannot remove what is damaged in", &self.shown, e))?;
             }
+            Ok(())
         })?;
         for (kept, _) in &doubtful {
             unpacked.vouch(kept);
@@ -344,6 +338,31 @@ fn copy(method: u8, source: OwnedFd, mut out: &File) -> rustix::io::Result<()> {
         Ok(_) => Ok(()),
         Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
     }
+}
+
+/// Digests all that is kept of a wheel, and removes what is not what RECORD says: that is the answer.
+pub fn examine(unpacked: &Unpacked, wheel: &Wheel) -> Result<Vec<PathBuf>> {
+    let Some(kept) = unpacked.wheel(wheel.file.sha256()) else { return Ok(Vec::new()) };
+    let wrong: Vec<OsString> =
+        kept.names().into_par_iter().filter(|name| !is_right(&kept, wheel, name)).collect();
+    let wrong = wrong.into_iter().map(|name| {
+        let path = kept.dir.path().join(&name);
+        kept.remove(&name).map_err(|e| Error::io("cannot remove", &path, e))?;
+        Ok(path)
+    });
+    let wrong = wrong.collect::<Result<Vec<_>>>()?;
+    unpacked.vouch(&kept);
+    Ok(wrong)
+}
+
+/// Whether a file in a wheel's directory has the digest that its RECORD gives.
+fn is_right(kept: &UnpackedWheel, wheel: &Wheel, name: &OsStr) -> bool {
+    let digests = || {
+        let (entry, _) = name.to_str().and_then(entry_of)?;
+        let expected = wheel.entries.get(entry)?.sha256?;
+        Some((expected, Sha256::of_file(&kept.file(name).ok()?).ok()?.0))
+    };
+    digests().is_some_and(|(expected, got)| expected == got)
 }
 
 /// What an entry is called in its wheel's directory.

@@ -41,7 +41,7 @@ impl Cache {
             candidates(root, digest).find_map(|candidate| {
                 let Candidate { dir, name, size } = &candidate;
                 let path = dir.path().join(name);
-                match self.verify(dir, name, digest) {
+                match self.digested(dir, name, digest) {
                     Ok(Some(identity)) => {
                         dir.touch();
                         Some(VerifiedFile::of(path, *digest, *size, identity))
@@ -59,7 +59,7 @@ impl Cache {
     }
 
     /// Compares a file with its digest unless that was done before; `None` if it is another's.
-    fn verify(&self, dir: &Dir, name: &OsStr, digest: &Sha256) -> std::io::Result<Option<Identity>> {
+    fn digested(&self, dir: &Dir, name: &OsStr, digest: &Sha256) -> std::io::Result<Option<Identity>> {
         let file = dir.file(name)?;
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);

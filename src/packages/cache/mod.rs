@@ -29,6 +29,7 @@ mod tests;
 mod unpacked;
 mod upkeep;
 mod verified;
+mod verify;
 
 use std::{
     collections::BTreeMap,
@@ -42,6 +43,7 @@ use std::{
     },
 };
 
+pub use built::{of_commit, of_project};
 pub use dir::Dir;
 pub use identity::Identity;
 pub use keyed::{Keyed, PendingDir};
@@ -50,6 +52,7 @@ pub use pending::Pending;
 pub use unpacked::{Unpacked, UnpackedWheel};
 pub use upkeep::{Item, Policy, Usage};
 pub use verified::VerifiedFile;
+pub use verify::Found;
 
 use crate::{
     project::python::Answers,

@@ -98,7 +98,9 @@ impl Cache {
             if let Ok(dir) = root.below(&kind) {
                 dir.walk(&mut |_, _, found| usage.add(Usage { files: 1, bytes: found.size }));
             }
-            sizes.insert(kind, usage);
+            if usage.files > 0 {
+                sizes.insert(kind, usage);
+            }
         }
         sizes
     }
@@ -215,7 +217,7 @@ impl Cache {
         let Ok(dir) = root.below(parent) else { return Ok(()) };
         dir.remove(name).map_err(|error| Error::io("cannot remove", &root.path().join(&item.path), error))?;
         // Directories that are empty now, unless someone fills them at this moment.
-        for parent in parent.ancestors().take_while(|parent| parent.components().count() > 1) {
+        for parent in parent.ancestors().take_while(|parent| !parent.as_os_str().is_empty()) {
             let (Some(above), Some(name)) = (parent.parent(), parent.file_name()) else { break };
             let Ok(above) = root.below(above) else { break };
             if rustix::fs::unlinkat(above.handle(), name, rustix::fs::AtFlags::REMOVEDIR).is_err() {

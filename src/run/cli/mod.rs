@@ -176,7 +176,10 @@ fn dispatch(command: Command, global: &Global, env: Env, ui: &Ui) -> Result<Exit
         }
         Command::Size(args) => measure(&args, global, &env, ui, &mut out)?,
         Command::Cache(args) => {
-            commands::cache(args.action, &options::cache_dir(global, &env)?, &mut |line| out.line(line))?;
+            let dir = options::cache_dir(global, &env)?;
+            if !commands::cache(args.action, &dir, &env, &mut |line| out.line(line))? {
+                return out.finish(ExitCode::from(Kind::Integrity.exit_code()));
+            }
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

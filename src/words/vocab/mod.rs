@@ -17,7 +17,7 @@ pub use archive_format::ArchiveFormat;
 pub use concealed::Concealed;
 pub use credentials::{Credentials, Realm, Secret};
 pub use digest::Sha256;
-pub use figures::{count, size};
+pub use figures::{count, parse_age, parse_size, size};
 pub use marker::Marker;
 pub use marker_env::MarkerEnv;
 pub use name::{Extra, PackageName};

@@ -265,6 +265,109 @@ fn a_store_that_was_restored_from_elsewhere_is_digested_before_it_is_linked() {
 }
 
 #[test]
+fn verify_names_what_is_damaged_and_the_next_run_heals_it() {
+    let demo = Package::new(&greeter("demo", "1.0").stored("demo_data.txt", "something to damage"));
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::at(&server, std::slice::from_ref(&demo));
+    project.sync_with(&["--link", "hardlink"]).succeeds();
+    let verify = || {
+        let run = project.run(&["cache", "verify"]);
+        (run.code, run.stdout.clone())
+    };
+    assert_eq!(verify(), (Some(0), "1 file, 1.2 kB: all as their digests say\n".to_owned()));
+    let path = cached(&project, &demo.file);
+    tamper(&installed(&project, ".venv", "demo_data.txt"), b"something");
+    let (code, said) = verify();
+    assert!(
+        said.contains("cache/v1/unpacked/v1/315532800/") && said.contains(" was damaged, and is gone"),
+        "{said}"
+    );
+    assert_eq!((code, verify().0), (Some(8), Some(0)));
+    tamper(&path, b"something to damage");
+    let (code, said) = verify();
+    let shown = path.display().to_string().replace(&project.path("").display().to_string(), "{root}/");
+    assert_eq!(code, Some(8));
+    assert!(said.contains(&format!("{shown} was damaged, and is gone\n")), "{said}");
+    assert_eq!(verify().0, Some(0));
+    project
+        .sync_with(&["--venv", "other"])
+        .says(&["other: 1 package, {size} in {time} s: 1 downloaded (1.2 kB)"]);
+    assert_eq!(verify().0, Some(0));
+}
+
+#[test]
+fn prune_keeps_what_a_lock_needs_and_verify_tells_what_it_lacks() {
+    let packages = [demo("1.0"), Package::simple("other", "1.0")];
+    let server = index(&packages);
+    let project = Project::at(&server, &packages);
+    project.sync().succeeds();
+    project.lock(&Lock::of(&server.url("/simple"), &packages[..1]));
+    let run = project.run(&["cache", "prune", "--keep-locks", "."]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let left = |name: &str| {
+        let run = project.run(&["cache", "list", "--json", name]);
+        let items: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+        items.as_array().expect("a list").iter().filter(|item| item["kind"] == "files").count()
+    };
+    assert_eq!((left("demo"), left("other")), (1, 0));
+    let list = project.run(&["cache", "list"]).stdout.clone();
+    assert!(list.contains("demo-1.0-py3-none-any.whl  + selections ") && !list.contains("other"), "{list}");
+    fs::remove_dir_all(project.venv()).expect("removed");
+    project.sync_with(&["--offline"]).says(&[".venv: 1 package, {size} in {time} s: 1 cached"]);
+    let run = project.run(&["cache", "verify", "--lock", "."]);
+    assert!(run.stdout.contains("0 digests of the lock not here"), "{}", run.stdout);
+    project.lock(&Lock::of(&server.url("/simple"), &packages));
+    let run = project.run(&["cache", "verify", "--lock", "Pipfile.lock"]);
+    assert!(run.stdout.contains("1 digest of the lock not here"), "{}", run.stdout);
+    project.run(&["cache", "prune", "--keep-locks", "nowhere"]).fails(
+        3,
+        &[
+            "error: cannot read nowhere",
+            "  because: No such file or directory (os error 2)",
+            "  help: name a project's directory, or its lock",
+        ],
+    );
+    assert_eq!((left("demo"), left("other")), (1, 0));
+}
+
+#[test]
+fn a_cache_pruned_for_ci_holds_what_is_worth_carrying() {
+    let packages = [demo("1.0"), Package::simple("other", "1.0")];
+    let server = index(&packages);
+    let project = Project::at(&server, &packages);
+    project.sync_with(&["--compile"]).succeeds();
+    assert_eq!(project.run(&["cache", "prune", "--ci", "--keep-locks", "."]).code, Some(0));
+    let info = project.run(&["cache", "info", "--json"]);
+    let info: serde_json::Value = serde_json::from_str(&info.stdout).expect("JSON");
+    let kinds =
+        info["kinds"].as_array().expect("a list").iter().map(|kind| kind["kind"].as_str().expect("text"));
+    assert_eq!(kinds.collect::<Vec<_>>(), ["files", "selections"]);
+    assert_eq!((&info["writable"], &info["layout"], &info["files"]), (&true.into(), &1.into(), &4.into()));
+    fs::remove_dir_all(project.venv()).expect("removed");
+    project.sync_with(&["--offline"]).says(&[".venv: 2 packages, {size} in {time} s: 2 cached"]);
+}
+
+#[test]
+fn the_key_of_a_ci_cache_follows_what_is_pinned() {
+    let project = Project::with_wheels(&[demo("1.0")]);
+    let key = |args: &[&str]| {
+        let run = project.run(&[&["cache", "key"], args].concat());
+        let lines: Vec<String> = run.succeeds().stdout.lines().map(str::to_owned).collect();
+        let [key, prefix] = &*lines else { panic!("{lines:?}") };
+        assert!(key.starts_with(prefix) && prefix.starts_with("venvoy-v1-"), "{lines:?}");
+        key.clone()
+    };
+    let first = key(&[]);
+    assert_eq!(key(&["Pipfile.lock"]), first);
+    assert_ne!(key(&["--with", "linux/arm64"]), first);
+    let text = fs::read_to_string(project.dir().join("Pipfile.lock")).expect("a lock");
+    fs::write(project.dir().join("Pipfile.lock"), text.replace('\n', "\r\n")).expect("written");
+    assert_eq!(key(&[]), first, "the same pins");
+    project.lock(&Lock::new().package(&demo("2.0")));
+    assert_ne!(key(&[]), first);
+}
+
+#[test]
 fn the_cache_is_where_the_settings_say() {
     let project = Project::with_wheels(&[demo("1.0")]);
     let dir = |set: &[(&str, &str)], args: &[&str]| {
@@ -319,7 +422,7 @@ fn a_read_only_cache_is_read_and_the_rest_is_fetched_for_this_run() {
     disk.change("ro");
     let before = files::snapshot(&project.path("cache"));
     project.lock(&Lock::of(&server.url("/simple"), &[one, two]));
-    project.sync().says(&["warning: the cache {root}/cache cannot be written: it is read, but what is downloaded now will not be kept; set VENVOY_CACHE_DIR to a directory that can be written", ".venv: 2 packages, {size} in {time} s: 1 cached, 1 downloaded (1.0 kB)"]);
+    project.sync().says(&["warning: the cache {root}/cache cannot be written: it is read, but what is downloaded now will not be kept; set VENVOY_CACHE_DIR to a directory that can be written", ".venv: 1 added; {size} in {time} s: 1 downloaded (1.0 kB)"]);
     assert_eq!(project.installed(), ["one 1.0", "two 1.0"]);
     assert_eq!(files::snapshot(&project.path("cache")), before);
     fs::remove_dir_all(project.venv()).expect("removed");

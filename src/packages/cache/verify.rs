@@ -1,0 +1,152 @@
+//! Digesting again what a cache holds.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::{
+    Cache, Dir, Identity, Item, built, dir::is_own, files, keyed::SELECTIONS, unpacked, unsharded,
+    upkeep::built_digest,
+};
+use crate::words::{
+    error::{Error, Result},
+    vocab::Sha256,
+};
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Files whose digest is right.
+    pub right: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What was not what it should be, and is gone now; sorted.
+    pub damaged: Vec<PathBuf>,
+    /// What this user's venvoy did not make here and nothing can be compared with: gone, to be made again.
+    pub unproven: u64,
+}
+
+impl Found {
+    fn and(mut self, other: Found) -> Found {
+        self.right += other.right;
+        self.bytes += other.bytes;
+        self.damaged.extend(other.damaged);
+        self.unproven += other.unproven;
+        self
+    }
+}
+
+impl Cache {
+    /// Digests these things again on all cores, and removes what is not as it should be. Unpacked wheels are left to
+    /// those who can read wheels.
+    ///
+    /// # Errors
+    /// Where something damaged cannot be removed.
+    pub fn verify(&self, items: &[Item], stop: &(dyn Fn() -> Result<()> + Sync)) -> Result<Found> {
+        let found = items.par_iter().map(|item| {
+            stop()?;
+            self.verify_one(item)
+        });
+        let mut all = found.try_reduce(Found::default, |a, b| Ok(a.and(b)))?;
+        all.damaged.sort();
+        Ok(all)
+    }
+
+    fn verify_one(&self, item: &Item) -> Result<Found> {
+        let Some(root) = self.0.roots.first() else { return Ok(Found::default()) };
+        let damaged = || {
+            self.remove(item)?;
+            Ok(Found { damaged: vec![root.path().join(&item.path)], ..Found::default() })
+        };
+        match item.kind.as_str() {
+            files::KIND => self.verify_file(root, item),
+            unpacked::KIND => Ok(Found::default()),
+            // Whether that wheel is right, is seen at its own place.
+            built::KIND => match built_digest(root, item) {
+                Some(wheel) if self.has(&wheel).is_some() => Ok(Found::default()),
+                _ => damaged(),
+            },
+            SELECTIONS => {
+                let read = || {
+                    let dir = root.below(item.path.parent()?).ok()?;
+                    let bytes = dir.read(item.path.file_name()?, 1 << 30).ok()?;
+                    serde_json::from_slice::<Vec<serde_json::Value>>(&bytes).ok()
+                };
+                if read().is_some() { Ok(Found::default()) } else { damaged() }
+            }
+            "bytecode" | super::INTERPRETERS if !self.is_own_work(root, item) => {
+                self.remove(item)?;
+                Ok(Found { unproven: 1, ..Found::default() })
+            }
+            _ => Ok(Found::default()),
+        }
+    }
+
+    /// `files/ab/cdef...`: every file of every size there.
+    fn verify_file(&self, root: &Dir, item: &Item) -> Result<Found> {
+        let mut found = Found::default();
+        let Ok(dir) = root.below(&item.path) else { return Ok(found) };
+        for size in dir.names().unwrap_or_default() {
+            let sub = dir.below(&size);
+            let names = sub.as_ref().ok().and_then(|sub| sub.names().ok()).unwrap_or_default();
+            for name in &names {
+                let Ok(sub) = &sub else { continue };
+                let right = self.digest_again(sub, name, item.from, size.to_str());
+                if let Some(bytes) = right {
+                    found.right += 1;
+                    found.bytes += bytes;
+                } else {
+                    let path = sub.path().join(name);
+                    sub.remove(name).map_err(|error| Error::io("cannot remove", &path, error))?;
+                    found.damaged.push(path);
+                }
+            }
+            if sub.is_err() {
+                let path = dir.path().join(&size);
+                dir.remove(&size).map_err(|error| Error::io("cannot remove", &path, error))?;
+                found.damaged.push(path);
+            }
+        }
+        Ok(found)
+    }
+
+    fn digest_again(
+        &self,
+        dir: &Dir,
+        name: &std::ffi::OsStr,
+        expected: Option<Sha256>,
+        size: Option<&str>,
+    ) -> Option<u64> {
+        let file = dir.file(name).ok()?;
+        let metadata = file.metadata().ok()?;
+        let (sha256, bytes) = Sha256::of_file(&file).ok()?;
+        if Some(sha256) != expected || size?.parse() != Ok(bytes) {
+            return None;
+        }
+        let identity = Identity::of(&file.metadata().ok()?);
+        if identity == Identity::of(&metadata) {
+            self.ledger(files::KIND).record(&sha256.to_string(), identity, is_own(&metadata));
+        }
+        Some(bytes)
+    }
+
+    fn is_own_work(&self, root: &Dir, item: &Item) -> bool {
+        let look = || {
+            let dir = root.below(item.path.parent()?).ok()?;
+            let file = dir.file(item.path.file_name()?).ok()?;
+            let identity = Identity::of(&file.metadata().ok()?);
+            let kind = if item.kind == super::INTERPRETERS { super::INTERPRETERS } else { "bytecode" };
+            let name = match item.from {
+                Some(from) => format!("{from}/{}", item.name),
+                None => key_of(&item.path)?.to_string(),
+            };
+            Some(self.ledger(kind).knows(&name, &identity))
+        };
+        look().unwrap_or(false)
+    }
+}
+
+/// The key in `KIND/ab/cdef...`.
+fn key_of(path: &Path) -> Option<Sha256> {
+    unsharded(path.parent()?.file_name()?, path.file_name()?)
+}
