@@ -10,7 +10,10 @@
 //! something that the next run knows as an environment and does not take for current: the old manifest
 //! goes; `pyvenv.cfg` comes; every other new top-level entry is exchanged with (or moved to) its place; old
 //! entries that are not in the new tree go; the manifest comes. Whatever
-//! went lies in the staging directory, which is removed last.
+//! went lies in the staging directory, which is removed last. An error takes all steps back, see [`Replacement`].
+//!
+//! *In a lower layer*: a directory of an overlay's lower layer cannot be renamed. The tree is made beside it and then
+//! put into it in the same order, directory by directory where that must be.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -27,7 +30,7 @@ use rustix::{
 };
 use tempfile::TempDir;
 
-use super::{WriteOptions, remove::remove_tree};
+use super::{WriteOptions, remove::remove_tree, replace::Replacement};
 use crate::environment::manifest::{JOURNAL, MANIFEST, text::Manifest};
 use crate::words::error::{Error, Kind, Result};
 
@@ -291,7 +294,9 @@ impl Destination {
         };
         match done {
             Ok(()) => {}
-            Err(Errno::BUSY | Errno::XDEV) if self.path.is_dir() => return Ok(Published::Busy),
+            Err(Errno::BUSY) if self.path.is_dir() => return Ok(Published::Busy),
+            // It lies in a lower layer of an overlay, whose directories cannot be renamed.
+            Err(Errno::XDEV) if self.path.is_dir() => return self.publish_inside(staging),
             Err(e) => return Err(failed("put the new environment in its place at", &self.path, e.into())),
         }
         // From here on the staging path holds the old tree, or nothing.
@@ -317,38 +322,11 @@ impl Destination {
         let text =
             fs::read_to_string(new.join(MANIFEST)).map_err(|e| failed("read", &new.join(MANIFEST), e))?;
         let mtime = Manifest::parse(&text).map_or(0, |manifest| manifest.mtime);
-        let away = |name: &OsStr| match fs::rename(self.path.join(name), went.path().join(name)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(failed("move away", &self.path.join(name), e))
-            }
-            _ => Ok(()),
-        };
-        let place = |name: &OsStr| {
-            let (from, to) = (new.join(name), self.path.join(name));
-            if rustix::fs::renameat_with(CWD, &from, CWD, &to, RenameFlags::EXCHANGE).is_ok() {
-                return Ok(());
-            }
-            // Nothing there, or no such exchange here: a file still replaces a file at once.
-            let renamed = fs::rename(&from, &to).or_else(|_| {
-                fs::rename(&to, went.path().join(name))?;
-                fs::rename(&from, &to)
-            });
-            renamed.map_err(|e| failed("put in its place", &to, e))
-        };
-
-        away(OsStr::new(MANIFEST))?;
-        let mut names = names_in(new)?;
-        // pyvenv.cfg first, the manifest last.
-        names.sort_by_key(|name| (name == MANIFEST, name != "pyvenv.cfg"));
-        for name in names.iter().filter(|name| *name != MANIFEST) {
-            place(name)?;
+        let mut replacement = Replacement::default();
+        if let Err(error) = self.replace(&mut replacement, new, went.path()) {
+            replacement.undo();
+            return Err(error);
         }
-        for name in names_in(&self.path)? {
-            if !names.contains(&name) && name != "lost+found" && !is_staging(&name, OsStr::new("")) {
-                away(&name)?;
-            }
-        }
-        place(OsStr::new(MANIFEST))?;
         let went = went.keep();
         let left = [staging.keep(), went].iter().find_map(|old| removed(old));
         if let Ok(top) = File::open(&self.path) {
@@ -356,6 +334,33 @@ impl Destination {
             let _ = rustix::fs::futimens(top.as_fd(), &times);
         }
         Ok(Published::Done(left))
+    }
+
+    /// Puts what is in `new` into the destination, and what was there into `went`.
+    fn replace(&self, replacement: &mut Replacement, new: &Path, went: &Path) -> Result<()> {
+        let away = |replacement: &mut Replacement, name: &OsStr| {
+            let path = self.path.join(name);
+            replacement.take_away(&path, &went.join(name)).map_err(|e| failed("move away", &path, e))
+        };
+        away(replacement, OsStr::new(MANIFEST))?;
+        let mut names = names_in(new)?;
+        // pyvenv.cfg first, the manifest last.
+        names.sort_by_key(|name| (name == MANIFEST, name != "pyvenv.cfg"));
+        let place = |replacement: &mut Replacement, name: &OsStr| {
+            let to = self.path.join(name);
+            replacement
+                .put(&new.join(name), &to, &went.join(name))
+                .map_err(|e| failed("put in its place", &to, e))
+        };
+        for name in names.iter().filter(|name| *name != MANIFEST) {
+            place(replacement, name)?;
+        }
+        for name in names_in(&self.path)? {
+            if !names.contains(&name) && name != "lost+found" && !is_staging(&name, OsStr::new("")) {
+                away(replacement, &name)?;
+            }
+        }
+        place(replacement, OsStr::new(MANIFEST))
     }
 }
 

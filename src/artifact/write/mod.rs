@@ -12,6 +12,7 @@ mod change;
 mod destination;
 mod journal;
 mod remove;
+mod replace;
 mod store;
 mod tree;
 mod unpack;

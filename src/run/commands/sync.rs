@@ -113,7 +113,7 @@ pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) 
     let runtime = runtime_target(&target, &options.target)?;
     let builder = Builder::new(options, output);
     // What an earlier run began.
-    write::recover(&output.place.venv)?;
+    write::recover(&output.place.venv).context(|| format!("cannot make {}", output.place.venv.display()))?;
 
     let OutputOptions { make, place } = output;
     let Named { copied, common, keys } = name(options, make, &target, &runtime, &entries)?;

@@ -448,6 +448,34 @@ fn a_run_killed_while_it_fills_a_mount_point_is_healed_by_the_next() {
 }
 
 #[test]
+fn an_environment_in_a_lower_layer_is_replaced_and_whatever_goes_wrong_the_old_one_works() {
+    let (old, new) = (demo("1.0"), demo("2.0"));
+    let gone = Package::new(&greeter("gone", "1.0").file("gone_data.bin", noise(3_000_000)));
+    let other = Package::simple("other", "1.0");
+    let project = Project::with_wheels(&[old.clone(), new.clone(), gone.clone(), other.clone()]);
+    project.lock(&Lock::new().package(&old).package(&gone));
+    project.sync().succeeds();
+    let upper = project.path("upper");
+    let Some(disk) = Mount::tmpfs(&upper, "2m") else { return };
+    let Some(_overlay) = Mount::overlay(&project.dir(), &upper) else { return };
+    // Inodes change where a file is copied up.
+    let look = || project.snapshot().into_iter().map(|(path, state)| (path, state.modified, state.bytes));
+    let before: Vec<_> = look().collect();
+    project.lock(&Lock::new().package(&new).package(&other));
+    // There is no room for what goes: a file of the lower layer is copied before it can be moved.
+    let run = project.sync_with(&["--fresh", "--link", "unpack"]);
+    assert_eq!(run.code, Some(10), "{}", run.stderr);
+    assert_eq!(look().collect::<Vec<_>>(), before);
+    assert_eq!((project.script("demo"), project.script("gone")), ("demo 1.0".into(), "gone 1.0".into()));
+    disk.change("size=64m");
+    project.sync_with(&["--fresh"]).succeeds();
+    assert_eq!(project.installed(), ["demo 2.0", "other 1.0"]);
+    assert_eq!((project.script("demo"), project.script("other")), ("demo 2.0".into(), "other 1.0".into()));
+    assert_eq!(project.run(&["check"]).code, Some(0));
+    project.sync().says(&[".venv is up to date (2 packages)"]);
+}
+
+#[test]
 fn a_link_to_a_directory_at_venv_is_followed() {
     let project = Project::with_wheels(&[demo("1.0")]);
     fs::create_dir(project.path("envs")).expect("made");
@@ -511,7 +539,7 @@ fn a_venv_that_holds_nothing_to_lose_is_replaced() {
 fn a_fifo_in_the_place_of_a_file_of_the_environment_stops_nobody() {
     let project = Project::with_wheels(&[demo("1.0")]);
     project.sync().succeeds();
-    let files = project::files(&project.venv());
+    let files = files::below(&project.venv());
     let of = |end: &str| files.iter().find(|path| path.ends_with(end)).expect("a file").clone();
     let fifo = |path: &Path| {
         fs::remove_file(path).expect("removed");
