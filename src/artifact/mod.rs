@@ -3,3 +3,4 @@
 //! A room uses only those above it in this list, and the floors before this one.
 
 pub mod write;
+pub mod pack;

@@ -62,6 +62,8 @@ pub enum Command {
     Reading(Reading),
     /// Show what would be installed, changing nothing.
     Plan(PlanArgs),
+    /// Make a tar or an image instead of a directory, straight from wheels.
+    Pack(Box<PackArgs>),
     /// Show which credentials would be used for each source, never the secret.
     Auth(AuthArgs),
     /// Compare an environment with what was written and with the lock.
@@ -143,6 +145,78 @@ pub struct PlanArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `pack`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("artifact").required(true).multiple(true).args(["output", "oci"]))]
+pub struct PackArgs {
+    /// What to take from the lock.
+    #[command(flatten)]
+    pub lock: LockArgs,
+    /// For which interpreter.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// From where.
+    #[command(flatten)]
+    pub index: IndexArgs,
+    /// How to build.
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// What is made.
+    #[command(flatten)]
+    pub make: MakeArgs,
+    /// What it becomes.
+    #[command(flatten)]
+    pub artifact: ArtifactArgs,
+}
+
+/// What an environment becomes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Artifact")]
+pub struct ArtifactArgs {
+    /// Write a tar: FILE.tar, FILE.tar.gz, FILE.tar.zst, or `-` for a plain one on standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write an OCI image layout: a directory, or FILE.tar, which `docker load` takes too.
+    #[arg(long, value_name = "DIR|FILE.tar")]
+    pub oci: Option<PathBuf>,
+    /// Put the layers on this image: an OCI layout (DIR, FILE.tar, either with :TAG).
+    #[arg(long, value_name = "IMAGE", requires = "oci")]
+    pub base: Option<String>,
+    /// What the image is called in the layout.
+    #[arg(long, value_name = "NAME:TAG", default_value = "venvoy-pack:latest")]
+    pub name: String,
+    /// How many layers to make at most; those of the base are not counted, but with them there may be 120.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=120))]
+    pub max_layers: u16,
+    /// Make one layer.
+    #[arg(long, conflicts_with = "max_layers")]
+    pub single_layer: bool,
+    /// Whom the files belong to, as numbers.
+    #[arg(long, value_name = "UID[:GID]", default_value = "0:0")]
+    pub owner: String,
+    /// The image's command: a JSON array, or words as in a shell.
+    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, requires = "oci")]
+    pub cmd: Option<String>,
+    /// The image's entry point, likewise.
+    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, requires = "oci")]
+    pub entrypoint: Option<String>,
+    /// A variable of the image; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE", requires = "oci")]
+    pub env: Vec<String>,
+    /// The image's user.
+    #[arg(long, value_name = "USER", requires = "oci")]
+    pub user: Option<String>,
+    /// The image's working directory.
+    #[arg(long, value_name = "DIR", requires = "oci")]
+    pub workdir: Option<String>,
+    /// A label of the image; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE", requires = "oci")]
+    pub label: Vec<String>,
+    /// Files of the project that come along in a layer of their own: a directory's contents, or a file; may be repeated.
+    #[arg(long, value_name = "SRC:DST", requires = "oci")]
+    pub copy: Vec<String>,
 }
 
 /// `auth`.
@@ -396,11 +470,28 @@ pub struct BuildArgs {
 /// What to write.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Environment")]
-#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct OutputArgs {
     /// The environment to make [default: .venv of the project].
     #[arg(long, value_name = "PATH")]
     pub venv: Option<PathBuf>,
+    /// What is made.
+    #[command(flatten)]
+    pub make: MakeArgs,
+    /// How files get from the cache into the environment [default: VENVOY_LINK, auto].
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub link: Option<LinkMode>,
+    /// Make the environment anew and put it in the old one's place at once, also where it could be changed.
+    #[arg(long)]
+    pub fresh: bool,
+    /// Threads for unpacking [default: one per core].
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub threads: u16,
+}
+
+/// What decides an environment's bytes, whatever it becomes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Environment")]
+pub struct MakeArgs {
     /// Where the environment will live: scripts get plain absolute shebangs for that place.
     #[arg(long, value_name = "PATH")]
     pub at: Option<PathBuf>,
@@ -412,9 +503,6 @@ pub struct OutputArgs {
     /// PIPENV_VIRTUALENV_COPIES].
     #[arg(long)]
     pub copies: bool,
-    /// How files get from the cache into the environment [default: VENVOY_LINK, auto].
-    #[arg(long, value_enum, value_name = "HOW")]
-    pub link: Option<LinkMode>,
     /// Refuse wheels whose files are not what their RECORD says, instead of warning.
     #[arg(long)]
     pub strict: bool,
@@ -427,10 +515,4 @@ pub struct OutputArgs {
     /// Leave these distributions whole; may be repeated.
     #[arg(long, value_name = "NAMES", requires = "slim", value_delimiter = ',')]
     pub slim_except: Vec<String>,
-    /// Make the environment anew and put it in the old one's place at once, also where it could be changed.
-    #[arg(long)]
-    pub fresh: bool,
-    /// Threads for unpacking [default: one per core].
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    pub threads: u16,
 }

@@ -8,6 +8,7 @@ mod corpus;
 mod docs;
 mod itself;
 mod net;
+mod pack;
 mod private;
 mod scripts;
 mod sync;

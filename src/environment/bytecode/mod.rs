@@ -7,6 +7,7 @@
 //!
 //! What was compiled is kept in the cache by wheel, see [`Kept`].
 
+mod batch;
 mod kept;
 mod marshal;
 mod worker;
@@ -16,6 +17,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+pub use batch::Module;
 pub use kept::Kept;
 pub use worker::Worker;
 

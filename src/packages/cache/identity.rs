@@ -30,6 +30,11 @@ impl Identity {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
+    /// Whether `later` is the same file with the same bytes, of which at most the number of links changed.
+    pub(super) fn is_linked(&self, later: &Identity) -> bool {
+        self.is_same_file(later) && (self.size, self.modified) == (later.size, later.modified)
+    }
+
     /// When it was last changed, in seconds since 1970.
     pub(super) fn changed(&self) -> i64 {
         self.changed.0

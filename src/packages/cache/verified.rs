@@ -43,6 +43,11 @@ impl VerifiedFile {
         VerifiedFile { path, sha256, size, identity: Some(identity) }
     }
 
+    /// Of the file that was digested.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
     /// Opens it. What is read from here on is what was digested, even if something else has taken its place.
     ///
     /// # Errors

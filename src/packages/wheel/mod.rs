@@ -3,9 +3,11 @@
 //! The archive's directory is read by our own strict reader ([`zip_directory`]): a wheel that two zip
 //! readers could see differently is refused, so that what was reviewed is what is installed.
 
+pub mod deflate;
 mod dist_info;
 mod entry_points;
 mod handle;
+mod proof;
 mod read;
 mod record;
 #[cfg(test)]
@@ -18,6 +20,7 @@ mod zip_directory;
 use std::sync::Arc;
 
 use handle::Handle;
+pub use proof::{Proof, Proven, Section};
 pub use read::{Checked, Content, STREAM_LIMIT, Scratch, with_scratch};
 
 use crate::{

@@ -6,7 +6,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 use sha2::Digest as _;
 
 use super::{
-    Method, Wheel, WheelEntry, refused,
+    Method, Section, Wheel, WheelEntry, refused,
     zip_directory::{LOCAL_SIZE, REFUSED_FLAGS, Sizes, len, u16_at, u32_at, u64_at},
 };
 use crate::words::{
@@ -85,6 +85,17 @@ impl Wheel {
         }
     }
 
+    /// The first `length` of an entry's bytes as the archive holds them, after its local header was checked.
+    pub fn section(&self, entry: usize, length: u64) -> Result<Section> {
+        let entry = &self.entries[entry];
+        let file = self.handle.file(&self.file)?;
+        head(&file, self.file.path(), entry)
+            .and_then(|head| Ok(entry.header_offset + Local::check(&head, entry)?.data_at))
+            .map(|at| Section::new(file, at, length.min(entry.compressed_size)))
+            .context(|| format!("entry {:?} cannot be read", entry.path.as_str()))
+            .context(|| format!("cannot unpack wheel {}", self.name))
+    }
+
     /// An entry's bytes as the archive holds them (deflated or stored), after its local header was
     /// checked. Nothing is inflated: CRC-32 and size are not checked, nor where the deflate stream ends
     /// (`stream` checks that).
@@ -161,8 +172,7 @@ pub(super) fn stream(
         let read = |from: u64, bytes: &mut [u8]| {
             handle.read_exact_at(bytes, from).map_err(|e| Error::io("cannot read", path, e))
         };
-        let mut head = vec![0; len(entry.span.min(LOCAL_SIZE as u64 + 2 * u64::from(u16::MAX)))?];
-        read(entry.header_offset, &mut head)?;
+        let head = head(handle, path, entry)?;
         let local = Local::check(&head, entry)?;
         let data_start = entry.header_offset + local.data_at;
         let data_end = data_start + entry.compressed_size;
@@ -224,6 +234,13 @@ pub(super) fn stream(
         Err(error) if sink_failed => Err(error),
         Err(error) => Err(error.context(format!("entry {:?} cannot be unpacked", entry.path.as_str()))),
     }
+}
+
+/// The local header with its name and extra field, and perhaps more.
+fn head(handle: &File, path: &Path, entry: &WheelEntry) -> Result<Vec<u8>> {
+    let mut head = vec![0; len(entry.span.min(LOCAL_SIZE as u64 + 2 * u64::from(u16::MAX)))?];
+    handle.read_exact_at(&mut head, entry.header_offset).map_err(|e| Error::io("cannot read", path, e))?;
+    Ok(head)
 }
 
 /// The compressed bytes: one read of the whole span, local header and descriptor checked.

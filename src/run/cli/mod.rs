@@ -18,20 +18,22 @@ use crate::{
     run::{
         commands::{self, Outcome},
         options::{
-            self, BuildOptions, Common, IndexOptions, LockOptions, Options, OutputOptions, TargetOptions,
+            self, BuildOptions, Common, IndexOptions, LockOptions, Options, OutputOptions, PackOptions,
+            TargetOptions,
         },
         timings::{self, Report, Timings},
     },
     words::{
         args::{
-            CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, Questions, Reading, SizeArgs, SyncArgs,
+            CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, PackArgs, Questions, Reading, SizeArgs,
+            SyncArgs,
             pipenv::{self, Answer, Other},
         },
         env::Env,
         error::{Error, Kind, Result},
         interrupt,
         progress::Progress,
-        vocab::count,
+        vocab::{count, size},
     },
 };
 
@@ -155,6 +157,7 @@ fn dispatch(command: Command, global: &Global, env: Env, ui: &Ui) -> Result<Exit
                 output::plan_table(&mut out, &rows);
             }
         }
+        Command::Pack(args) => pack(&args, global, env, ui, &mut out)?,
         Command::Auth(args) => {
             let common = common(global, &args.lock, env, ui)?;
             let lock = LockOptions::new(&args.lock, &common.env);
@@ -215,6 +218,37 @@ fn request(
         common,
     };
     Ok((request, output))
+}
+
+/// Makes a tar or an image.
+fn pack(args: &PackArgs, global: &Global, env: Env, ui: &Ui, out: &mut Stdout) -> Result<()> {
+    let start = std::time::Instant::now();
+    let common = common(global, &args.lock, env, ui)?;
+    let pack = PackOptions::new(&args.artifact)?;
+    let output = OutputOptions::for_artifact(&args.make, &common.project, &common.env)?;
+    let request = Options {
+        lock: LockOptions::new(&args.lock, &common.env),
+        target: TargetOptions::new(&args.target, &common.env),
+        index: IndexOptions::new(&args.index, &common.env)?,
+        build: BuildOptions::new(&args.build, &common.env)?,
+        common,
+    };
+    let packed = commands::pack(&request, &output, &pack, ui)?;
+    if let Some((manifest, layers, _)) = &packed.image
+        && !pack.takes_stdout()
+    {
+        for layer in layers {
+            ui.detail(&format!(
+                "layer sha256:{} {} {}",
+                layer.blob.sha256,
+                size(layer.blob.size),
+                layer.holds
+            ));
+        }
+        out.line(&format!("sha256:{manifest}"));
+    }
+    ui.done(&output::packed(&packed, start.elapsed()));
+    Ok(())
 }
 
 /// Compares an environment with what was written and with the lock; with `--repair` it is made anew.

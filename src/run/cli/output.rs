@@ -10,7 +10,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    run::commands::{AuthRow, Changes, Checked, Difference, Foreseen, Outcome, PlanRow, Summary},
+    run::commands::{AuthRow, Changes, Checked, Difference, Foreseen, Outcome, Packed, PlanRow, Summary},
     words::{
         error::{Error, Kind, Result},
         vocab::{Concealed, count, fit_to_show, fit_to_show_json, size},
@@ -300,6 +300,28 @@ pub fn changes(venv: &str, changes: &Changes, summary: &Summary, took: Duration)
     }
     let had = if had.is_empty() { String::new() } else { format!(": {}", had.join(", ")) };
     format!("{venv}: {}; {kept} kept, in {:.2} s{had}", parts.join(", "), took.as_secs_f64())
+}
+
+/// The last line of a run that packed.
+pub fn packed(packed: &Packed, took: Duration) -> String {
+    let made: Vec<String> = packed
+        .made
+        .iter()
+        .map(|(place, bytes)| {
+            bytes.map_or_else(|| place.clone(), |bytes| format!("{place} ({})", size(bytes)))
+        })
+        .collect();
+    let image = packed.image.as_ref().map_or(String::new(), |(_, layers, below)| {
+        let bytes = layers.iter().map(|layer| layer.blob.size).sum();
+        let below = if *below > 0 { format!(" on the {below} of its base") } else { String::new() };
+        format!(", {} of {}{below}", count(layers.len(), "layer"), size(bytes))
+    });
+    format!(
+        "{}: {}{image} in {:.2} s",
+        made.join(", "),
+        count(packed.packages, "package"),
+        took.as_secs_f64()
+    )
 }
 
 /// What `--slim` saved, for the line after.

@@ -8,6 +8,7 @@ mod diff;
 mod doctor;
 mod fresh;
 mod graph;
+mod pack;
 mod plan;
 mod relay;
 mod requirements;
@@ -25,6 +26,7 @@ pub use self::{
     doctor::{Section, doctor},
     fresh::{Freshness, freshness},
     graph::{Graph, Tree},
+    pack::{Packed, pack},
     plan::{PlanRow, plan},
     requirements::requirements,
     sync::{Outcome, Summary, sync},

@@ -283,7 +283,7 @@ impl Run<'_> {
 /// What names the environment of a run.
 pub(super) struct Named {
     /// The interpreter's files, where they are copied.
-    copied: Vec<GivenFile>,
+    pub(super) copied: Vec<GivenFile>,
     /// The key of what all files depend on.
     pub(super) common: Sha256,
     /// Those of the entries.
@@ -308,7 +308,7 @@ pub(super) fn name(
 }
 
 /// What a local entry's files are now.
-fn local_digest(entry: &Entry, options: &Options) -> Result<Option<Sha256>> {
+pub(super) fn local_digest(entry: &Entry, options: &Options) -> Result<Option<Sha256>> {
     let Origin::Path(path) = &entry.origin else { return Ok(None) };
     let path = local_path(options, path);
     if path.is_dir() {

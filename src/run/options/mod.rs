@@ -2,6 +2,7 @@
 
 mod categories;
 mod output;
+mod pack;
 mod project;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
 
 pub use categories::{Categories, LockOptions, category_names};
 pub use output::{DEFAULT_MTIME, MakeOptions, OutputOptions, PlaceOptions, SlimOptions};
+pub use pack::{Archive, Form, Oci, PackOptions, To};
 pub use project::{LockFile, Project};
 
 use crate::{

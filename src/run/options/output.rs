@@ -6,7 +6,7 @@ use clap::ValueEnum as _;
 
 use super::{Project, venv_path};
 use crate::words::{
-    args::OutputArgs,
+    args::{MakeArgs, OutputArgs},
     choices::{Invalidation, LinkMode, Slim, SlimKind},
     env::Env,
     error::{Error, Kind, Result},
@@ -108,6 +108,38 @@ fn most_threads() -> usize {
 impl OutputOptions {
     /// Checks the environment's part of the command line.
     pub fn new(args: &OutputArgs, project: &Project, env: &Env) -> Result<Self> {
+        Ok(OutputOptions {
+            make: MakeOptions::new(&args.make, env)?,
+            place: PlaceOptions {
+                venv: venv_path(args.venv.as_deref(), project)?,
+                link: link(args.link, env)?,
+                fresh: args.fresh,
+                repair: false,
+                threads: usize::from(args.threads).min(most_threads()),
+            },
+        })
+    }
+}
+
+impl OutputOptions {
+    /// For an artifact that needs no environment on disk: builds take `.venv` of the project as its place.
+    pub fn for_artifact(args: &MakeArgs, project: &Project, env: &Env) -> Result<Self> {
+        Ok(OutputOptions {
+            make: MakeOptions::new(args, env)?,
+            place: PlaceOptions {
+                venv: venv_path(None, project)?,
+                link: LinkMode::Unpack,
+                fresh: true,
+                repair: false,
+                threads: 0,
+            },
+        })
+    }
+}
+
+impl MakeOptions {
+    /// Checks what decides an environment's bytes.
+    pub fn new(args: &MakeArgs, env: &Env) -> Result<Self> {
         let at = args.at.clone();
         if let Some(at) = at.as_deref().filter(|at| !at.is_absolute()) {
             return Err(Error::new(Kind::Usage, format!("--at {} is not absolute", at.display()))
@@ -122,23 +154,14 @@ impl OutputOptions {
                 )
             })?,
         };
-        Ok(OutputOptions {
-            make: MakeOptions {
-                at,
-                compile: args.compile,
-                copies: args.copies || env.flag("PIPENV_VIRTUALENV_COPIES"),
-                strict: args.strict,
-                seed: args.seed,
-                slim: SlimOptions::new(&args.slim, &args.slim_except)?,
-                mtime,
-            },
-            place: PlaceOptions {
-                venv: venv_path(args.venv.as_deref(), project)?,
-                link: link(args.link, env)?,
-                fresh: args.fresh,
-                repair: false,
-                threads: usize::from(args.threads).min(most_threads()),
-            },
+        Ok(MakeOptions {
+            at,
+            compile: args.compile,
+            copies: args.copies || env.flag("PIPENV_VIRTUALENV_COPIES"),
+            strict: args.strict,
+            seed: args.seed,
+            slim: SlimOptions::new(&args.slim, &args.slim_except)?,
+            mtime,
         })
     }
 }

@@ -93,15 +93,21 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Refuses a build for a target whose interpreter is not here.
+    pub fn check_target(&self, subject: &str) -> Result<()> {
+        if self.request.target.described.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Build,
+            format!("{subject} must be built, and no interpreter of the target is here to build it"),
+        )
+        .help("run venvoy on that platform with that interpreter (--python), or lock a version that has a wheel for it"))
+    }
+
     /// Builds for an entry; waits while as many builds run as there are cores.
     pub fn run(&self, session: &Session<'_>, entry: &Entry, job: &Job) -> Result<Built> {
-        if self.request.target.described.is_some() {
-            return Err(Error::new(
-                Kind::Build,
-                format!("{} must be built, and no interpreter of the target is here to build it", job.subject()),
-            )
-            .help("run venvoy on that platform with that interpreter (--python), or lock a version that has a wheel for it"));
-        }
+        self.check_target(&job.subject())?;
         let _permit = self.permit();
         interrupt::check()?;
         let scratch = self.scratch()?;

@@ -13,7 +13,7 @@ use std::{
 use crate::run::supply::{
     builder::Builder,
     obtain::{Came, Obtained, obtain},
-    resolve::{Records, Resolved, resolve},
+    resolve::{Records, Resolved, What, resolve},
     session::Session,
 };
 use crate::{
@@ -157,7 +157,8 @@ impl Queue<'_> {
                 Task::Resolve(position) => {
                     let began = Instant::now();
                     let resolved = interrupt::check()
-                        .and_then(|()| resolve(self.session, &self.entries[position], Records::Trust));
+                        .and_then(|()| resolve(self.session, &self.entries[position], Records::Trust))
+                        .and_then(|resolved| self.buildable(position, resolved));
                     self.told(position, Part::Index, began, 0);
                     self.resolved(position, resolved);
                 }
@@ -190,6 +191,18 @@ impl Queue<'_> {
                 }
             }
         }
+    }
+
+    /// Refuses a source distribution that cannot be built already now, while all entries are looked up: so all of them are
+    /// named.
+    fn buildable(&self, position: usize, resolved: Resolved) -> Result<Resolved> {
+        if let What::Sdist(file, _) = &resolved.what {
+            let Entry { name, pin, .. } = &self.entries[position];
+            let version = pin.to_string();
+            let version = version.trim_start_matches('=');
+            self.builder.check_target(&format!("{name} {version} from {}", file.filename))?;
+        }
+        Ok(resolved)
     }
 
     /// Unpacks a wheel ahead, while others come.

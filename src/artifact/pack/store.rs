@@ -1,0 +1,102 @@
+//! Layers in the cache: their blobs are files by digest, and records say which digest each content has.
+
+use std::{fs::File, io::Write as _, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    archive::{self, Items},
+    image::{Blob, Layer},
+    tar::Common,
+};
+use crate::{
+    environment::layout::Plan,
+    packages::cache::{Cache, VerifiedFile},
+    words::error::{Error, Kind, Result},
+};
+
+/// What the cache calls records of layers: what a content's key gave.
+const LAYERS: &str = "layers";
+
+/// The name that every blob has.
+const FILE_NAME: &str = "layer.tar.gz";
+
+/// What is remembered of a layer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    sha256: String,
+    diff_id: String,
+    holds: String,
+}
+
+impl Record {
+    /// The layer, if its blob is in the cache.
+    pub fn layer(&self, cache: &Cache) -> Option<Layer> {
+        let sha256 = self.sha256.parse().ok()?;
+        let file = cache.file(&sha256)?;
+        Some(Layer {
+            blob: Blob { sha256, size: file.size() },
+            diff_id: self.diff_id.parse().ok()?,
+            holds: self.holds.clone(),
+        })
+    }
+}
+
+/// A layer's blob.
+pub fn file(cache: &Cache, blob: &Blob) -> Result<VerifiedFile> {
+    cache.file(&blob.sha256).ok_or_else(|| {
+        Error::new(Kind::Io, format!("the layer sha256:{} is not in the cache any more", blob.sha256))
+            .help("run the same command again, and do not clear the cache meanwhile")
+    })
+}
+
+/// The layer of these items: from the cache, or made and kept there.
+pub fn layer(
+    cache: &Cache,
+    items: &Items<'_>,
+    plan: &Plan,
+    common: Common,
+    holds: String,
+) -> Result<(Layer, Record)> {
+    let place = cache.keyed(LAYERS, &items.key(plan, common));
+    let record = place.read_kept().and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok());
+    if let Some(mut record) = record {
+        record.holds.clone_from(&holds);
+        if let Some(layer) = record.layer(cache) {
+            return Ok((layer, record));
+        }
+    }
+    let mut pending = cache.begin(FILE_NAME)?;
+    let name = pending.path();
+    let failed = |error| Error::io("cannot write", &name, error);
+    let mut out = std::io::BufWriter::with_capacity(256 << 10, &mut pending);
+    let diff_id = archive::gzip(items, plan, common, true, &mut out, &failed)?;
+    out.flush().map_err(failed)?;
+    drop(out);
+    let blob = pending.commit_unpinned()?;
+    let diff_id = diff_id.unwrap_or_else(|| blob.sha256());
+    let record =
+        Record { sha256: blob.sha256().to_string(), diff_id: diff_id.to_string(), holds: holds.clone() };
+    // A cache that cannot be written costs the next run the same again.
+    if let Ok(text) = serde_json::to_vec(&record) {
+        let _ = place.publish(&text);
+    }
+    Ok((Layer { blob: Blob { sha256: blob.sha256(), size: blob.size() }, diff_id, holds }, record))
+}
+
+/// Puts a blob of the cache at `to`: by a hard link where that can be, else as a clone or copy.
+pub fn place(cache: &Cache, blob: &Blob, to: &Path) -> Result<()> {
+    let from = file(cache, blob)?;
+    if cache.link(&from, to).is_ok() {
+        return Ok(());
+    }
+    let mut source = from.open()?;
+    let copied = (|| {
+        let mut target = File::create(to)?;
+        if rustix::fs::ioctl_ficlone(&target, &source).is_err() {
+            std::io::copy(&mut source, &mut target)?;
+        }
+        Ok(())
+    })();
+    copied.map_err(|error| Error::io("cannot write", to, error).with_kind(Kind::Destination))
+}

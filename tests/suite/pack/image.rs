@@ -1,0 +1,625 @@
+//! `pack`: a tar or an image of what `sync` would make.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    files::{below, names},
+    lock::Lock,
+    package::{Package, greeter, noise, sha256},
+    project::Project,
+    run::Run,
+    wheel::{Member, WheelBuilder},
+};
+
+/// `venvoy pack` with what is in `wheels`.
+fn pack(project: &Project, args: &[&str]) -> Run {
+    project.run(&[&["pack", "--find-links", "../wheels"], args].concat())
+}
+
+/// A target that needs no interpreter.
+const DESCRIBED: [&str; 6] =
+    ["--python-version", "3.11", "--platform", "linux/amd64", "--python-home", "/usr/local/bin"];
+
+fn tar(args: &[&str], dir: &Path) -> String {
+    let output = Command::new("tar").args(args).current_dir(dir).output().expect("tar");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// The digest of the environment that a tar holds.
+fn digest_of(project: &Project, file: &Path) -> String {
+    let root = tempfile::tempdir_in(project.path("")).expect("a directory");
+    tar(&["-xpf", file.to_str().expect("UTF-8")], root.path());
+    digest(project, &root.path().join(".venv"))
+}
+
+fn digest(project: &Project, venv: &Path) -> String {
+    let run = project.run(&["digest", venv.to_str().expect("UTF-8")]);
+    run.succeeds();
+    run.stdout.trim_end().to_owned()
+}
+
+/// Packages with everything that is treated in a way of its own: scripts, data, bytecode, tests, stored and empty
+/// files, names that do not fit into a header, and noise that does not compress.
+fn various() -> Vec<Package> {
+    let long = "d".repeat(60);
+    let rich = WheelBuilder::new("rich_one", "2.0")
+        .file("rich_one/__init__.py", "import os\n")
+        .file("rich_one/tests/__init__.py", "")
+        .file("rich_one/tests/test_a.py", "def test_a():\n    assert True\n")
+        .file("rich_one/broken.py", "def (:\n")
+        .stored("rich_one/py.typed", "")
+        .stored("rich_one/stored.bin", noise(3000))
+        .file("rich_one/noise.bin", noise(90_000))
+        .file(&format!("rich_one/{long}/{long}/{long}/{long}/x.txt"), "deep")
+        .file(&format!("rich_one/{}.txt", "n".repeat(150)), "long")
+        .file("rich_one/daten/über uns.txt", "grüße")
+        .data("scripts/run-rich", "#!python\nprint('rich')\n")
+        .data("data/share/doc/rich/readme.txt", "read me")
+        .data("headers/rich.h", "#define RICH\n");
+    vec![Package::simple("demo", "1.0"), Package::simple("other", "3.1"), Package::new(&rich)]
+}
+
+#[test]
+fn a_tar_and_a_directory_are_the_same_environment() {
+    let project = Project::with_wheels(&various());
+    for options in [&[][..], &["--slim"], &["--compile"], &["--compile=timestamp", "--slim"]] {
+        project.sync_with(&[&["--at", "/.venv"], options].concat()).succeeds();
+        let expected = digest(&project, &project.venv());
+        for file in ["a.tar", "a.tar.gz"] {
+            pack(&project, &[&["-o", file], options].concat()).succeeds();
+            assert_eq!(
+                digest_of(&project, &project.path("project").join(file)),
+                expected,
+                "{file} {options:?}"
+            );
+        }
+        pack(&project, &[&["-o", "a.tar.zst"], options].concat()).succeeds();
+        let plain = fs::read(project.path("project/a.tar")).expect("a tar");
+        let zstd = fs::read(project.path("project/a.tar.zst")).expect("a tar");
+        assert!(zstd::decode_all(&zstd[..]).expect("zstd") == plain);
+        let stdout = project
+            .command(&[&["pack", "--find-links", "../wheels", "-o", "-"], options].concat())
+            .output()
+            .expect("it runs");
+        assert!(stdout.stdout == plain, "{}", String::from_utf8_lossy(&stdout.stderr));
+        // One member: what follows the first would be skipped by some readers.
+        let gzip = fs::read(project.path("project/a.tar.gz")).expect("a tar");
+        let mut decoder = flate2::bufread::GzDecoder::new(&gzip[..]);
+        let mut out = Vec::new();
+        decoder.read_to_end(&mut out).expect("gzip");
+        assert!(out == plain && decoder.into_inner().is_empty());
+    }
+}
+
+/// A layout's blob.
+fn blob(layout: &Path, digest: &Value) -> Vec<u8> {
+    let digest = digest.as_str().and_then(|text| text.strip_prefix("sha256:")).expect("a digest");
+    let bytes = fs::read(layout.join("blobs/sha256").join(digest)).expect("a blob");
+    assert_eq!(sha256(&bytes), digest);
+    bytes
+}
+
+/// A layout's manifest and config.
+fn image(layout: &Path) -> (Value, Value) {
+    let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("JSON");
+    let index = json(&fs::read(layout.join("index.json")).expect("an index"));
+    let manifest = json(&blob(layout, &index["manifests"][0]["digest"]));
+    let config = json(&blob(layout, &manifest["config"]["digest"]));
+    (manifest, config)
+}
+
+/// The digests of a layout's layers.
+fn layers(layout: &Path) -> Vec<String> {
+    let (manifest, _) = image(layout);
+    let rows = manifest["layers"].as_array().expect("layers").iter();
+    rows.map(|row| row["digest"].as_str().expect("a digest").to_owned()).collect()
+}
+
+#[test]
+fn an_image_is_the_same_environment_in_layers_that_hold_what_they_say() {
+    let project = Project::with_wheels(&various());
+    project.sync_with(&["--at", "/.venv", "--compile"]).succeeds();
+    for budget in ["1", "2", "3", "10"] {
+        let dir = project.path(&format!("layout{budget}"));
+        let out = dir.to_str().expect("UTF-8");
+        pack(&project, &["--oci", out, "--max-layers", budget, "--compile"]).succeeds();
+        let (manifest, config) = image(&dir);
+        let rows = manifest["layers"].as_array().expect("layers");
+        assert_eq!(rows.len(), budget.parse::<usize>().expect("a number").min(4));
+        assert_eq!(config["history"].as_array().map(Vec::len), Some(rows.len()));
+        let root = tempfile::tempdir_in(project.path("")).expect("a directory");
+        let mut seen = BTreeSet::new();
+        for (row, diff_id) in rows.iter().zip(config["rootfs"]["diff_ids"].as_array().expect("ids")) {
+            let bytes = blob(&dir, &row["digest"]);
+            assert_eq!(row["size"], json!(bytes.len()));
+            let mut plain = Vec::new();
+            flate2::bufread::GzDecoder::new(&bytes[..]).read_to_end(&mut plain).expect("gzip");
+            assert_eq!(*diff_id, json!(format!("sha256:{}", sha256(&plain))));
+            let mut here = BTreeSet::new();
+            for entry in tar::Archive::new(&plain[..]).entries().expect("a tar") {
+                let entry = entry.expect("an entry");
+                let path = entry.path().expect("a path").into_owned();
+                let parent = path.parent().expect("a parent");
+                assert!(
+                    parent == Path::new("") || here.contains(parent),
+                    "{path:?} comes before its directory"
+                );
+                assert!(here.insert(path.clone()), "{path:?} is there twice");
+                assert!(
+                    entry.header().entry_type().is_dir() || seen.insert(path.clone()),
+                    "{path:?} is in two layers"
+                );
+            }
+            let file = root.path().join("layer.tar");
+            fs::write(&file, &plain).expect("written");
+            tar(&["-xpf", "layer.tar"], root.path());
+        }
+        assert_eq!(
+            digest(&project, &root.path().join(".venv")),
+            digest(&project, &project.venv()),
+            "{budget}"
+        );
+    }
+}
+
+#[test]
+fn an_image_is_the_same_whatever_the_machine_is_like() {
+    let project = Project::with_wheels(&various());
+    let manifest = |args: &[&str], prepare: &dyn Fn(&mut Command)| {
+        let all = [&["pack", "--find-links", "../wheels", "--oci", "o.tar"], &DESCRIBED[..], args].concat();
+        let mut command = project.command(&all);
+        prepare(&mut command);
+        let output = command.output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let bytes = fs::read(project.path("project/o.tar")).expect("a tar");
+        (String::from_utf8(output.stdout).expect("UTF-8"), sha256(&bytes))
+    };
+    let first = manifest(&[], &|_| ());
+    assert_eq!(manifest(&[], &|_| ()), first, "from the cache");
+    fs::remove_dir_all(project.path("cache")).expect("removed");
+    assert_eq!(
+        manifest(&[], &|command| {
+            command.env("RAYON_NUM_THREADS", "1").env("LC_ALL", "C").env("TZ", "Asia/Tokyo");
+        }),
+        first
+    );
+    fs::remove_dir_all(project.path("cache")).expect("removed");
+    // No interpreter is looked for, and nobody's variables count.
+    assert_eq!(
+        manifest(&[], &|command| {
+            command.env("PATH", "/nowhere").env("HOME", "/nowhere");
+        }),
+        first
+    );
+    assert_ne!(manifest(&["--owner", "1099"], &|_| ()), first);
+    let later = manifest(&[], &|command| {
+        command.env("SOURCE_DATE_EPOCH", "1000000000");
+    });
+    assert_ne!(later, first);
+    // Stable until `LAYOUT_VERSION` or the format of layers says otherwise; the version is part of the manifest's key.
+    let layer = pack(&project, &[&["--oci", "golden"], &DESCRIBED[..]].concat());
+    layer.succeeds();
+    let golden = layers(&project.path("project/golden"));
+    assert_eq!(golden.len(), 4);
+    assert_eq!(golden[0], GOLDEN, "the layer of demo 1.0 changed: raise archive::FORMAT, or find out why");
+}
+
+/// The layer of a small package.
+const GOLDEN: &str = "sha256:8e06c403cd11e536e93b1b3fb824f14f679bd7f85ac29003c6d02e401a696a42";
+
+#[test]
+fn one_changed_package_changes_its_layer_and_the_environments() {
+    let before: Vec<Package> = ["aa", "bb", "cc", "dd"].map(|name| Package::simple(name, "1.0")).to_vec();
+    let project = Project::with_wheels(&before);
+    pack(&project, &[&["--oci", "one"], &DESCRIBED[..]].concat()).succeeds();
+    let changed = Package::simple("cc", "1.1");
+    project.wheels(std::slice::from_ref(&changed));
+    let after = [&before[..2], &[changed], &before[3..]].concat();
+    project.lock(&after.iter().fold(Lock::new(), Lock::package));
+    pack(&project, &[&["--oci", "two"], &DESCRIBED[..]].concat()).succeeds();
+    let both = ["one", "two"]
+        .map(|dir| layers(&project.path("project").join(dir)).into_iter().collect::<BTreeSet<_>>());
+    assert_eq!(both[0].len(), 5);
+    assert_eq!(both[1].difference(&both[0]).count(), 2);
+}
+
+#[test]
+fn distributions_that_share_a_path_are_in_one_layer() {
+    let sharing = |name: &str| {
+        Package::new(&greeter(name, "1.0").file("shared/__init__.py", "").file("shared/data.txt", "the same"))
+    };
+    let project = Project::with_wheels(&[sharing("aa"), Package::simple("mm", "1.0"), sharing("zz")]);
+    pack(&project, &[&["--oci", "out"], &DESCRIBED[..]].concat()).succeeds();
+    let (_, config) = image(&project.path("project/out"));
+    let holds: Vec<_> =
+        config["history"].as_array().expect("history").iter().map(|one| one["comment"].clone()).collect();
+    assert_eq!(holds, ["aa 1.0, zz 1.0", "mm 1.0", "the environment's own files"]);
+}
+
+#[test]
+fn what_stands_at_the_output_is_replaced_only_if_it_is_of_its_kind() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    let dir = project.dir();
+    fs::create_dir(dir.join("dir.tar")).expect("a directory");
+    pack(&project, &["-o", "dir.tar"]).ends(
+        10,
+        &[
+            "error: {root}/project/dir.tar is there and no regular file",
+            "  help: name another file, or - for standard output; nothing was changed",
+        ],
+    );
+    symlink("elsewhere", dir.join("link.tar")).expect("a link");
+    pack(&project, &["-o", "link.tar"])
+        .fails(10, &["error: {root}/project/link.tar is there and no regular file"]);
+    pack(&project, &["-o", "missing/a.tar"]).fails(10, &["error: cannot write {root}/project/missing/a.tar"]);
+    pack(&project, &["-o", "a.zip"]).ends(
+        2,
+        &[
+            "error: --output a.zip: no kind of tar has such a name",
+            "  help: expected FILE.tar, FILE.tar.gz, FILE.tar.zst or -",
+        ],
+    );
+    project.write("project/full/file.txt", "mine");
+    pack(&project, &["--oci", "full"]).ends(
+        10,
+        &[
+            "error: {root}/project/full is not an OCI layout: it holds other files, and no oci-layout of version 1.0.0",
+            "  help: name a directory that is not there yet; nothing was changed",
+        ],
+    );
+    assert_eq!(names(&dir.join("full")), ["file.txt"]);
+    project.write("project/a.tar", "old");
+    pack(&project, &["-o", "a.tar"]).succeeds();
+    assert!(fs::metadata(dir.join("a.tar")).expect("a file").len() > 1000);
+    assert_eq!(fs::metadata(dir.join("a.tar")).expect("a file").permissions().mode() & 0o777, 0o644);
+    let left: Vec<_> = names(&dir).into_iter().filter(|name| name.starts_with(".venvoy")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_layout_keeps_other_tags_and_drops_the_blobs_that_nothing_needs() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    let out = project.path("project/out");
+    pack(&project, &[&["--oci", "out", "--name", "shop:one"], &DESCRIBED[..]].concat()).succeeds();
+    let first = names(&out.join("blobs/sha256"));
+    pack(&project, &[&["--oci", "out", "--name", "shop:two", "--env", "A=B"], &DESCRIBED[..]].concat())
+        .succeeds();
+    let both = names(&out.join("blobs/sha256"));
+    assert_eq!((first.len(), both.len()), (4, 6), "layers are shared");
+    pack(&project, &[&["--oci", "out", "--name", "shop:two", "--env", "A=C"], &DESCRIBED[..]].concat())
+        .succeeds();
+    let index: Value =
+        serde_json::from_slice(&fs::read(out.join("index.json")).expect("an index")).expect("JSON");
+    let tags: Vec<_> = index["manifests"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| row["annotations"]["org.opencontainers.image.ref.name"].clone())
+        .collect();
+    assert_eq!(tags, ["one", "two"]);
+    assert_eq!(names(&out.join("blobs/sha256")).len(), 6);
+}
+
+#[test]
+fn a_reader_that_leaves_and_a_full_disk_are_errors_that_leave_nothing() {
+    let big = Package::new(&greeter("demo", "1.0").file("demo_data.bin", noise(600_000)));
+    let project = Project::with_wheels(&[big]);
+    let mut child = project
+        .command(&["pack", "--find-links", "../wheels", "-o", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(10), "{said}");
+    assert!(said.starts_with("error: cannot write to standard output\n  because: Broken pipe"), "{said}");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+    let output = project
+        .command(&["pack", "--find-links", "../wheels", "-o", "-"])
+        .stdout(full)
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(10), "{said}");
+    assert!(said.contains("No space left on device"), "{said}");
+    assert_eq!(names(&project.dir()), ["Pipfile.lock"]);
+}
+
+/// A wheel with one member that is not what it seems.
+fn with_member(change: impl FnOnce(&mut Member)) -> Package {
+    let mut member = Member::deflated("demo_data.txt", &b"some text, some text, some text".repeat(9));
+    change(&mut member);
+    Package::new(&greeter("demo", "1.0").member(member))
+}
+
+fn resize(member: &mut Member) {
+    let size = u32::try_from(member.data.len()).expect("small");
+    (member.local.compressed_size, member.central.compressed_size) = (size, size);
+}
+
+#[test]
+fn streams_that_end_early_or_late_are_refused() {
+    let early = with_member(|member| {
+        member.data.truncate(member.data.len() - 4);
+        resize(member);
+    });
+    let project = Project::with_wheels(&[early]);
+    pack(&project, &["-o", "a.tar.gz"]).fails(8, &["  because: its deflate stream is damaged or cut off"]);
+    let late = with_member(|member| {
+        member.data.extend(b"more");
+        resize(member);
+    });
+    let project = Project::with_wheels(&[late]);
+    let run = pack(&project, &["-o", "a.tar.gz"]);
+    assert_eq!(run.code, Some(8), "{}", run.stderr);
+    assert!(run.stderr.contains("its deflate stream ends after "), "{}", run.stderr);
+    assert_eq!(names(&project.dir()), ["Pipfile.lock"]);
+}
+
+#[test]
+fn a_file_that_declares_9_gb_is_refused_before_it_takes_them() {
+    let huge = with_member(|member| {
+        // Zip64: both sizes in the extra field.
+        let mut extra = vec![1, 0, 16, 0];
+        extra.extend((9_u64 << 30).to_le_bytes());
+        extra.extend((member.data.len() as u64).to_le_bytes());
+        for header in [&mut member.local, &mut member.central] {
+            (header.size, header.compressed_size) = (u32::MAX, u32::MAX);
+            header.extra.clone_from(&extra);
+        }
+    });
+    let project = Project::with_wheels(&[huge]);
+    let run = pack(&project, &["-o", "a.tar.gz"]);
+    assert_eq!(run.code, Some(8), "{}", run.stderr);
+    assert!(run.stderr.contains("claims to inflate from 19 to 9663676416 bytes"), "{}", run.stderr);
+}
+
+#[test]
+fn layers_that_were_tampered_with_are_made_again() {
+    let project = Project::with_wheels(&[Package::new(&greeter("demo", "1.0").file("x.bin", noise(5000)))]);
+    let args = [&["--oci", "out"], &DESCRIBED[..]].concat();
+    pack(&project, &args).succeeds();
+    let expected = layers(&project.path("project/out"));
+    for change in
+        [|bytes: &mut Vec<u8>| bytes[100] ^= 1, |bytes: &mut Vec<u8>| bytes.truncate(50), Vec::clear]
+    {
+        fs::remove_dir_all(project.path("project/out")).expect("removed");
+        let mut blobs: Vec<PathBuf> = below(&project.path("cache/v1/files"));
+        blobs.retain(|path| path.ends_with("layer.tar.gz"));
+        assert_eq!(blobs.len(), 2);
+        for path in &blobs {
+            let mut bytes = fs::read(path).expect("a blob");
+            change(&mut bytes);
+            fs::write(path, bytes).expect("written");
+        }
+        pack(&project, &args).succeeds();
+        let out = project.path("project/out");
+        assert_eq!(layers(&out), expected);
+        let (manifest, _) = image(&out);
+        for row in manifest["layers"].as_array().expect("layers") {
+            blob(&out, &row["digest"]);
+        }
+    }
+    for kind in ["images", "layers", "proofs"] {
+        fs::remove_dir_all(project.path("project/out")).expect("removed");
+        for path in below(&project.path("cache/v1").join(kind)) {
+            fs::write(path, "{}").expect("written");
+        }
+        pack(&project, &args).succeeds();
+        assert_eq!(layers(&project.path("project/out")), expected, "{kind}");
+    }
+}
+
+#[test]
+fn source_packages_for_a_foreign_target_are_named() {
+    let project = Project::new();
+    let sdist = |name: &str| Package {
+        version: "1.0".to_owned(),
+        ..Package::of(&format!("{name}-1.0.tar.gz"), b"not looked at".to_vec())
+    };
+    let packages = [sdist("aa"), Package::simple("demo", "1.0"), sdist("bb")];
+    project.wheels(&packages);
+    project.lock(&packages.iter().fold(Lock::new(), Lock::package));
+    let run = pack(&project, &[&["-o", "a.tar"], &DESCRIBED[..]].concat());
+    assert_eq!(run.code, Some(9), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("aa") && run.stderr.contains("bb") && !run.stderr.contains("demo"),
+        "{}",
+        run.stderr
+    );
+}
+
+/// An image layout with a base that is like an official Python's.
+fn base(project: &Project, dir: &str, architecture: &str, change: impl Fn(&mut Value)) {
+    let put = |bytes: &[u8]| {
+        let digest = sha256(bytes);
+        project.write(&format!("project/{dir}/blobs/sha256/{digest}"), bytes);
+        (format!("sha256:{digest}"), bytes.len())
+    };
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&[0; 1024]).expect("memory");
+    let (layer, layer_size) = put(&encoder.finish().expect("memory"));
+    let mut config = json!({
+        "architecture": architecture, "os": "linux",
+        "config": {"Env": ["PATH=/usr/local/bin:/usr/bin", "PYTHON_VERSION=3.11.9"], "Cmd": ["python3"]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256(&[0; 1024]))]},
+        "history": [{"created_by": "debian"}],
+    });
+    change(&mut config);
+    let (config, config_size) = put(config.to_string().as_bytes());
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": config_size},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": layer, "size": layer_size}],
+    });
+    let (manifest, size) = put(manifest.to_string().as_bytes());
+    let index = json!({"schemaVersion": 2, "manifests": [{
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": manifest, "size": size,
+        "platform": {"os": "linux", "architecture": architecture},
+    }]});
+    project.write(&format!("project/{dir}/index.json"), index.to_string());
+    project.write(&format!("project/{dir}/oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#);
+}
+
+#[test]
+fn a_base_gives_its_layers_its_python_and_its_settings() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    base(&project, "base", "amd64", |_| ());
+    project.write("project/app/main.py", "print('app')\n");
+    project.write("project/app/bin/tool", "#!/bin/sh\n");
+    fs::set_permissions(project.path("project/app/bin/tool"), fs::Permissions::from_mode(0o750))
+        .expect("set");
+    symlink("main.py", project.path("project/app/link")).expect("a link");
+    let args = [
+        "--base",
+        "base",
+        "--oci",
+        "out",
+        "--copy",
+        "app:/srv/app",
+        "--cmd",
+        "python /srv/app/main.py",
+        "--user",
+        "1099",
+        "--workdir",
+        "/srv",
+        "--label",
+        "a=b",
+        "--env",
+        "X=Y",
+    ];
+    // Without any interpreter.
+    let mut command = project.command(&[&["pack", "--find-links", "../wheels"], &args[..]].concat());
+    project.finish(command.env("PATH", "/nowhere")).succeeds();
+    let out = project.path("project/out");
+    let (manifest, config) = image(&out);
+    let first = layers(&project.path("project/base"));
+    assert_eq!(layers(&out)[0], first[0], "the base's layer is as it was");
+    assert_eq!(manifest["layers"].as_array().map(Vec::len), Some(4));
+    assert_eq!(config["history"].as_array().map(Vec::len), Some(4));
+    assert_eq!(
+        config["config"],
+        json!({
+            "Env": ["PATH=/.venv/bin:/usr/local/bin:/usr/bin", "PYTHON_VERSION=3.11.9", "X=Y"], "Cmd": ["python", "/srv/app/main.py"],
+            "User": "1099", "WorkingDir": "/srv", "Labels": {"a": "b"},
+        })
+    );
+    let root = project.path("root");
+    fs::create_dir(&root).expect("a directory");
+    for digest in &layers(&out)[1..] {
+        fs::write(root.join("l.tgz"), blob(&out, &json!(digest))).expect("written");
+        tar(&["-xpzf", "l.tgz"], &root);
+    }
+    assert_eq!(
+        fs::read_link(root.join(".venv/bin/python")).expect("a link"),
+        Path::new("/usr/local/bin/python3.11")
+    );
+    let mode = |path: &str| fs::symlink_metadata(root.join(path)).expect(path).mode() & 0o7777;
+    assert_eq!((mode("srv/app/main.py"), mode("srv/app/bin/tool")), (0o644, 0o755));
+    assert_eq!(fs::read_link(root.join("srv/app/link")).expect("a link"), Path::new("main.py"));
+    // The same from a tar of the base, into a tar.
+    tar(&["-cf", "base.tar", "-C", "base", "."], &project.dir());
+    let again: Vec<&str> = args
+        .iter()
+        .map(|arg| match *arg {
+            "base" => "base.tar",
+            "out" => "out.tar",
+            arg => arg,
+        })
+        .collect();
+    let run = pack(&project, &again);
+    run.succeeds();
+    let unpacked = project.path("unpacked");
+    fs::create_dir(&unpacked).expect("a directory");
+    tar(&["-xf", project.path("project/out.tar").to_str().expect("UTF-8")], &unpacked);
+    assert_eq!(layers(&unpacked), layers(&out));
+    let docker: Value =
+        serde_json::from_slice(&fs::read(unpacked.join("manifest.json")).expect("it is there"))
+            .expect("JSON");
+    assert_eq!(docker[0]["RepoTags"], json!(["venvoy-pack:latest"]));
+    assert_eq!(docker[0]["Layers"].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
+fn bases_that_do_not_fit_are_refused_with_what_there_is() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    base(&project, "arm", "arm64", |_| ());
+    pack(&project, &[&["--oci", "out", "--base", "arm"], &DESCRIBED[..]].concat()).ends(
+        2,
+        &[
+            "error: cannot use the base arm",
+            "  because: it has no image for linux/amd64; there are: linux/arm64",
+            "  help: choose one of these with --platform, or another base",
+        ],
+    );
+    base(&project, "plain", "amd64", |config| config["config"]["Env"] = json!(["PATH=/bin"]));
+    pack(&project, &["--oci", "out", "--base", "plain"]).ends(
+        2,
+        &[
+            "error: the base plain does not say where its Python is (it has no PYTHON_VERSION)",
+            "  help: say it: --python-home /usr/bin",
+        ],
+    );
+    base(&project, "old", "amd64", |config| config["config"]["Env"] = json!(["PYTHON_VERSION=3.8.1"]));
+    pack(&project, &[&["--oci", "out", "--base", "old"], &DESCRIBED[..]].concat())
+        .fails(4, &["error: the base old has Python 3.8.1, and the environment is for CPython 3.11"]);
+    base(&project, "many", "amd64", |_| ());
+    pack(&project, &["--oci", "out", "--base", "many:stable"]).ends(
+        2,
+        &["error: cannot use the base many:stable", "  because: many has no image stable; there are: none"],
+    );
+    pack(&project, &["--oci", "out", "--base", "nowhere"]).fails(2, &["error: cannot use the base nowhere"]);
+    pack(&project, &["--oci", "out", "--base", "../wheels"])
+        .fails(2, &["  because: ../wheels has no index.json; expected an OCI layout"]);
+    // A blob that is not what its name says.
+    base(&project, "lies", "amd64", |_| ());
+    for path in below(&project.path("project/lies/blobs")) {
+        let mut bytes = fs::read(&path).expect("a blob");
+        bytes.push(b' ');
+        fs::write(&path, bytes).expect("written");
+    }
+    pack(&project, &["--oci", "out", "--base", "lies"])
+        .fails(8, &["  help: the layout is damaged: copy the base again"]);
+    assert!(!project.path("project/out").exists());
+}
+
+#[test]
+fn what_cannot_be_copied_is_named() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    let copy = |what: &str| pack(&project, &[&["--oci", "out", "--copy", what], &DESCRIBED[..]].concat());
+    copy("nowhere:/srv").fails(2, &["error: cannot copy nowhere"]);
+    copy("app").fails(2, &["error: --copy \"app\" is not SRC:DST"]);
+    project.write("project/app/a.txt", "a");
+    copy("app:srv").fails(2, &["  because: its place \"srv\" is not absolute"]);
+    copy("app:/a/../b").fails(2, &["  because: its place \"/a/../b\" goes up with `..`"]);
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        project.path("project/app/pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o644),
+        0,
+    )
+    .expect("a pipe");
+    copy("app:/srv")
+        .fails(2, &["  because: {root}/project/app/pipe is neither a file, a directory nor a link"]);
+}
+
+#[test]
+fn nothing_is_made_without_an_artifact() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    let run = pack(&project, &[]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("--output <FILE>|--oci"), "{}", run.stderr);
+}

@@ -1,0 +1,3 @@
+//! `pack`: what an environment becomes instead of a directory.
+
+mod image;
