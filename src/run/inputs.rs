@@ -16,6 +16,7 @@ use crate::{
     words::{
         error::{Error, Kind, Result},
         files::{LARGEST_TEXT, read_regular},
+        vocab::MarkerEnv,
     },
 };
 
@@ -141,8 +142,38 @@ impl Inputs {
         Ok(target)
     }
 
+    /// Whether the Python of an environment that is there is what the project requires.
+    ///
+    /// # Errors
+    /// [`Kind::Target`] where it is not and `deploy` wants it.
+    pub fn check_requires(
+        &self,
+        markers: &MarkerEnv,
+        free_threaded: bool,
+        deploy: bool,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let Ok(Some(wanted)) = self.requires().wanted() else { return Ok(()) };
+        let there = &markers.python_full_version;
+        if wanted.matches(there, free_threaded) {
+            return Ok(());
+        }
+        let required = self.requires().describe().unwrap_or_default();
+        let message = format!("the project requires Python {required}, and the environment is for {there}");
+        if deploy {
+            return Err(Error::new(Kind::Target, message).help("make it anew with `venvoy sync`"));
+        }
+        progress.warn(&message);
+        Ok(())
+    }
+
     /// The entries that are wanted and apply to the target.
     pub fn select(&self, options: &LockOptions, target: &Target) -> Result<Selection> {
+        self.select_for(options, &target.markers)
+    }
+
+    /// The entries that are wanted and apply where markers mean this.
+    pub fn select_for(&self, options: &LockOptions, markers: &MarkerEnv) -> Result<Selection> {
         let (categories, groups) = match (&options.categories, self.is_pylock) {
             (Categories::Standard { dev }, false) => {
                 let has_develop = self.lock.categories.iter().any(|(name, _)| name == "develop");
@@ -169,7 +200,7 @@ impl Inputs {
         let search_all_sources =
             self.pipfile.as_ref().is_some_and(|pipfile| pipfile.install_search_all_sources);
         let choose = Choose { categories: &categories, groups: &groups, search_all_sources };
-        select(&self.lock, choose, &target.markers)
+        select(&self.lock, choose, markers)
     }
 }
 

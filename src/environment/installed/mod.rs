@@ -23,6 +23,10 @@ pub struct Installed {
     pub path: PathBuf,
     /// What markers mean in it, on this machine.
     pub markers: MarkerEnv,
+    /// Whether it is a free-threaded Python's.
+    pub free_threaded: bool,
+    /// The base interpreter, as far as `pyvenv.cfg` and the names in the environment tell.
+    pub python: Option<PathBuf>,
     /// Its distributions, by name.
     pub distributions: BTreeMap<PackageName, Distribution>,
 }
@@ -86,7 +90,16 @@ impl Installed {
             Error::new(Kind::Destination, format!("{} does not say which Python it is for", file.display()))
                 .help("make the environment anew with `venvoy sync`")
         })?;
-        Ok(Installed { path: path.to_owned(), markers: markers(&version, pypy), distributions })
+        let directory =
+            site.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+        let home = value(&config, "home").map(|home| Path::new(home).join(&directory));
+        Ok(Installed {
+            path: path.to_owned(),
+            markers: markers(&version, pypy),
+            free_threaded: directory.ends_with('t'),
+            python: home,
+            distributions,
+        })
     }
 }
 
@@ -154,12 +167,15 @@ fn name_and_version(file: &str) -> Option<(PackageName, &str)> {
     Some((name.parse().ok()?, version))
 }
 
+/// A setting of `pyvenv.cfg`.
+fn value<'c>(config: &'c str, wanted: &str) -> Option<&'c str> {
+    let mut settings = config.lines().filter_map(|line| line.split_once('='));
+    settings.find(|(key, _)| key.trim() == wanted).map(|(_, value)| value.trim())
+}
+
 /// The interpreter's version in `pyvenv.cfg`: `version` by venv and venvoy, `version_info` by virtualenv and uv.
 fn version(config: &str) -> Option<String> {
-    let value = |wanted: &str| {
-        config.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| key.trim() == wanted)
-    };
-    let (_, text) = value("version").or_else(|| value("version_info"))?;
+    let text = value(config, "version").or_else(|| value(config, "version_info"))?;
     let numbers: Vec<&str> =
         text.trim().split('.').take(3).take_while(|part| part.bytes().all(|c| c.is_ascii_digit())).collect();
     (numbers.len() >= 2).then(|| numbers.join("."))

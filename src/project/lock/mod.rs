@@ -1,6 +1,7 @@
 //! `Pipfile`, `Pipfile.lock` and `pylock.toml`: bytes in, [`Lock`] out. Pure: environment variables come in
 //! as values.
 
+mod contents;
 mod damage;
 pub mod dotenv;
 mod entry;

@@ -2,7 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{Entry, Requires, Source, damage, read_entry::read_entry};
+use super::{
+    Entry, Requires, Source,
+    contents::{Category, Contents},
+    damage,
+};
 use crate::words::{
     env::Env,
     error::{Error, Kind, Result, Warnings},
@@ -54,28 +58,30 @@ impl Lock {
 
     fn read(bytes: &[u8], label: &str, env: &Env) -> Result<(Lock, Warnings, Vec<Error>)> {
         let text = damage::text_of(bytes, label)?;
-        let value: Value = serde_json::from_str(text).map_err(|error| damage::json(text, label, &error))?;
-        let Value::Object(root) = value else {
+        if !text.trim_start().starts_with('{') {
+            let value: Value =
+                serde_json::from_str(text).map_err(|error| damage::json(text, label, &error))?;
             return Err(not_a_lock(label, &format!("it holds {}, expected an object", kind_of(&value))));
-        };
+        }
+        let Contents { meta, mut categories } =
+            Contents::read(text, env).map_err(|error| damage::json(text, label, &error))?;
         let mut warnings = Warnings::default();
         let mut bad = Vec::new();
-        let empty = Map::new();
-        let meta = match root.get("_meta") {
+        let meta = match meta {
             Some(Value::Object(meta)) => meta,
             Some(other) => {
-                bad.push(shape("_meta", "an object", other));
-                &empty
+                bad.push(shape("_meta", "an object", kind_of(&other)));
+                Map::new()
             }
             None => {
                 warnings.push(format!("{label} has no _meta: it names no sources and no Pipfile hash"));
-                &empty
+                Map::new()
             }
         };
         let mut lock = Lock {
-            sources: sources(meta, env, &mut bad),
+            sources: sources(&meta, env, &mut bad),
             categories: Vec::new(),
-            requires: requires(meta, &mut bad),
+            requires: requires(&meta, &mut bad),
             hash: meta
                 .get("hash")
                 .and_then(|hash| hash.get("sha256"))
@@ -84,25 +90,21 @@ impl Lock {
             dependency_groups: Vec::new(),
             default_groups: Vec::new(),
         };
-        let mut names: Vec<&String> = root.keys().filter(|key| *key != "_meta").collect();
-        names.sort_by_key(|name| match name.as_str() {
-            "default" => (0, ""),
-            "develop" => (1, ""),
-            other => (2, other),
+        categories.sort_by(|(a, _), (b, _)| {
+            let place = |name: &str| match name {
+                "default" => 0,
+                "develop" => 1,
+                _ => 2,
+            };
+            (place(a), a).cmp(&(place(b), b))
         });
-        for name in names {
-            match &root[name] {
-                Value::Object(packages) => {
-                    let mut entries = Vec::with_capacity(packages.len());
-                    for (key, value) in packages {
-                        match read_entry(name, key, value, env) {
-                            Ok(entry) => entries.push(entry),
-                            Err(error) => bad.push(error),
-                        }
-                    }
-                    lock.categories.push((name.clone(), entries));
+        for (name, category) in categories {
+            match category {
+                Category::Packages { entries, bad: wrong } => {
+                    bad.extend(wrong);
+                    lock.categories.push((name, entries));
                 }
-                other => bad.push(shape(name, "an object of packages", other)),
+                Category::Other(kind) => bad.push(shape(&name, "an object of packages", kind)),
             }
         }
         if lock.categories.is_empty() && bad.is_empty() {
@@ -122,7 +124,7 @@ fn sources(meta: &Map<String, Value>, env: &Env, bad: &mut Vec<Error>) -> Vec<So
         None | Some(Value::Null) => return Vec::new(),
         Some(Value::Array(list)) => list,
         Some(other) => {
-            bad.push(shape("_meta.sources", "a list", other));
+            bad.push(shape("_meta.sources", "a list", kind_of(other)));
             return Vec::new();
         }
     };
@@ -148,21 +150,21 @@ fn requires(meta: &Map<String, Value>, bad: &mut Vec<Error>) -> Requires {
         return Requires::default();
     };
     if !requires.is_object() {
-        bad.push(shape("_meta.requires", "an object", requires));
+        bad.push(shape("_meta.requires", "an object", kind_of(requires)));
     }
     let mut text = |key: &str| match requires.get(key) {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text.clone()),
         Some(other) => {
-            bad.push(shape(&format!("_meta.requires.{key}"), "a string", other));
+            bad.push(shape(&format!("_meta.requires.{key}"), "a string", kind_of(other)));
             None
         }
     };
     Requires { python_version: text("python_version"), python_full_version: text("python_full_version") }
 }
 
-fn shape(subject: &str, expected: &str, got: &Value) -> Error {
-    Error::new(Kind::Lock, format!("{subject} is {}, expected {expected}", kind_of(got)))
+fn shape(subject: &str, expected: &str, got: &str) -> Error {
+    Error::new(Kind::Lock, format!("{subject} is {got}, expected {expected}"))
 }
 
 /// What a JSON value is, in words.

@@ -1,15 +1,17 @@
 //! `pylock.toml` (PEP 751) to [`Lock`].
 
+use std::collections::HashSet;
+
 use toml::{Table, Value};
 
 use super::{
     Entry, Hashes, Lock, Origin, Pin, PinnedFile, Requires, Source, Vcs, VcsKind,
-    read_entry::{digest, path_of_file_url, pin, repository, subdirectory},
+    read_entry::{digests, path_of_file_url, pin, repository, subdirectory},
 };
 use crate::words::{
     env::Env,
     error::{Error, Kind, Result, Warnings},
-    vocab::{Marker, PackageName, SourceUrl},
+    vocab::{Marker, PackageName, Sha256, SourceUrl},
 };
 
 /// The category that all packages of a `pylock.toml` stand in: its groups are a matter of markers.
@@ -214,9 +216,11 @@ fn read_package(package: &Table, writer: &Writer, env: &Env, sources: &mut Vec<S
         if let Some(tool) = inner(package, "tool")?
             && let Some(pipenv) = inner(tool, "pipenv")?
         {
-            for text in strings(pipenv, "hashes")? {
-                digest(&text, &mut entry.hashes)?;
-            }
+            let texts = strings(pipenv, "hashes")?;
+            let own = digests(texts.iter().map(String::as_str))?;
+            let known: HashSet<Sha256> = entry.hashes.sha256.iter().copied().collect();
+            entry.hashes.sha256.extend(own.sha256.into_iter().filter(|digest| !known.contains(digest)));
+            entry.hashes.other.extend(own.other);
         }
         if entry.files.is_empty() && !writer.is_pipenv {
             return Err(wrong("it has neither wheels nor sdist, archive, directory or vcs"));

@@ -1,5 +1,7 @@
 //! One entry of a `Pipfile.lock`: JSON to [`Entry`].
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::{Entry, Hashes, Origin, Pin, Vcs, VcsKind, expand::expand_url, parse::kind_of};
@@ -110,32 +112,33 @@ fn wrong(message: impl Into<String>) -> Error {
 }
 
 fn hashes(fields: &Fields<'_>) -> Result<Hashes> {
-    let mut hashes = Hashes::default();
     // Early pipenvs wrote one `hash`.
-    for text in fields.list("hashes")?.into_iter().chain(fields.list("hash")?) {
-        digest(text, &mut hashes)?;
-    }
-    Ok(hashes)
+    digests(fields.list("hashes")?.into_iter().chain(fields.list("hash")?))
 }
 
-/// Adds a digest such as `sha256:...` to an entry's.
-pub(super) fn digest(text: &str, hashes: &mut Hashes) -> Result<()> {
-    let text = text.trim();
-    match text.split_once(':') {
-        Some((algorithm, digest)) if algorithm.eq_ignore_ascii_case("sha256") => {
-            let digest: Sha256 = digest.parse().map_err(|error: Error| {
-                error.context(format!("hash {text:?} is not sha256 and 64 hexadecimal digits"))
-            })?;
-            if !hashes.sha256.contains(&digest) {
-                hashes.sha256.push(digest);
+/// Digests such as `sha256:...`, each once.
+pub(super) fn digests<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Hashes> {
+    let mut hashes = Hashes::default();
+    let mut seen = HashSet::new();
+    for text in texts.map(str::trim) {
+        match text.split_once(':') {
+            Some((algorithm, digest)) if algorithm.eq_ignore_ascii_case("sha256") => {
+                let digest: Sha256 = digest.parse().map_err(|error: Error| {
+                    error.context(format!("hash {text:?} is not sha256 and 64 hexadecimal digits"))
+                })?;
+                if seen.insert(digest) {
+                    hashes.sha256.push(digest);
+                }
+            }
+            Some((algorithm, digest)) if !algorithm.is_empty() && !digest.is_empty() => {
+                hashes.other.push(text.to_owned());
+            }
+            _ => {
+                return Err(wrong(format!("hash {text:?} does not name its algorithm; expected sha256:...")));
             }
         }
-        Some((algorithm, digest)) if !algorithm.is_empty() && !digest.is_empty() => {
-            hashes.other.push(text.to_owned());
-        }
-        _ => return Err(wrong(format!("hash {text:?} does not name its algorithm; expected sha256:..."))),
     }
-    Ok(())
+    Ok(hashes)
 }
 
 /// What a version specifier pins.

@@ -325,3 +325,25 @@ fn meta_is_read() {
     let names: Vec<&str> = lock.categories.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["default", "develop", "zeta"]);
 }
+
+#[test]
+fn of_a_key_that_is_there_twice_the_later_counts_as_in_python() {
+    let lock = parse(
+        r#"{"_meta": {}, "default": {"x": {}}, "default": {"b": {"version": "==1"}, "a": 1, "b": {"version": "==2"},
+            "a": {"version": "==3"}}}"#,
+    )
+    .expect("a lock");
+    let entries: Vec<String> =
+        lock.categories[0].1.iter().map(|entry| format!("{}{}", entry.written, entry.pin)).collect();
+    assert_eq!((lock.categories.len(), entries), (1, vec!["b==2".to_owned(), "a==3".to_owned()]));
+}
+
+/// Once the time for each digest grew with their number: 80,000 took 5.5 s in a release build.
+#[test]
+fn an_entry_with_very_many_hashes_is_read_at_once() {
+    let digests: Vec<String> = (0..200_000).map(|at| format!("\"sha256:{at:064x}\"")).collect();
+    let start = std::time::Instant::now();
+    let entry = entry(&format!(r#"{{"version": "==1", "hashes": [{0},{0}]}}"#, digests.join(",")));
+    assert_eq!(entry.hashes.sha256.len(), digests.len());
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}

@@ -94,8 +94,15 @@ impl Tags {
         // `cp310-cp310` fails on 3.11 for its Python, though `cp310-abi3` would be fine there.
         let own = self.ordered.first().map_or("", |tag| &tag.python);
         let any_pair = wheel.python.iter().any(|python| wheel.abi.iter().any(|abi| fits(python, Some(abi))));
-        let python_fits =
-            wheel.python.iter().any(|python| python == own || python.starts_with("py") && fits(python, None));
+        // A free-threaded Python takes `abi3t` (PEP 803): what is wrong with `cp39-abi3` there is the ABI.
+        let other_abi = wheel.abi.iter().any(|abi| abi == "abi3")
+            && self.ordered.iter().all(|tag| tag.abi != "abi3")
+            && wheel.python.iter().any(|python| minor_of(python) <= minor_of(own));
+        let python_fits = other_abi
+            || wheel
+                .python
+                .iter()
+                .any(|python| python == own || python.starts_with("py") && fits(python, None));
         let (part, got) = if any_pair {
             (TagPart::Platform, &wheel.platform)
         } else if python_fits {
@@ -104,7 +111,10 @@ impl Tags {
             (TagPart::Python, &wheel.python)
         };
         let mut accepted: Vec<&str> = Vec::new();
-        for tag in &self.ordered {
+        // `cp310` stands among the tags for `cp310-abi3` alone: to a wheel of another ABI it says nothing.
+        let counts =
+            |tag: &&Tag| part != TagPart::Python || tag.abi != "abi3" || wheel.abi.contains(&tag.abi);
+        for tag in self.ordered.iter().filter(counts) {
             let word = match part {
                 TagPart::Python => &tag.python,
                 TagPart::Abi => &tag.abi,
@@ -117,6 +127,11 @@ impl Tags {
         let accepted = accepted.into_iter().map(str::to_owned).collect();
         Some(Mismatch { part, got: got.clone(), accepted })
     }
+}
+
+/// The `10` of `cp310`, for what is a CPython 3.
+fn minor_of(python: &str) -> Option<u32> {
+    python.strip_prefix("cp3")?.parse().ok()
 }
 
 /// A part of a tag.

@@ -309,7 +309,7 @@ fn a_wheel_that_does_not_fit_is_told_by_the_part_that_fails() {
     assert_eq!(why("a-1-cp38-abi3-manylinux2014_x86_64.whl"), None);
     assert_eq!(
         why("a-1-cp310-cp310-manylinux2014_x86_64.whl").as_deref(),
-        Some("Python tag cp310; this target accepts cp311, cp310, cp39, cp38, ... (23 in all)")
+        Some("Python tag cp310; this target accepts cp311, py311, py3, py310, ... (14 in all)")
     );
     assert_eq!(
         why("a-1-cp311-cp311d-manylinux2014_x86_64.whl").as_deref(),
@@ -322,6 +322,20 @@ fn a_wheel_that_does_not_fit_is_told_by_the_part_that_fails() {
              manylinux_2_27_x86_64, manylinux_2_26_x86_64, ... (29 in all)"
         )
     );
+}
+
+#[test]
+fn a_free_threaded_python_says_that_it_does_not_take_abi3() {
+    let tags = described("3.13t", "linux/amd64").tags;
+    for python in ["cp39", "cp313", "cp37.cp313"] {
+        let mismatch = tags.explain(&wheel(&format!("a-1-{python}-abi3-manylinux2014_x86_64.whl")));
+        assert_eq!(
+            mismatch.expect("it does not fit").to_string(),
+            "ABI tag abi3; this target accepts cp313t, abi3t, none"
+        );
+    }
+    let newer = tags.explain(&wheel("a-1-cp314-abi3-manylinux2014_x86_64.whl")).expect("it does not fit");
+    assert_eq!(newer.part, TagPart::Python);
 }
 
 #[test]

@@ -253,7 +253,7 @@ fn pack(args: &PackArgs, global: &Global, env: Env, ui: &Ui, out: &mut Stdout) -
 
 /// Compares an environment with what was written and with the lock; with `--repair` it is made anew.
 fn check(args: &CheckArgs, global: &Global, env: Env, ui: &Ui, mut out: Stdout) -> Result<ExitCode> {
-    let (request, mut output) = request(&args.sync, LockOptions::new, global, env, ui)?;
+    let (mut request, mut output) = request(&args.sync, LockOptions::new, global, env, ui)?;
     let checked = commands::check(&request, &output, ui)?;
     if args.sync.json {
         out.json(&CheckResult::from(&checked))?;
@@ -269,6 +269,7 @@ fn check(args: &CheckArgs, global: &Global, env: Env, ui: &Ui, mut out: Stdout) 
     let code = out.finish(ExitCode::SUCCESS)?;
     output.place.fresh = true;
     output.place.repair = true;
+    commands::keep_python(&mut request, &output)?;
     run_sync(&request, &output, ui, None)?;
     let repaired = commands::check(&request, &output, ui)?;
     if repaired.is_clean() {

@@ -44,7 +44,8 @@ pub struct Difference {
 }
 
 /// Compares an environment with its manifest, every file's digest included, and its distributions with the
-/// entries that the same options would install.
+/// entries that the same options would install. The environment says which Python it is for: none is looked for, and
+/// none need be here. Which machine it is for it does not say: without `--platform`, markers are those of this one.
 ///
 /// # Errors
 /// [`crate::words::error::Kind::Destination`] where there is no environment of venvoy's.
@@ -52,9 +53,15 @@ pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress)
     write::recover(&output.place.venv)?;
     let files = manifest::verify(&output.place.venv)?;
     let inputs = Inputs::read(&request.common, &request.lock, progress)?;
-    let target = inputs.target(&request.common, &request.target, request.lock.deploy, progress)?;
-    let selection = inputs.select(&request.lock, &target)?;
-    let mut installed = Installed::read(&output.place.venv)?.distributions;
+    let Installed { markers, free_threaded, distributions: mut installed, .. } =
+        Installed::read(&output.place.venv)?;
+    let markers = if request.target.described.is_some() {
+        inputs.target(&request.common, &request.target, request.lock.deploy, progress)?.markers
+    } else {
+        inputs.check_requires(&markers, free_threaded, request.lock.deploy, progress)?;
+        markers
+    };
+    let selection = inputs.select_for(&request.lock, &markers)?;
     let mut lock = Vec::new();
     for entry in &selection.entries {
         let found = installed.remove(&entry.name);
@@ -83,4 +90,17 @@ pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress)
     }
     lock.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Checked { files, lock })
+}
+
+/// Has an environment made anew for the Python that it is for, unless another was asked for.
+///
+/// # Errors
+/// [`crate::words::error::Kind::Destination`] for an environment that cannot be read.
+pub fn keep_python(options: &mut Options, output: &OutputOptions) -> Result<()> {
+    let target = &mut options.target;
+    if target.described.is_none() && target.python.is_none() {
+        let python = Installed::read(&output.place.venv)?.python.filter(|python| python.is_file());
+        target.python = python.map(|python| (python.display().to_string(), "--python"));
+    }
+    Ok(())
 }

@@ -21,7 +21,7 @@ pub use self::{
     auth::{AuthRow, auth},
     cache::cache,
     change::{Change, Changes, Foreseen, foresee},
-    check::{Checked, Difference, check},
+    check::{Checked, Difference, check, keep_python},
     diff::{Changed, Differences, diff},
     doctor::{Section, doctor},
     fresh::{Freshness, freshness},

@@ -70,6 +70,33 @@ fn pypy_gets_an_environment_that_works() {
     assert_eq!(ask(&project.venv(), "platform.python_implementation()"), "PyPy");
 }
 
+/// An environment is checked, and made anew, for the Python that it is for, whatever the default is.
+#[test]
+fn check_and_repair_take_the_environments_own_python() {
+    let found = interpreters::pyenv();
+    let Some((_, python)) = found.iter().find(|(version, _)| *version == (3, 9)) else {
+        assert!(std::env::var_os("CI").is_none(), "pyenv has no 3.9");
+        return;
+    };
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0"), Package::simple("old", "1.0")]);
+    let [demo, mut old] = ["demo", "old"].map(|name| Package::simple(name, "1.0").entry());
+    old["markers"] = "python_version < '3.10'".into();
+    project.lock(&Lock::new().entry("default", "demo", demo).entry("default", "old", old));
+    let find = ["--find-links", "../wheels"];
+    project.run(&[&["sync", "--python", python.to_str().expect("UTF-8")], &find[..]].concat()).succeeds();
+    assert_eq!(project.run(&[&["check"], &find[..]].concat()).says(&[]).code, Some(0));
+    // With no interpreter to be found at all.
+    let mut command = project.command(&["check"]);
+    project.finish(command.env("PATH", "/nowhere").env("PYENV_ROOT", "/nowhere")).says(&[]);
+    let module = project.venv().join("lib/python3.9/site-packages/demo.py");
+    let module = if module.exists() { module } else { module.with_file_name("demo").join("__init__.py") };
+    fs::remove_file(&module).expect("removed");
+    assert_eq!(project.run(&["check"]).code, Some(8));
+    project.run(&[&["check", "--repair"], &find[..]].concat()).succeeds();
+    assert!(module.exists());
+    assert_eq!(ask(&project.venv(), "'%d.%d' % sys.version_info[:2]"), "3.9");
+}
+
 #[test]
 fn a_python_that_is_too_old_is_refused() {
     let project = Project::hello();
