@@ -96,6 +96,7 @@ impl Previous {
         if self.condition.bad.is_empty() && self.condition.bad_dirs.is_empty() {
             return Some(damaged);
         }
+        let manifest = Manifest::parse(&self.text)?;
         let mut unexplained: HashSet<&str> = self.condition.bad.iter().map(String::as_str).collect();
         for (position, (_, dist_info)) in self.dists.iter().enumerate() {
             let own = format!("{dist_info}/");
@@ -103,7 +104,7 @@ impl Previous {
             let listed = if unexplained.contains(format!("{own}RECORD").as_str()) {
                 None
             } else {
-                self.listed(position)
+                self.listed(position, &manifest)
             };
             let before = unexplained.len();
             match &listed {
@@ -116,18 +117,19 @@ impl Previous {
         }
         // What was listed by a record that is gone is among the files of the distribution when it comes again,
         // or it is not: `change` finds out.
-        let lost_record = damaged.iter().any(|&position| self.listed(position).is_none());
+        let lost_record = damaged.iter().any(|&position| self.listed(position, &manifest).is_none());
         (unexplained.is_empty() || lost_record).then_some(damaged)
     }
 
     /// The files that a distribution's RECORD lists, relative to the environment; `None` if it is not the one that
     /// was written.
-    fn listed(&self, position: usize) -> Option<Vec<RelPath>> {
+    fn listed(&self, position: usize, manifest: &Manifest<'_>) -> Option<Vec<RelPath>> {
         let dist_info = &self.dists[position].1;
         let path = dist_info.join(&"RECORD".parse().ok()?);
         let text = read_regular(&self.dest.join(path.as_path()))?;
-        let manifest = Manifest::parse(&self.text)?;
-        let dir = manifest.dirs.iter().find(|dir| *dir.path == *dist_info.as_str())?;
+        // Sorted by path, as they were written; a manifest in which they are not gives nothing.
+        let at = manifest.dirs.binary_search_by(|dir| (*dir.path).cmp(dist_info.as_str())).ok()?;
+        let dir = &manifest.dirs[at];
         let item = dir.items().flatten().find(|item| item.name == "RECORD")?;
         let Content::File { digest, .. } = item.content else { return None };
         if Sha256::of(text.as_bytes()).to_record() != *digest {
@@ -181,7 +183,7 @@ fn leaving_files(
 ) -> Option<HashSet<String>> {
     let mut old = HashSet::new();
     for &position in change.leaving {
-        if let Some(listed) = previous.listed(position) {
+        if let Some(listed) = previous.listed(position, manifest) {
             old.extend(listed.iter().map(RelPath::to_string));
             continue;
         }

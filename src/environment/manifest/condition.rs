@@ -52,7 +52,7 @@ pub(crate) fn examine(top: &File, manifest: &Manifest<'_>) -> Option<Condition> 
 fn examine_dir(top: &File, mtime: i64, dir: &Dir<'_>, known: &HashSet<&str>) -> Option<Condition> {
     let mut condition = Condition::default();
     let path = |name: &str| if dir.path == "." { name.to_owned() } else { format!("{}/{name}", dir.path) };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened: Option<OwnedFd> = rustix::fs::openat(top, &*dir.path, flags, Mode::empty()).ok();
     let stat = opened.as_ref().and_then(|opened| rustix::fs::fstat(opened).ok());
     let (Some(opened), Some(stat)) = (opened, stat) else {
@@ -77,7 +77,9 @@ fn examine_dir(top: &File, mtime: i64, dir: &Dir<'_>, known: &HashSet<&str>) -> 
         }
     }
     if !is_old {
-        for entry in ReadDir::read_from(&opened).ok()? {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let list = rustix::fs::openat(&opened, ".", flags, Mode::empty()).ok()?;
+        for entry in ReadDir::read_from(&list).ok()? {
             let entry = entry.ok()?;
             let name = entry.file_name().to_str().ok()?;
             let listed =
