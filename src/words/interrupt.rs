@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use crate::words::error::{Error, Kind, Result};
+use crate::words::{
+    error::{Error, Kind, Result},
+    threads,
+};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
@@ -53,7 +56,7 @@ pub fn listen() -> std::io::Result<()> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let wanted = SIGNALS.into_iter().filter(|signal| !is_ignored(*signal, &status));
     let mut signals = signal_hook::iterator::Signals::new(wanted)?;
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
+    threads::start("signals", move || {
         let mut seen = false;
         for _ in signals.forever() {
             if seen {
@@ -61,10 +64,12 @@ pub fn listen() -> std::io::Result<()> {
             }
             seen = true;
             REQUESTED.store(true, Ordering::Relaxed);
-            std::thread::spawn(|| {
+            let grace = || {
                 std::thread::sleep(GRACE);
                 leave();
-            });
+            };
+            // Without a thread that waits, a second signal is what ends a run that does not.
+            let _ = threads::start("grace", grace);
         }
     })?;
     Ok(())

@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod gather;
+pub mod threads;
 pub mod files;
 pub mod interrupt;
 pub mod vocab;

@@ -24,6 +24,7 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 
 use super::confine::confine_thread;
+use crate::words::threads;
 
 /// The only argument of a guard: venvoy is one when it is started with it.
 pub const WORD: &str = "__guard";
@@ -135,14 +136,15 @@ fn guard() -> io::Result<WaitStatus> {
         io::Error::other(format!("cannot start {}: {error}", request.program.to_string_lossy()))
     })?;
     let child = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    std::thread::spawn(move || {
+    let watch = move || {
         // Nothing more is ever written: this waits until venvoy closes the pipe or is gone.
         let _ = io::copy(&mut input.by_ref(), &mut io::sink());
         if !ENDED.load(Ordering::Relaxed) {
             kill_all(child);
             std::process::exit(NOT_STARTED.into());
         }
-    });
+    };
+    threads::start("guard", watch).inspect_err(|_| kill_all(child))?;
     let status = loop {
         match rustix::process::wait(WaitOptions::empty())? {
             Some((pid, status)) if Some(pid) == child => break status,

@@ -24,6 +24,7 @@ use super::{
 use crate::words::{
     error::{Error, Kind, Result},
     progress::Progress,
+    threads,
     vocab::Secret,
 };
 
@@ -142,10 +143,11 @@ impl Runner<'_> {
         let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
         let guard = self.guard.map(Path::to_path_buf);
         let (sender, receiver) = mpsc::channel();
-        let waiter = std::thread::spawn(move || match guard {
+        let waiter = threads::start("build", move || match guard {
             Some(guard) => guarded(&guard, &request, (out, err), &sender),
             None => unguarded(&request, (out, err), log, &sender),
-        });
+        })
+        .map_err(|e| Error::new(Kind::Io, format!("cannot run `{command_line}`")).because(e))?;
         let (group, held) = match receiver.recv() {
             Ok(Event::Started(group, held)) => (group, held),
             Ok(Event::Ended) | Err(mpsc::RecvError) => (None, None),

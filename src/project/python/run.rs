@@ -13,7 +13,10 @@ use std::{
 use serde::Deserialize;
 
 use super::probe::Probe;
-use crate::words::error::{Error, Kind, Result};
+use crate::words::{
+    error::{Error, Kind, Result},
+    threads,
+};
 
 /// An interpreter answers in some 30 ms; a cold disk or an emulator may need seconds.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -123,9 +126,12 @@ struct Output {
 /// Waits for the child; `None` if it had to be stopped.
 fn finish(mut child: Child, limit: Duration) -> io::Result<Option<Output>> {
     let deadline = Instant::now() + limit;
-    let stdout = child.stdout.take().map(reader);
-    let stderr = child.stderr.take().map(reader);
-    let mut texts = [stdout, stderr]
+    let stdout = child.stdout.take().map(reader).transpose();
+    let stderr = child.stderr.take().map(reader).transpose();
+    let readers = stdout.and_then(|stdout| Ok([stdout, stderr?])).inspect_err(|_| {
+        let _ = child.kill().and_then(|()| child.wait());
+    });
+    let mut texts = readers?
         .into_iter()
         .flatten()
         .map(|pipe| pipe.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok());
@@ -149,14 +155,14 @@ fn finish(mut child: Child, limit: Duration) -> io::Result<Option<Output>> {
 }
 
 /// Reads a pipe to its end on a thread of its own. Past the limit it is drained, not kept.
-fn reader(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+fn reader(mut pipe: impl Read + Send + 'static) -> io::Result<mpsc::Receiver<String>> {
     let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
+    threads::start("pipe", move || {
         let mut bytes = Vec::new();
         let _ = (&mut pipe).take(OUTPUT_LIMIT).read_to_end(&mut bytes);
         let _ = io::copy(&mut pipe, &mut io::sink());
         // The receiver is gone if the child was stopped.
         let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }

@@ -33,6 +33,7 @@ use crate::{
         error::{Error, Kind, Result},
         interrupt,
         progress::Progress,
+        threads,
         vocab::{count, size},
     },
 };
@@ -68,7 +69,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         ui.error(&format!("cannot listen for signals\n  because: {error}"));
         return ExitCode::from(Kind::Io.exit_code());
     }
-    ended(dispatch(command, &global, env, &ui), &ui)
+    let result = threads::workers().and_then(|()| dispatch(command, &global, env, &ui));
+    ended(result, &ui)
 }
 
 /// The exit code of a command, an error told.

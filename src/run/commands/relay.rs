@@ -14,7 +14,10 @@ use signal_hook::{
 };
 
 use super::run::{Failure, code_of, not_run};
-use crate::words::error::{Error, Kind};
+use crate::words::{
+    error::{Error, Kind},
+    threads,
+};
 
 /// The command that runs now; 0 for none.
 static CURRENT: AtomicI32 = AtomicI32::new(0);
@@ -26,7 +29,7 @@ pub(super) fn relayed(commands: impl Iterator<Item = (Command, PathBuf)>) -> Res
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])
         .map_err(|e| Failure::from(Error::new(Kind::Io, "cannot listen for signals").because(e)))?;
     let handle = signals.handle();
-    let listener = std::thread::spawn(move || {
+    let listener = threads::start("signals", move || {
         for signal in &mut signals {
             // The terminal tells all of its foreground group: those that run have heard it.
             if matches!(signal, SIGINT | SIGQUIT) && in_foreground() {
@@ -34,7 +37,8 @@ pub(super) fn relayed(commands: impl Iterator<Item = (Command, PathBuf)>) -> Res
             }
             tell(signal);
         }
-    });
+    })
+    .map_err(|e| Failure::from(Error::new(Kind::Io, "cannot listen for signals").because(e)))?;
     let mut result = Ok(0);
     for (mut command, program) in commands {
         let unheard = UNHEARD.load(Ordering::SeqCst);

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
-    process::Child,
+    process::{Child, Command},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -588,4 +588,35 @@ fn an_environment_of_virtualenv_is_replaced() {
     project.sync().says(&[".venv: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)"]);
     assert_eq!(project.script("demo"), "demo 1.0");
     assert_eq!(project.run(&["check"]).code, Some(0));
+}
+
+/// A limit on processes or a container's on PIDs: std's and rayon's ways to start a thread would panic.
+#[test]
+fn where_no_thread_can_be_had_that_is_said_and_nothing_changes() {
+    let project = Project::with_wheels(&[demo("1.0")]);
+    project.sync().succeeds();
+    project.wheels(&[demo("2.0")]);
+    project.lock(&Lock::new().package(&demo("2.0")));
+    let before = project.snapshot();
+    let mut said = 0;
+    for first in 1..30 {
+        let mut command = Command::new("strace");
+        let calls = "clone,clone3";
+        command
+            .args(["-f", "-qq", "-o", "/dev/null", &format!("--trace={calls}")])
+            .arg(format!("--inject={calls}:error=EAGAIN:when={first}+"));
+        let sync = project.command(&["sync", "--find-links", "../wheels", "--fresh"]);
+        command.arg(sync.get_program()).args(sync.get_args()).current_dir(project.dir()).env_clear();
+        command.envs(sync.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let run = project.finish(&mut command);
+        assert!(!run.stderr.contains("panicked"), "{first}: {}", run.stderr);
+        if run.code == Some(0) {
+            break;
+        }
+        assert!(run.stderr.starts_with("error: cannot "), "{first}: {}", run.stderr);
+        is_untouched(&project, &before);
+        said += 1;
+    }
+    assert!(said >= 3, "{said}");
+    assert_eq!(project.script("demo"), "demo 2.0");
 }
