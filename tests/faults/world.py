@@ -160,9 +160,3 @@ def tree(top: Path) -> dict[str, tuple[str, int, int, str]] | None:
 def names(top: Path) -> set[str]:
     """The paths of all files below a directory."""
     return {str(path.relative_to(top)) for path in top.rglob("*") if not path.is_dir()}
-
-
-def size(top: Path) -> int:
-    """The bytes that all below a directory take on a file system of 4 kB blocks, each inode once."""
-    blocks = {path.lstat().st_ino: -(-path.lstat().st_size // 4096) * 4096 + 1024 for path in top.rglob("*")}
-    return sum(blocks.values())
