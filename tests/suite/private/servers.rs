@@ -72,7 +72,7 @@ fn a_keyring_is_asked_what_pip_asks_it() {
                 .args(["--keyring-provider", "subprocess", "--index-url", &url, "ours"])
                 .env_clear()
                 .envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))))
-                .current_dir(beside.path("tmp"));
+                .current_dir(beside.path("wheels"));
             let output = command.output().expect("pip runs");
             let said = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.success(), known != "nothing", "{said}");
