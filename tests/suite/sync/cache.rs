@@ -422,7 +422,7 @@ fn a_read_only_cache_is_read_and_the_rest_is_fetched_for_this_run() {
     disk.change("ro");
     let before = files::snapshot(&project.path("cache"));
     project.lock(&Lock::of(&server.url("/simple"), &[one, two]));
-    project.sync().says(&["warning: the cache {root}/cache cannot be written: it is read, but what is downloaded now will not be kept; set VENVOY_CACHE_DIR to a directory that can be written", ".venv: 1 added; {size} in {time} s: 1 downloaded (1.0 kB)"]);
+    project.sync().says(&["warning: the cache {root}/cache cannot be written: it is read, but what is downloaded now will not be kept; set VENVOY_CACHE_DIR to a directory that can be written", ".venv: 1 added; 1 kept, in {time} s: 1 downloaded (1.0 kB)"]);
     assert_eq!(project.installed(), ["one 1.0", "two 1.0"]);
     assert_eq!(files::snapshot(&project.path("cache")), before);
     fs::remove_dir_all(project.venv()).expect("removed");
