@@ -37,7 +37,9 @@ impl Place {
     fn new(all: &[&Package]) -> Self {
         let place = Place { project: Project::new(), fresh: Project::new() };
         for project in [&place.project, &place.fresh] {
-            all.iter().for_each(|package| project.wheels(&[(*package).clone()]));
+            for package in all {
+                project.wheels(&[(*package).clone()]);
+            }
         }
         place
     }
@@ -206,6 +208,9 @@ fn journal(place: &Place, steps: &str, staging: &str) {
     fs::write(place.project.venv().join("venvoy.journal"), format!("{text}end {digest}\n")).expect("written");
 }
 
+/// What puts a journal into a place.
+type Plant<'a> = &'a dyn Fn();
+
 #[test]
 fn a_journal_that_cannot_be_trusted_is_given_up_and_reaches_nothing_outside() {
     let (a, b) = (package("a", "1.0"), package("b", "1.0"));
@@ -215,7 +220,6 @@ fn a_journal_that_cannot_be_trusted_is_given_up_and_reaches_nothing_outside() {
     fs::write(outside.join("kept"), "kept").expect("written");
     let venv = place.project.venv();
     let staging = place.project.path("project/.venv.venvoy-abcdefgh");
-    type Plant<'a> = &'a dyn Fn();
     let plants: [(&str, Plant<'_>); 8] = [
         ("empty", &|| fs::write(venv.join("venvoy.journal"), "").expect("written")),
         ("foreign", &|| fs::write(venv.join("venvoy.journal"), "something else\n").expect("written")),
