@@ -134,6 +134,10 @@ fn file<'a>(
     if wanted.sources {
         source_lines(sources, wanted.mirror, &mut out);
     }
+    for line in &out.lines {
+        let url = line.split_once(' ').map_or("", |(_, url)| url);
+        one_word(url).map_err(|error| error.context(format!("a source of {label} is wrong")))?;
+    }
     let mut entries: Map<String, Value> = Map::new();
     for name in &wanted.categories {
         let Some(packages) = category(name) else {
@@ -149,10 +153,52 @@ fn file<'a>(
         }
     }
     for (name, value) in &entries {
-        let line = entry_line(name, value, wanted, &mut out.warnings);
+        let line = no_options(name, value).and_then(|()| entry_line(name, value, wanted, &mut out.warnings));
         out.lines.push(line.map_err(|error| error.context(format!("{name} of {label} is wrong")))?);
     }
     Ok(out)
+}
+
+/// Options hidden in the strings of a lock do nothing (CVE-2022-21668): pip reads options in the lines of a
+/// requirements file, so what would be one, or begin a line of its own, is refused.
+fn no_options(name: &str, value: &Value) -> Result<()> {
+    fn texts<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+        match value {
+            Value::String(text) => found.push(text),
+            Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+            // These are options, and no part of a line.
+            Value::Object(fields) => fields
+                .iter()
+                .filter(|(key, _)| !matches!(key.as_str(), "pip_args" | "extra_pip_args"))
+                .for_each(|(_, field)| texts(field, found)),
+            _ => {}
+        }
+    }
+    let mut found = vec![name];
+    texts(value, &mut found);
+    for text in found {
+        let option = text.starts_with('-')
+            || text.split(char::is_whitespace).skip(1).any(|word| word.starts_with('-'));
+        if option || text.contains(char::is_control) {
+            // Not shown: it may hold a password.
+            return Err(Error::new(
+                Kind::Lock,
+                "one of its texts would be an option or a line of its own for pip",
+            )
+            .help(
+                "lock again with `pipenv lock`; where that stays, whoever changed the lock should be asked",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A URL in a requirements file ends with its line.
+fn one_word(url: &str) -> Result<()> {
+    if url.contains(|c: char| c.is_whitespace() || c.is_control()) || url.starts_with('-') {
+        return Err(Error::new(Kind::Lock, "its URL has white space in it, or begins with -"));
+    }
+    Ok(())
 }
 
 fn source_lines(sources: Option<&Value>, mirror: Option<&str>, out: &mut Requirements) {
@@ -527,6 +573,24 @@ mod tests {
             of_pipfile(&pipfile, "Pipfile", &wanted(&["scripts"])).expect_err("no category").report(),
             "Pipfile has no category \"scripts\"\n  help: its categories: default, develop, docs"
         );
+    }
+
+    #[test]
+    fn options_and_lines_hidden_in_texts_are_refused() {
+        let hidden = [
+            json!({"default": {"a": {"version": "==1\n--index-url https://evil.example"}}}),
+            json!({"default": {"a": {"version": "==1 --index-url https://evil.example"}}}),
+            json!({"default": {"a": {"version": "==1", "markers": "os_name == 'posix' --config-settings x=y"}}}),
+            json!({"default": {"--index-url": {"version": "*"}}}),
+            json!({"default": {"a": {"path": "--requirement=other.txt"}}}),
+            json!({"default": {"a": {"git": "https://git.example/a.git", "ref": "v1\r\nevil"}}}),
+            json!({"_meta": {"sources": [{"url": "https://a.example/simple --extra-index-url https://evil.example"}]}, "default": {}}),
+        ];
+        for lock in hidden {
+            let all = Wanted { sources: true, ..wanted(&["default"]) };
+            let error = of(&lock, &all).expect_err("refused");
+            assert!(error.kind() == Kind::Lock && !error.report().contains("evil"), "{}", error.report());
+        }
     }
 
     #[test]

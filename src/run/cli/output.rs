@@ -36,6 +36,13 @@ impl Stdout {
         self.text.push('\n');
     }
 
+    /// Adds a line of a file for another program: it is what its file says, a password that stands there included.
+    /// Whoever made it has seen to it that it is one line.
+    pub fn product(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
     /// Adds a value as indented JSON.
     pub fn json(&mut self, value: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(value)

@@ -304,7 +304,7 @@ fn requirements(args: &RequirementsArgs, global: &Global, env: Env, ui: &Ui, out
     let common = Common::new(global, args.lock_file.as_deref(), env)?;
     let requirements = commands::requirements(&common, args)?;
     requirements.warnings.0.iter().for_each(|warning| ui.warn(warning));
-    requirements.lines.iter().for_each(|line| out.line(line));
+    requirements.lines.iter().for_each(|line| out.product(line));
     Ok(())
 }
 
