@@ -5,6 +5,7 @@ mod support;
 
 mod builds;
 mod corpus;
+mod daily;
 mod docs;
 mod itself;
 mod net;
