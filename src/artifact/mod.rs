@@ -3,4 +3,5 @@
 //! A room uses only those above it in this list, and the floors before this one.
 
 pub mod write;
+pub mod registry;
 pub mod pack;

@@ -149,7 +149,8 @@ pub struct PlanArgs {
 
 /// `pack`.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("artifact").required(true).multiple(true).args(["output", "oci"]))]
+#[command(group = clap::ArgGroup::new("artifact").required(true).multiple(true).args(["output", "oci", "push"]))]
+#[command(group = clap::ArgGroup::new("image").multiple(true).args(["oci", "push"]))]
 pub struct PackArgs {
     /// What to take from the lock.
     #[command(flatten)]
@@ -181,8 +182,11 @@ pub struct ArtifactArgs {
     /// Write an OCI image layout: a directory, or FILE.tar, which `docker load` takes too.
     #[arg(long, value_name = "DIR|FILE.tar")]
     pub oci: Option<PathBuf>,
+    /// Push the image to a registry: what is there already is not sent again.
+    #[arg(long, value_name = "REGISTRY/NAME:TAG")]
+    pub push: Option<String>,
     /// Put the layers on this image: an OCI layout (DIR, FILE.tar, either with :TAG).
-    #[arg(long, value_name = "IMAGE", requires = "oci")]
+    #[arg(long, value_name = "IMAGE", requires = "image")]
     pub base: Option<String>,
     /// What the image is called in the layout.
     #[arg(long, value_name = "NAME:TAG", default_value = "venvoy-pack:latest")]
@@ -197,25 +201,25 @@ pub struct ArtifactArgs {
     #[arg(long, value_name = "UID[:GID]", default_value = "0:0")]
     pub owner: String,
     /// The image's command: a JSON array, or words as in a shell.
-    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, requires = "oci")]
+    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, requires = "image")]
     pub cmd: Option<String>,
     /// The image's entry point, likewise.
-    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, requires = "oci")]
+    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, requires = "image")]
     pub entrypoint: Option<String>,
     /// A variable of the image; may be repeated.
-    #[arg(long, value_name = "NAME=VALUE", requires = "oci")]
+    #[arg(long, value_name = "NAME=VALUE", requires = "image")]
     pub env: Vec<String>,
     /// The image's user.
-    #[arg(long, value_name = "USER", requires = "oci")]
+    #[arg(long, value_name = "USER", requires = "image")]
     pub user: Option<String>,
     /// The image's working directory.
-    #[arg(long, value_name = "DIR", requires = "oci")]
+    #[arg(long, value_name = "DIR", requires = "image")]
     pub workdir: Option<String>,
     /// A label of the image; may be repeated.
-    #[arg(long, value_name = "NAME=VALUE", requires = "oci")]
+    #[arg(long, value_name = "NAME=VALUE", requires = "image")]
     pub label: Vec<String>,
     /// Files of the project that come along in a layer of their own: a directory's contents, or a file; may be repeated.
-    #[arg(long, value_name = "SRC:DST", requires = "oci")]
+    #[arg(long, value_name = "SRC:DST", requires = "image")]
     pub copy: Vec<String>,
 }
 

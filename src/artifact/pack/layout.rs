@@ -41,6 +41,22 @@ pub enum Source<'a> {
     Section(Arc<fs::File>, u64, u64),
 }
 
+impl Source<'_> {
+    /// Opens it at its beginning.
+    pub fn open(&self, cache: &Cache) -> std::io::Result<Box<dyn std::io::Read + Send>> {
+        Ok(match self {
+            Source::Bytes(bytes) => Box::new(std::io::Cursor::new(bytes.to_vec())),
+            Source::Cached(blob) => Box::new(
+                store::file(cache, blob).and_then(|file| file.open()).map_err(std::io::Error::other)?,
+            ),
+            Source::File(path) => Box::new(fs::File::open(path)?),
+            Source::Section(file, at, length) => {
+                Box::new(crate::packages::wheel::Section::new(Arc::clone(file), *at, *length))
+            }
+        })
+    }
+}
+
 /// What is put into a layout.
 pub struct Content<'a> {
     /// The image.
@@ -71,8 +87,8 @@ impl Content<'_> {
         row
     }
 
-    /// Every blob with its source, sorted by digest, each once.
-    fn blobs(&self) -> Vec<(Blob, Source<'_>)> {
+    /// Every blob with its source, sorted by digest, each once; the manifest is one of them.
+    pub fn blobs(&self) -> Vec<(Blob, Source<'_>)> {
         let own = |bytes: &'_ [u8]| Blob { sha256: Sha256::of(bytes), size: bytes.len() as u64 };
         let mut all: Vec<(Blob, Source<'_>)> = vec![
             (own(&self.image.manifest), Source::Bytes(&self.image.manifest)),

@@ -9,16 +9,19 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    artifact::pack::{
-        archive::{self, FORMAT, Items},
-        copied::Copied,
-        image::{self, Base, Blob, LAYER_LIMIT, Layer, Platform},
-        layout::{self, Content, Layout, Source},
-        pieces::{self, Pieces},
-        split::split,
-        spool::Spool,
-        store::{self, Record},
-        tar::Common,
+    artifact::{
+        pack::{
+            archive::{self, FORMAT, Items},
+            copied::Copied,
+            image::{self, Base, Blob, LAYER_LIMIT, Layer, Platform},
+            layout::{self, Content, Layout, Source},
+            pieces::{self, Pieces},
+            split::split,
+            spool::Spool,
+            store::{self, Record},
+            tar::Common,
+        },
+        registry::{Logins, Reference, Registry, Upload},
     },
     environment::layout::{DistInput, PlanKey},
     packages::cache::{Cache, Trust},
@@ -35,7 +38,13 @@ use crate::{
         commands::sync::{Named, local_digest, name},
         inputs::Inputs,
         options::{Archive, Form, Oci, Options, OutputOptions, PackOptions, To},
-        supply::{builder::Builder, seed::seeds, session::Session, sources::Sources, work::obtain_all},
+        supply::{
+            builder::Builder,
+            seed::seeds,
+            session::{Session, client},
+            sources::Sources,
+            work::obtain_all,
+        },
     },
     words::{
         error::{Context as _, Error, Kind, Result},
@@ -163,14 +172,16 @@ impl Run<'_> {
                 &annotations,
             );
             let digest = Sha256::of(&composed.manifest);
+            let below = match &base {
+                Some((open, base)) => open.layers(base)?,
+                None => Vec::new(),
+            };
+            let content = Content { image: &composed, layers: &layers, base: below, name: &self.pack.name };
             if let Some(oci) = &self.pack.oci {
-                let below = match &base {
-                    Some((open, base)) => open.layers(base)?,
-                    None => Vec::new(),
-                };
-                let content =
-                    Content { image: &composed, layers: &layers, base: below, name: &self.pack.name };
                 made.push(self.write_layout(oci, &content, &cache)?);
+            }
+            if let Some(reference) = &self.pack.push {
+                made.push(self.push(reference, &content, &cache, &sources)?);
             }
             let below = base.map_or(0, |(_, base)| base.layers.len());
             image = Some((digest, layers, below));
@@ -290,7 +301,7 @@ impl Run<'_> {
         if let Some(archive) = &self.pack.archive {
             made.push(self.write_archive(archive, &pieces)?);
         }
-        if self.pack.oci.is_none() {
+        if self.pack.oci.is_none() && self.pack.push.is_none() {
             return Ok(None);
         }
         let local = self.local_names();
@@ -348,6 +359,38 @@ impl Run<'_> {
                 encoder.finish().map(drop).map_err(failed)
             }
         })
+    }
+
+    /// Sends what the registry does not have; says how many bytes that were.
+    fn push(
+        &self,
+        reference: &Reference,
+        content: &Content<'_>,
+        cache: &Cache,
+        sources: &Sources<'_>,
+    ) -> Result<(String, Option<u64>)> {
+        use rayon::prelude::*;
+        let Options { common, index, .. } = self.options;
+        if index.offline {
+            return Err(Error::new(Kind::Usage, "--push and --offline exclude each other"));
+        }
+        let client = client(common, index, sources, self.entries, self.progress)?;
+        let registry = Registry::new(&client, reference.clone(), &Logins::of(&common.env))?;
+        let manifest = Sha256::of(&content.image.manifest);
+        let mut blobs = content.blobs();
+        blobs.retain(|(blob, _)| blob.sha256 != manifest);
+        self.progress.stage("Pushing", blobs.iter().map(|(blob, _)| blob.size).sum());
+        let sent = blobs
+            .par_iter()
+            .map(|(blob, source)| {
+                let open = || source.open(cache);
+                let upload = registry.push_blob(&blob.sha256, blob.size, &open)?;
+                self.progress.advance(blob.size);
+                Ok(if upload == Upload::Sent { blob.size } else { 0 })
+            })
+            .collect::<Result<Vec<u64>>>()?;
+        registry.push_manifest(&content.image.manifest, content.image.family.manifest())?;
+        Ok((reference.to_string(), Some(sent.iter().sum())))
     }
 
     fn write_layout(&self, oci: &Oci, content: &Content<'_>, cache: &Cache) -> Result<(String, Option<u64>)> {

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    artifact::pack::{copied::Copy, image::Settings, tar::Owner},
+    artifact::{
+        pack::{copied::Copy, image::Settings, tar::Owner},
+        registry::Reference,
+    },
     run::options::absolute,
     words::{
         args::ArtifactArgs,
@@ -18,6 +21,8 @@ pub struct PackOptions {
     pub archive: Option<Archive>,
     /// An OCI image layout, and where it goes.
     pub oci: Option<Oci>,
+    /// Where the image is pushed to.
+    pub push: Option<Reference>,
     /// What the layers are put on, as it was typed.
     pub base: Option<String>,
     /// What the image is called: `NAME:TAG`.
@@ -95,6 +100,7 @@ impl PackOptions {
         let options = PackOptions {
             archive: args.output.as_deref().map(archive).transpose()?,
             oci: oci.transpose()?,
+            push: args.push.as_deref().map(str::parse).transpose()?,
             base: args.base.clone(),
             name: name(&args.name)?,
             layers: if args.single_layer { 1 } else { args.max_layers.into() },
