@@ -466,6 +466,9 @@ pub struct BuildArgs {
     /// Install editable projects as ordinary copies: what a container wants.
     #[arg(long)]
     pub no_editable: bool,
+    /// Ask again which files build requirements mean, though they were found within a day.
+    #[arg(long)]
+    pub refresh: bool,
     /// The longest a build may take, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
     pub build_timeout: u64,

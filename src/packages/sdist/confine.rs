@@ -7,6 +7,7 @@ use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt as _, symlink},
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use landlock::{
@@ -36,10 +37,27 @@ const CACHES: &[(&str, &str)] = &[
 /// What a build below `work` may write to: there, in a home directory of its own that is made there, and in the user's
 /// caches of build tools. What it may do does not depend on which of those exist: for one that does not there is a
 /// place in its own home.
-pub fn writable(work: &Path, environment: &mut Environment) -> Result<Vec<PathBuf>> {
-    let mut places = vec![work.to_path_buf(), PathBuf::from("/dev")];
+///
+/// Of what is below `work` already, `but` is only read.
+pub fn writable(work: &Path, but: Option<&Path>, environment: &mut Environment) -> Result<Vec<PathBuf>> {
     let own = work.join("home");
+    let mut places = vec![PathBuf::from("/dev")];
     places.extend(home(&own, environment)?);
+    match but {
+        None => places.push(work.to_path_buf()),
+        Some(but) => {
+            for name in ["out", "hooks"] {
+                let directory = work.join(name);
+                fs::create_dir_all(&directory).map_err(|e| Error::io("cannot create", &directory, e))?;
+            }
+            for entry in fs::read_dir(work).map_err(|e| Error::io("cannot read", work, e))? {
+                let path = entry.map_err(|e| Error::io("cannot read", work, e))?.path();
+                if path != *but {
+                    places.push(path);
+                }
+            }
+        }
+    }
     for (variable, place) in CACHES {
         match environment.get(variable).map(PathBuf::from) {
             Some(named) if named.is_dir() => places.push(named),
@@ -75,6 +93,13 @@ fn home(own: &Path, environment: &mut Environment) -> Result<Vec<PathBuf>> {
     }
     environment.set("HOME", own);
     Ok(writable)
+}
+
+/// Whether this kernel confines processes at all.
+pub fn confines() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    // In a thread that ends with the question.
+    *KNOWN.get_or_init(|| std::thread::spawn(|| confine_thread(&[])).join().unwrap_or(false))
 }
 
 /// Confines this thread and every process it starts from now on. `false` where the kernel cannot.

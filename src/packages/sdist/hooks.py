@@ -1,6 +1,8 @@
-"""Calls one hook of a build backend (PEP 517, PEP 660) and writes its answer down.
+"""Calls hooks of a build backend (PEP 517, PEP 660), one after another, and writes the last answer down.
 
-Run as `python hooks.py REQUEST ANSWER`, both JSON files. Kept to what Python 3.6 understands.
+Run as `python hooks.py REQUEST ANSWER`, both JSON files. The backend is imported once; each hook runs in a
+process of its own that is forked from this one, so that none sees what another left behind. Kept to what Python
+3.6 understands.
 """
 import importlib
 import json
@@ -22,7 +24,7 @@ def load(request):
     return backend
 
 
-def develop(request):
+def develop(request, backend):
     """What setuptools did before it knew PEP 660: an in-place build, its metadata and its path."""
     import glob
     import subprocess
@@ -43,7 +45,6 @@ def develop(request):
         source = link.readline().strip()
     metadata = os.path.join(out, "metadata")
     os.mkdir(metadata)
-    backend = load(request)
     info = backend.prepare_metadata_for_build_wheel(metadata, request["config"] or None)
     stem = info[: -len(".dist-info")]
     wheel = stem + "-py3-none-any.whl"
@@ -61,6 +62,26 @@ def develop(request):
     return wheel
 
 
+def call(request, backend, hook):
+    config = request["config"] or None
+    editable = hook.endswith("_editable")
+    known = hasattr(backend, "build_editable")
+    if hook.startswith("get_requires"):
+        if editable and not known:
+            hook = "get_requires_for_build_wheel"
+        return list(getattr(backend, hook, lambda config: [])(config))
+    if editable and not known:
+        if not request["backend"].startswith("setuptools."):
+            sys.exit("the backend {} cannot make editable installations (PEP 660)".format(request["backend"]))
+        return develop(request, backend)
+    return getattr(backend, hook)(request["out"], config)
+
+
+def tell(place, **what):
+    with open(place, "w", encoding="utf-8") as file:
+        json.dump(what, file)
+
+
 def main():
     # The directory of this file is not a place to import from.
     sys.path.pop(0)
@@ -68,23 +89,27 @@ def main():
     _, question, place = sys.argv
     with open(question, encoding="utf-8") as file:
         request = json.load(file)
-    hook = request["hook"]
-    config = request["config"] or None
+    tell(place, hook=request["hooks"][0])
     backend = load(request)
-    editable = hook.endswith("_editable")
-    known = hasattr(backend, "build_editable")
-    if hook.startswith("get_requires"):
-        if editable and not known:
-            hook = "get_requires_for_build_wheel"
-        answer = list(getattr(backend, hook, lambda config: [])(config))
-    elif editable and not known:
-        if not request["backend"].startswith("setuptools."):
-            sys.exit("the backend {} cannot make editable installations (PEP 660)".format(request["backend"]))
-        answer = develop(request)
-    else:
-        answer = getattr(backend, hook)(request["out"], config)
-    with open(place, "w", encoding="utf-8") as file:
-        json.dump(answer, file)
+    for hook in request["hooks"]:
+        tell(place, hook=hook)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            tell(place, hook=hook, answer=call(request, backend, hook))
+            return
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            os.kill(os.getpid(), os.WTERMSIG(status))
+        if status:
+            # The traceback stands in the output already.
+            sys.exit(os.WEXITSTATUS(status) or 1)
+        with open(place, encoding="utf-8") as file:
+            answer = json.load(file).get("answer")
+        # What a hook asks for must be there before the next is called.
+        if hook.startswith("get_requires") and set(answer) - set(request["installed"]):
+            return
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ use super::{
     Built, EditableInfo,
     backend::Backend,
     direct_url,
+    isolated::HOME,
     session::{Session, Strict, into_place, move_all},
     traces::{Move, Origin},
     tree::Tree,
@@ -55,7 +56,7 @@ impl Session<'_> {
             .entry("build-dir".into())
             .or_insert_with(|| vec![work.join("build").display().to_string()]);
         let wheel = self.hook_wheel(place, &work, backend, "build_editable")?;
-        let origin = Origin::new(&work, true, work.join("env/bin/python"));
+        let origin = Origin::new(&work, true, work.join(HOME).join("bin/python"));
         self.finish(&wheel, None, Strict::Nothing, &origin)
     }
 

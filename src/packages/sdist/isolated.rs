@@ -14,15 +14,19 @@ use serde::Deserialize;
 use super::{
     Context, IndexSource,
     backend::check_requirement,
-    confine::writable,
+    confine::{confines, writable},
     environment::Environment,
     process::{Failure, Runner, Step},
+    requirements::{Requirement, resolve},
     settings::Settings,
 };
 use crate::words::{
-    error::{Context as _, Error, Kind, Result},
-    vocab::{PackageName, Secret},
+    error::{Context as _, Error, Kind, Result, Warnings},
+    vocab::{PackageName, Secret, WheelName},
 };
+
+/// Where the environment lies below a build's directory.
+pub const HOME: &str = "venv/env";
 
 const PROBE: &str = include_str!("probe.py");
 
@@ -48,6 +52,8 @@ pub struct Isolated<'a> {
     private: PathBuf,
     /// Where hooks may write; everywhere without isolation.
     pub writable: Option<Vec<PathBuf>>,
+    /// Whether they cannot write to the environment itself, which then may share files with the cache.
+    read_only: bool,
 }
 
 impl<'a> Isolated<'a> {
@@ -57,8 +63,10 @@ impl<'a> Isolated<'a> {
         runner: &'a Runner<'a>,
         work: &Path,
         settings: &Settings,
+        lasting: bool,
     ) -> Result<Self> {
-        let home = work.join("env");
+        // In a directory of its own: whoever writes an environment locks the directory above it.
+        let home = work.join(HOME);
         let private = work.join("private");
         let temporary = work.join("tmp");
         let target = context.target;
@@ -104,32 +112,59 @@ impl<'a> Isolated<'a> {
         environment.set("TMPDIR", &temporary);
         environment.set("SOURCE_DATE_EPOCH", context.epoch().to_string());
         // The sources lie beside this environment.
-        let writable = writable(work, &mut environment)?;
+        let read_only = !lasting && !settings.no_isolation && confines();
+        let writable = writable(work, read_only.then(|| home.parent()).flatten(), &mut environment)?;
         let writable = (!settings.no_isolation).then_some(writable);
-        Ok(Isolated { context, runner, python: bin.join("python"), environment, home, private, writable })
+        Ok(Isolated {
+            context,
+            runner,
+            python: bin.join("python"),
+            environment,
+            home,
+            private,
+            writable,
+            read_only,
+        })
     }
 
-    /// Installs build requirements (PEP 508), wheels first choice, from the lock's sources.
+    /// Makes the environment one of these build requirements (PEP 508) and what they need, and gives their wheels.
     ///
-    /// Index URLs with their credentials are in memory that pip alone finds, and only while it runs: in no file that
-    /// could be left behind, not in its arguments, not in its environment, and gone when the backend starts.
-    pub fn install(&self, requirements: &[String], settings: &Settings) -> Result<()> {
+    /// pip finds out which those are, from the lock's sources, unless that is known from an earlier run. Index URLs with
+    /// their credentials are in memory that pip alone finds, and only while it runs: in no file that could be left
+    /// behind, not in its arguments, not in its environment, and gone when the backend starts.
+    pub fn install(
+        &self,
+        requirements: &[String],
+        settings: &Settings,
+        warnings: &mut Warnings,
+    ) -> Result<Vec<Requirement>> {
         if requirements.is_empty() || settings.no_isolation {
-            return Ok(());
+            return Ok(Vec::new());
         }
         for requirement in requirements {
             check_requirement(requirement)?;
         }
-        self.install_from_sources(requirements, settings)
+        let ask = |into: &Path| self.ask_pip(requirements, into, settings);
+        let into = self.private.join("wheels");
+        if into.exists() {
+            fs::remove_dir_all(&into).map_err(|e| Error::io("cannot remove", &into, e))?;
+        }
+        let mut warn = |warning| warnings.push(warning);
+        resolve(self.context, requirements, settings, &into, &ask, &mut warn)
+            .and_then(|(wheels, known)| {
+                self.context.workshop.lay_out(&wheels, &self.home, self.read_only, known)?;
+                Ok(wheels)
+            })
             .context(|| format!("cannot install the build requirements ({})", requirements.join(", ")))
     }
 
-    /// Where the lock has several sources, what the entry's own index has is taken from there and asked for
-    /// nowhere else. pip alone would take the highest version that any of them has.
-    fn install_from_sources(&self, requirements: &[String], settings: &Settings) -> Result<()> {
+    /// Has pip collect the wheels of requirements and of what they need. Where the lock has several sources, what the
+    /// entry's own index has is taken from there and asked for nowhere else: pip alone would take the highest version
+    /// that any of them has.
+    fn ask_pip(&self, requirements: &[String], into: &Path, settings: &Settings) -> Result<()> {
         let sources = self.context.sources;
         let pip = |requirements: &[String], sources, options: &[&str]| {
-            self.run_pip(requirements, sources, options, settings)
+            self.run_pip(requirements, into, sources, options, settings)
         };
         if self.context.offline || sources.len() < 2 {
             return pip(requirements, sources, &[])?.map_err(|failure| self.explain(&failure));
@@ -150,16 +185,28 @@ impl<'a> Isolated<'a> {
                 done => return done.map_err(|failure| self.explain(&failure)),
             }
         }
+        // Not by name, or pip would look for it elsewhere all the same.
+        let mut all: Vec<String> = requirements.iter().filter(|one| !there.contains(one)).cloned().collect();
         if !there.is_empty() {
             pip(&there, own, &["--no-deps"])?.map_err(|failure| self.explain(&failure))?;
+            // What was found there is named by its file: pip looks for it nowhere else.
+            for entry in fs::read_dir(into).map_err(|e| Error::io("cannot read", into, e))?.flatten() {
+                let path = entry.path();
+                let name = path.file_name().unwrap_or_default().to_string_lossy().parse::<WheelName>()?;
+                if let Ok(url) = url::Url::from_file_path(&path) {
+                    let same = |one: &&String| name_of(one).is_some_and(|other| other == name.name);
+                    let extras = there.iter().find(same).map_or("", |one| extras_of(one));
+                    all.push(format!("{}{extras} @ {url}", name.name));
+                }
+            }
         }
-        // pip leaves alone what is installed and fits.
-        pip(requirements, sources, &[])?.map_err(|failure| self.explain(&failure))
+        pip(&all, sources, &[])?.map_err(|failure| self.explain(&failure))
     }
 
     fn run_pip(
         &self,
         requirements: &[String],
+        into: &Path,
         sources: &[IndexSource],
         options: &[&str],
         settings: &Settings,
@@ -176,14 +223,15 @@ impl<'a> Isolated<'a> {
         fs::create_dir_all(&cache).map_err(|e| Error::io("cannot create", &cache, e))?;
         environment.set("PIP_CACHE_DIR", &cache);
         let writable = self.writable.clone().map(|mut places| {
-            places.push(cache);
+            places.extend([cache, self.private.clone()]);
             places
         });
         if self.context.offline || sources.is_empty() {
             environment.set("PIP_NO_INDEX", "1");
         }
-        let mut args: Vec<OsString> = vec!["-I".into(), self.pip()?.into(), "install".into()];
-        args.extend(["--no-compile", "--no-warn-script-location", "--progress-bar=off"].map(OsString::from));
+        let mut args: Vec<OsString> = vec!["-I".into(), self.pip()?.into(), "wheel".into()];
+        args.extend(["--progress-bar=off", "--wheel-dir"].map(OsString::from));
+        args.push(into.into());
         args.extend(options.iter().map(OsString::from));
         args.extend(settings.pip.iter().map(OsString::from));
         args.extend(["-r".into(), list.into()]);
@@ -305,6 +353,14 @@ fn name_of(requirement: &str) -> Option<PackageName> {
     let after =
         extras.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(extras, |(_, rest)| rest);
     if after.trim_start().starts_with('@') { None } else { text[..end].parse().ok() }
+}
+
+/// A requirement's extras with their brackets, or nothing.
+fn extras_of(requirement: &str) -> &str {
+    let Some(start) = requirement.find('[') else { return "" };
+    let plain = requirement[..start].chars().all(|c| c.is_ascii_alphanumeric() || " ._-".contains(c));
+    let end = requirement[start..].find(']').filter(|_| plain);
+    end.map_or("", |end| &requirement[start..=start + end])
 }
 
 /// What pip could not find anywhere.

@@ -10,7 +10,7 @@ use std::{
 
 use url::Url;
 
-use super::{EditableInfo, Store};
+use super::{EditableInfo, Store, Workshop};
 use crate::{
     packages::cache::VerifiedFile,
     project::{
@@ -59,6 +59,10 @@ pub struct Context<'a> {
     pub env: &'a [(OsString, OsString)],
     /// `--extra-pip-args`, one word each.
     pub pip_args: &'a [String],
+    /// What the environments of builds are made with.
+    pub workshop: &'a dyn Workshop,
+    /// Build requirements are asked for again, though they are known from an earlier run.
+    pub refresh: bool,
     /// Neither indexes nor repositories are asked.
     pub offline: bool,
     /// How long one build may take.

@@ -1,9 +1,9 @@
 //! Source distributions, checkouts and local projects in, wheels out.
 //!
-//! venvoy calls the backends' hooks itself (PEP 517, PEP 660) and leaves what pip is good at to pip: the
-//! installation of build requirements. That splits a build in two kinds of processes: pip, which may read
-//! a private file with the indexes' credentials while it runs, and the backend with all the project's own
-//! code, which never can. `pip wheel` would give both the same.
+//! venvoy calls the backends' hooks itself (PEP 517, PEP 660) and leaves what pip is good at to pip: finding the wheels
+//! that build requirements mean. That splits a build in two kinds of processes: pip, which may read the indexes'
+//! credentials while it runs, and the backend with all the project's own code, which never can. `pip wheel` of the
+//! project would give both the same. What pip found is kept, so that it is not asked for each build.
 
 mod backend;
 mod beside;
@@ -20,6 +20,7 @@ mod job;
 mod normalise;
 mod place;
 mod process;
+mod requirements;
 mod session;
 mod settings;
 mod store;
@@ -33,6 +34,7 @@ pub use editable::{EditableInfo, relativise, relativise_hook};
 pub use guard::{is_asked as is_guard, run as guard};
 pub use job::{Built, Context, IndexSource, Job, Source};
 pub use place::{Place, sweep};
+pub use requirements::{Requirement, Workshop};
 pub use settings::Settings;
 pub use store::{BuildRecord, DirStore, Store, copy_all};
 pub use unpack::{Limits, unpack};

@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{
@@ -21,6 +22,7 @@ use super::{
     normalise::{Normalised, normalise},
     place::Place,
     process::{Runner, Step},
+    requirements::Requirement,
     settings::Settings,
     store::{BuildRecord, Store, copy_all, digest},
     traces::Origin,
@@ -82,6 +84,35 @@ impl Drop for Shown<'_> {
     fn drop(&mut self) {
         self.progress.build_ends(&self.what);
     }
+}
+
+/// What hooks are called with.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    isolated: &'a Isolated<'a>,
+    work: &'a Path,
+    project: &'a Path,
+    backend: &'a Backend,
+    out: &'a Path,
+}
+
+/// What `hooks.py` writes down.
+#[derive(Deserialize)]
+struct Told {
+    hook: String,
+    /// Nothing is an answer, too, if a wrong one.
+    #[serde(default, deserialize_with = "present")]
+    answer: Option<serde_json::Value>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(from).map(Some)
+}
+
+/// What the last hook that was called gave.
+struct Answer {
+    hook: String,
+    value: serde_json::Value,
 }
 
 /// Runs a job. See [`super::build`].
@@ -391,19 +422,30 @@ impl Session<'_> {
         hook: &str,
     ) -> Result<PathBuf> {
         let _shown = Shown::new(self.context.progress, self.job.label());
-        let isolated = Isolated::create(self.context, &self.runner, work, &self.settings)?;
-        isolated.install(&backend.requires, &self.settings)?;
+        // What lasts is rebuilt in by whoever imports it; all else is gone after this build.
+        let lasting = !work.starts_with(self.context.places);
+        let isolated = Isolated::create(self.context, &self.runner, work, &self.settings, lasting)?;
+        let mut installed = backend.requires.clone();
+        let mut warnings = Warnings::default();
+        let mut requirements = isolated.install(&installed, &self.settings, &mut warnings)?;
         let out = work.join("out");
-        fs::create_dir(&out).map_err(|e| Error::io("cannot create", &out, e))?;
-        let ask = |name: &str| self.hook(&isolated, work, project, backend, name, &out);
-        let further = ask(&hook.replace("build_", "get_requires_for_build_"))?;
-        let further: Vec<String> = serde_json::from_value(further).map_err(|e| {
-            Error::new(Kind::Build, "the backend's further requirements are no list of texts").because(e)
-        })?;
-        let missing: Vec<String> =
-            further.into_iter().filter(|one| !backend.requires.contains(one)).collect();
-        isolated.install(&missing, &self.settings)?;
-        let name = ask(hook)?;
+        fs::create_dir_all(&out).map_err(|e| Error::io("cannot create", &out, e))?;
+        let ask = hook.replace("build_", "get_requires_for_build_");
+        let call = Call { isolated: &isolated, work, project, backend, out: &out };
+        let mut name = self.hooks(&call, &[&ask, hook], &installed)?;
+        if let Answer { value, hook: last } = &name
+            && *last == ask
+        {
+            let further: Vec<String> = serde_json::from_value(value.clone()).map_err(|e| {
+                Error::new(Kind::Build, "the backend's further requirements are no list of texts").because(e)
+            })?;
+            installed.extend(further.into_iter().filter(|one| !backend.requires.contains(one)));
+            requirements = isolated.install(&installed, &self.settings, &mut warnings)?;
+            name = self.hooks(&call, &[hook], &installed)?;
+        }
+        let name = name.value;
+        self.requirements = requirements.iter().map(Requirement::pin).collect();
+        self.warnings.extend(warnings);
         let name = name.as_str().unwrap_or_default();
         name.parse::<WheelName>()
             .context(|| format!("{} gave {name:?} as the wheel's name", backend.object))?;
@@ -417,15 +459,9 @@ impl Session<'_> {
         Ok(wheel)
     }
 
-    fn hook(
-        &self,
-        isolated: &Isolated,
-        work: &Path,
-        project: &Path,
-        backend: &Backend,
-        hook: &str,
-        out: &Path,
-    ) -> Result<serde_json::Value> {
+    /// Calls hooks one after another, as long as they ask for nothing that is not installed.
+    fn hooks(&self, call: &Call, hooks: &[&str], installed: &[String]) -> Result<Answer> {
+        let Call { isolated, work, project, backend, out } = *call;
         let config: serde_json::Map<String, serde_json::Value> = self
             .settings
             .config
@@ -441,7 +477,8 @@ impl Session<'_> {
             })
             .collect();
         let request = json!({
-            "hook": hook,
+            "hooks": hooks,
+            "installed": installed,
             "backend": backend.object,
             "backend_path": backend.path,
             "config": config,
@@ -463,19 +500,23 @@ impl Session<'_> {
             private: Vec::new(),
             writable: isolated.writable.clone(),
         };
-        if let Err(failure) = self.runner.run(&step)? {
+        let result = self.runner.run(&step)?;
+        let told: Option<Told> = fs::read(&answer).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let last = told.as_ref().map_or(hooks[0], |told| &told.hook).to_owned();
+        if let Err(failure) = result {
             let error = failure.error();
             let error = match hints::hint(&failure.output, self.job.name.as_str()) {
                 Some(hint) => error.help(hint),
                 None => error,
             };
-            return Err(error.context(format!("{hook} of {} failed", backend.object)));
+            return Err(error.context(format!("{last} of {} failed", backend.object)));
         }
-        let text = fs::read(&answer).map_err(|e| Error::io("cannot read", &answer, e))?;
-        serde_json::from_slice(&text).map_err(|e| {
-            Error::new(Kind::Build, format!("{hook} of {} ended without an answer", backend.object))
-                .because(e)
-        })
+        match told.and_then(|told| told.answer) {
+            Some(value) => Ok(Answer { hook: last, value }),
+            None => {
+                Err(Error::new(Kind::Build, format!("{last} of {} ended without an answer", backend.object)))
+            }
+        }
     }
 
     /// Normalises, checks and keeps a wheel.

@@ -3,7 +3,7 @@
 
 use std::{os::unix::ffi::OsStrExt as _, path::PathBuf};
 
-use super::place::Place;
+use super::{isolated::HOME, place::Place};
 use crate::project::python::Target;
 
 /// A path that is written elsewhere than where it will be: replaced in an editable wheel's texts.
@@ -63,7 +63,7 @@ impl Origin {
             return cleaned;
         }
         let is_text = !cleaned.bytes.contains(&0);
-        let python = [place, b"/env/bin/python"].concat();
+        let python = [place, b"/", HOME.as_bytes(), b"/bin/python"].concat();
         if is_text {
             if let Some(rest) = cleaned
                 .bytes
@@ -147,17 +147,16 @@ mod tests {
 
     #[test]
     fn a_first_line_becomes_what_an_installer_knows() {
-        let script = "#!/tmp/venvoy-build-0/env/bin/python3.12 -E\nprint()\n";
+        let script = "#!/tmp/venvoy-build-0/venv/env/bin/python3.12 -E\nprint()\n";
         assert_eq!(clean(script), ("#!python -E\nprint()\n".into(), true, false));
-        let spaced = "#! /tmp/venvoy-build-0/env/bin/python\n";
+        let spaced = "#! /tmp/venvoy-build-0/venv/env/bin/python\n";
         assert_eq!(clean(spaced), ("#!python\n".into(), true, false));
         assert_eq!(clean("#!/usr/bin/python\n"), ("#!/usr/bin/python\n".into(), false, false));
     }
 
     #[test]
     fn elsewhere_in_a_text_the_interpreter_is_the_one_that_remains() {
-        let text =
-            "PYTHON = '/tmp/venvoy-build-0/env/bin/python3.12'\n# /tmp/venvoy-build-0/env/bin/python.\n";
+        let text = "PYTHON = '/tmp/venvoy-build-0/venv/env/bin/python3.12'\n# /tmp/venvoy-build-0/venv/env/bin/python.\n";
         let expected = "PYTHON = '/usr/bin/python3.12'\n# /usr/bin/python3.12.\n";
         assert_eq!(clean(text), (expected.into(), false, true));
     }

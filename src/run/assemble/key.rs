@@ -70,7 +70,7 @@ pub fn common(target: &Target, make: &MakeOptions, build: &BuildOptions, copied:
     lines.add("strict", &strict.to_string());
     lines.add("slim", &slim.to_string());
     // The longest a build may take does not change what it gives.
-    let BuildOptions { no_binary, only_binary, extra_pip_args, no_editable, timeout: _ } = build;
+    let BuildOptions { no_binary, only_binary, extra_pip_args, no_editable, refresh: _, timeout: _ } = build;
     lines.add("build", &format!("{no_binary:?} {only_binary:?} {no_editable}"));
     lines.add("build arguments", &format!("{extra_pip_args:?}"));
     lines.finish()

@@ -117,6 +117,8 @@ pub struct BuildOptions {
     pub extra_pip_args: Vec<String>,
     /// Whether editable projects become ordinary copies.
     pub no_editable: bool,
+    /// Whether build requirements are asked for again, though they are known.
+    pub refresh: bool,
     /// The longest a build may take.
     pub timeout: std::time::Duration,
 }
@@ -389,6 +391,7 @@ impl BuildOptions {
             extra_pip_args: shlex::split(extra.unwrap_or_default())
                 .ok_or_else(|| Error::new(Kind::Usage, "--extra-pip-args has a quote that is not closed"))?,
             no_editable: args.no_editable,
+            refresh: args.refresh,
             timeout: std::time::Duration::from_secs(args.build_timeout),
         })
     }

@@ -12,6 +12,7 @@ use crate::run::{
     supply::{
         session::Session,
         sources::{Index, page_url},
+        workshop::Workshop,
     },
 };
 use crate::{
@@ -148,6 +149,8 @@ impl<'a> Builder<'a> {
             credentials: &credentials,
             env: &self.env,
             pip_args: &self.request.build.extra_pip_args,
+            workshop: &Workshop { cache: &session.cache, target: session.target },
+            refresh: self.request.build.refresh,
             offline: self.request.index.offline,
             timeout: self.request.build.timeout,
             source_date_epoch: u64::try_from(self.mtime).ok(),

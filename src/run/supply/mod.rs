@@ -8,3 +8,4 @@ pub(crate) mod seed;
 pub(crate) mod session;
 pub(crate) mod sources;
 pub(crate) mod work;
+pub mod workshop;

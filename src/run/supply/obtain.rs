@@ -213,6 +213,9 @@ fn build(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry, source: So
         job.subject(),
         if built.cached { "cached" } else { "now" }
     ));
+    if !built.requirements.is_empty() {
+        session.progress.detail(&format!("{}: built with {}", entry.name, built.requirements.join(", ")));
+    }
     let wheel = open(session, builder, built.wheel.clone(), built.file_name.clone())?;
     let failed = || format!("cannot make {} {} movable", entry.name, entry.pin);
     let mut extra = movable(session, builder, &wheel, &built).context(failed)?;

@@ -10,9 +10,10 @@ use std::{
 use crate::support::{
     backend::lib,
     files,
+    index::index,
     lock::Lock,
     mount,
-    package::noise,
+    package::{Package, noise},
     program::{script, script_of_python},
     project::Project,
     server::{Server, reply},
@@ -281,4 +282,55 @@ fn what_is_built_is_named_when_it_begins() {
     let at = |what: &str| lines.iter().position(|line| line.starts_with(what));
     assert!(at("building lib") < at("lib 1.0: built from lib"), "{}", run.stderr);
     assert!(at("building lib").is_some(), "{}", run.stderr);
+}
+
+/// Which files build requirements mean is asked once a day: a changed project is built without asking anybody.
+#[test]
+fn build_requirements_are_asked_for_once() {
+    let dep = Package::new(&WheelBuilder::new("dep", "1.0").file("dep.py", "one = 1\n"));
+    let server = index(std::slice::from_ref(&dep));
+    let mut project = building("import dep; extra['dep_seen.py'] = 'one = %r' % dep.one");
+    project.knows(&server);
+    let pyproject = fs::read_to_string(project.path("project/lib/pyproject.toml")).expect("read");
+    project.write("project/lib/pyproject.toml", pyproject.replace("requires = []", "requires = [\"dep\"]"));
+    project.lock(&Lock::at(&server.url("/simple")).entry("default", "lib", json!({"path": "./lib"})));
+    let asked = || server.log().len();
+    let built = |options: &[&str], prints: &str| {
+        project.write("project/lib/lib.py", format!("def main():\n    print('{prints}')\n"));
+        let run = project.run(&[&["sync", "-v"], options].concat());
+        run.succeeds();
+        assert!(run.stderr.contains("lib: built with dep==1.0"), "{}", run.stderr);
+        assert_eq!(project.script("lib"), prints);
+    };
+    built(&[], "first");
+    let first = asked();
+    assert!(first > 0);
+    built(&[], "second");
+    built(&["--offline"], "third");
+    assert_eq!(asked(), first, "nobody is asked again");
+    built(&["--refresh"], "fourth");
+    assert!(asked() > first);
+}
+
+/// A build cannot write to the files of its own environment, which may be those of the cache.
+#[test]
+fn a_build_cannot_change_what_it_is_built_with() {
+    let dep = Package::new(&WheelBuilder::new("dep", "1.0").file("dep.py", "one = 1\n"));
+    let server = index(std::slice::from_ref(&dep));
+    let project = building(
+        "import dep\ntry:\n    open(dep.__file__, 'a').write('two = 2\\n')\nexcept OSError:\n    pass\n\
+         extra['dep_seen.py'] = open(dep.__file__).read()",
+    );
+    let pyproject = fs::read_to_string(project.path("project/lib/pyproject.toml")).expect("read");
+    project.write("project/lib/pyproject.toml", pyproject.replace("requires = []", "requires = [\"dep\"]"));
+    project.lock(&Lock::at(&server.url("/simple")).entry("default", "lib", json!({"path": "./lib"})));
+    project.sync().succeeds();
+    for prints in ["second", "third"] {
+        project.write("project/lib/lib.py", format!("def main():\n    print('{prints}')\n"));
+        project.sync().succeeds();
+    }
+    let seen = files::below(&project.venv()).into_iter().find(|file| file.ends_with("dep_seen.py"));
+    let seen = fs::read_to_string(seen.expect("a file")).expect("read");
+    // Where the kernel confines no one, each environment is a copy: at most this build's own change is in it.
+    assert!(seen.matches("two").count() <= 1, "{seen}");
 }

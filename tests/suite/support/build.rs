@@ -10,11 +10,15 @@ use std::{
 use tempfile::TempDir;
 use url::Url;
 use venvoy::{
-    packages::sdist::{self, Built, Context, DirStore, IndexSource, Job, Source},
+    packages::{
+        cache::{self, Cache},
+        sdist::{self, Built, Context, DirStore, IndexSource, Job, Source},
+    },
     project::{
         lock::{Hashes, Pin},
         python::{self, Target},
     },
+    run::supply::workshop::Workshop,
     words::{
         error::{Error, Result},
         progress::Progress,
@@ -164,6 +168,7 @@ impl Run {
             let (realm, credentials) = self.credentials.as_ref()?;
             (realm.origin() == url.origin()).then(|| credentials.clone())
         };
+        let cache = Cache::open(&self.path().join("cache"), cache::Options::default());
         sdist::build(
             job,
             &Context {
@@ -181,6 +186,8 @@ impl Run {
                 env: &self.env,
                 pip_args: &self.pip_args,
                 offline: self.offline,
+                refresh: false,
+                workshop: &Workshop { cache: &cache, target: target() },
                 timeout: self.timeout,
                 source_date_epoch: None,
                 pip_wheel: None,
