@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::sync::{Outcome, Run, Summary, name};
 use crate::{
     artifact::write::{self, Ahead, Changing, Previous},
-    environment::layout::PlanKey,
+    environment::{layout::PlanKey, manifest::is_current},
     project::lock::{Entry, Pin},
     run::{
         assemble::{
@@ -108,6 +108,11 @@ pub(super) fn apply(
     plan.key = PlanKey(key::whole(run.frame.common, dists.iter().map(|(key, _)| *key)));
     let kept: HashSet<usize> = stay.iter().copied().collect();
     let leaving: HashSet<usize> = (0..previous.dists().len()).filter(|at| !kept.contains(at)).collect();
+    // A branch that did not move, a wheel without hashes that is the same: only having it told that.
+    if coming.is_empty() && leaving.is_empty() && is_current(&run.place.venv, &plan.key) {
+        write::tidy(&run.place.venv);
+        return Ok(Some(Outcome::Current { packages: entries.len() }));
+    }
 
     session
         .progress
