@@ -36,15 +36,7 @@ class Case:
 
     @property
     def lock(self) -> dict:
-        """The lock, without what `develop` has at another version than `default`: there venvoy lets `default`
-        win, on purpose, and pipenv what it installs last."""
-        lock = json.loads((self.project / "Pipfile.lock").read_text())
-        versions = {normalised(name): entry.get("version") for name, entry in lock["default"].items()}
-        develop = lock.get("develop", {})
-        for name in [name for name in develop if normalised(name) in versions]:
-            if develop[name].get("version") != versions[normalised(name)]:
-                del develop[name]
-        return lock
+        return json.loads((self.project / "Pipfile.lock").read_text())
 
     @property
     def categories(self) -> list[dict]:
