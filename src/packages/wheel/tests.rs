@@ -635,3 +635,25 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// What is read of entry points becomes Python source: it is identifiers, whatever stands in the file.
+    #[test]
+    fn entry_points_are_identifiers_or_refused(
+        value in r"([ab_.:\[\]()#;= \t]|demo|main|é|\PC){0,20}",
+        name in r"([ab./ -]|é|\PC){1,8}",
+    ) {
+        let text = format!("[console_scripts]\n{name} = {value}\n");
+        if let Ok((scripts, _)) = super::entry_points::parse(text.as_bytes()) {
+            for script in scripts {
+                for part in [&script.module, &script.function] {
+                    let is_word = |word: &str| {
+                        !word.is_empty() && word.chars().all(|c| c == '_' || c.is_alphanumeric())
+                    };
+                    prop_assert!(part.split('.').all(is_word), "{part:?} of {text:?}");
+                }
+                prop_assert!(!script.name.as_str().contains('/'), "{text:?}");
+            }
+        }
+    }
+}

@@ -347,3 +347,116 @@ fn an_entry_with_very_many_hashes_is_read_at_once() {
     assert_eq!(entry.hashes.sha256.len(), digests.len());
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
+
+mod hostile {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::project::{
+        lock::{Choose, Pipfile, parse_pylock, select},
+        python::Description,
+    };
+
+    /// Values that stand in locks, and others in their place.
+    fn value() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            prop::sample::select(vec![
+                "==1.0",
+                "===1.0RC1",
+                "*",
+                ">=1,<2",
+                "python_version < '3'",
+                "((((os_name == 'nt'))))",
+                "'dev' in dependency_groups",
+                "git+https://u:p@h.example/a.git@v1#egg=a",
+                "git@h.example:a/b.git",
+                "./a",
+                "file:///a%00b",
+                "https://h.example/a-1-py3-none-any.whl#sha256=00",
+                "${UNSET}",
+                "sha256:00",
+                "a,b",
+                "\u{202e}\0",
+            ])
+            .prop_map(Into::into),
+            "\\PC{0,12}".prop_map(Into::into),
+        ];
+        let key = prop::sample::select(vec![
+            "version",
+            "hashes",
+            "hash",
+            "markers",
+            "sys_platform",
+            "index",
+            "git",
+            "ref",
+            "subdirectory",
+            "file",
+            "path",
+            "editable",
+            "extras",
+            "pip_args",
+            "sources",
+            "requires",
+            "name",
+            "url",
+            "python_version",
+            "a",
+            "A_b",
+            "a.b",
+        ]);
+        leaf.prop_recursive(3, 24, 5, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                prop::collection::vec((key.clone(), inner), 0..5).prop_map(|fields| {
+                    fields
+                        .into_iter()
+                        .map(|(key, value)| (key.to_owned(), value))
+                        .collect::<serde_json::Map<_, _>>()
+                        .into()
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever stands in a lock, it is read or refused with a reason, and what is read can be selected from.
+        #[test]
+        fn any_lock_is_read_or_refused(meta in value(), default in value(), develop in value()) {
+            let text = serde_json::json!({"_meta": meta, "default": default, "develop": develop}).to_string();
+            let lock = match Lock::parse(text.as_bytes(), "Pipfile.lock", &Env::default()) {
+                Ok((lock, _)) => lock,
+                Err(error) => {
+                    prop_assert!(!error.report().is_empty());
+                    Lock::glance(text.as_bytes(), "Pipfile.lock", &Env::default()).expect("an object")
+                }
+            };
+            let home = std::path::Path::new("/usr/bin");
+            let target = Description { python_version: "3.11.7", platform: "linux/amd64", python_home: home };
+            let categories: Vec<String> = lock.categories.iter().map(|(name, _)| name.clone()).collect();
+            let choose = Choose { categories: &categories, ..Choose::default() };
+            let selection = select(&lock, choose, &target.target().expect("a target").markers).expect("known");
+            let mut names: Vec<_> = selection.entries.iter().map(|entry| &entry.name).collect();
+            names.sort();
+            prop_assert!(names.array_windows().all(|[a, b]| a != b), "one entry for each package");
+        }
+
+        /// Damage is told, never met with a panic: of a lock, of a Pipfile, of a `pylock.toml`.
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            text in r#"([\[\]{}="',:\\\n#.]|default|packages|_meta|source|hashes|wheels|'''|\PC){0,60}"#,
+            cut in 0..200_usize,
+        ) {
+            let whole = r#"{"_meta": {"sources": []}, "default": {"a": {"version": "==1", "markers": "os_name == 'nt'"}}}"#;
+            let end = whole.len().min(cut);
+            for bytes in [text.as_bytes(), &[&whole.as_bytes()[..end], text.as_bytes()].concat()] {
+                let _ = Lock::parse(bytes, "Pipfile.lock", &Env::default());
+                let _ = Pipfile::parse(bytes, "Pipfile", &Env::default());
+                let _ = parse_pylock(bytes, "pylock.toml", &Env::default());
+            }
+        }
+    }
+}
