@@ -59,12 +59,12 @@ fn named(cell: &str) -> Vec<(String, String)> {
     found
 }
 
-#[test]
-fn every_row_about_indexes_names_tests_that_exist() {
-    let text = fs::read_to_string(root().join("docs/indexes.md")).expect("docs/indexes.md");
+/// Every row of a page's tables, of which there are so many at least, names tests that exist in its last column.
+fn rows_name_tests(page: &str, heading: &str, least: usize) {
+    let text = fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
     let rows: Vec<&str> =
-        text.lines().filter(|line| line.starts_with("| ") && !line.ends_with("| Test |")).collect();
-    assert!(rows.len() > 30, "{rows:#?}");
+        text.lines().filter(|line| line.starts_with("| ") && !line.ends_with(heading)).collect();
+    assert!(rows.len() >= least, "{rows:#?}");
     for row in rows {
         let cell = row.trim_end_matches('|').rsplit_once(" | ").expect("columns").1;
         let tests_named = named(cell);
@@ -73,6 +73,16 @@ fn every_row_about_indexes_names_tests_that_exist() {
             assert!(tests(&place).contains(&name), "there is no test {name} in {place}: {row}");
         }
     }
+}
+
+#[test]
+fn every_row_about_indexes_names_tests_that_exist() {
+    rows_name_tests("docs/indexes.md", "| Test |", 31);
+}
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    rows_name_tests("SECURITY.md", "| test |", 8);
 }
 
 #[test]

@@ -333,8 +333,7 @@ fn a_script_that_is_wrong_is_named() {
     project.run(&["run", "open"]).mentions(&["a quote is not closed"]).ends_with(3);
 }
 
-/// What a run costs on top of the command (measured: see docs/pipenv.md) stays small as nothing is started for it: no
-/// process, no thread.
+/// What a run costs on top of the command stays small as nothing is started for it: no process, no thread.
 #[test]
 fn nothing_but_the_command_is_started() {
     let project = project("");
