@@ -4,12 +4,23 @@ use std::{
     fs::File,
     io::{self, ErrorKind, Read as _},
     path::Path,
+    sync::OnceLock,
 };
 
-use rustix::fs::{Mode, OFlags};
+use rustix::{
+    fs::{Mode, OFlags},
+    process::{Resource, getrlimit},
+};
 
 /// The largest lock, Pipfile, `.env` or other text that is read, in bytes: a hundred times the largest real ones.
 pub const LARGEST_TEXT: u64 = 256 << 20;
+
+/// How many files of one kind may stay open at once: a quarter of what the process may open, as connections, files that
+/// arrive and those that are written need theirs.
+pub fn share_of_descriptors() -> u64 {
+    static SHARE: OnceLock<u64> = OnceLock::new();
+    *SHARE.get_or_init(|| getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit / 4))
+}
 
 /// Opens a regular file to read it. Anything else is an error at once: a FIFO would wait for a writer, a device may
 /// never end.

@@ -14,7 +14,7 @@ use std::{
     io,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, AtomicU8, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
 };
 
 use rayon::prelude::*;
@@ -34,9 +34,13 @@ use crate::{
     },
     words::{
         error::{Error, Kind, Result},
+        files::share_of_descriptors,
         vocab::Sha256,
     },
 };
+
+/// The most wheels that are examined at a time.
+const EXAMINED: usize = 256;
 
 const REFLINK: u8 = 0;
 const HARDLINK: u8 = 1;
@@ -54,6 +58,8 @@ pub(super) struct Store {
     exact: bool,
     /// Whether unpacked files are added.
     fill: AtomicBool,
+    /// How many wheels' directories are open: they stay so until the environment is written.
+    open: AtomicU64,
     mtime: i64,
 }
 
@@ -128,6 +134,7 @@ impl Store {
             method: AtomicU8::new(method),
             exact,
             fill: AtomicBool::new(true),
+            open: AtomicU64::new(0),
             mtime: unpacked.mtime(),
         };
         if !same && method != COPY {
@@ -146,6 +153,7 @@ impl Store {
             method: AtomicU8::new(MOVE),
             exact: false,
             fill: AtomicBool::new(false),
+            open: AtomicU64::new(0),
             mtime,
         })
     }
@@ -158,10 +166,26 @@ impl Store {
         stop: &(dyn Fn() -> Result<()> + Sync),
     ) -> Result<()> {
         let Place::Kept(unpacked) = &self.place else { return Ok(()) };
-        let doubtful: Vec<(UnpackedWheel, &Wheel)> = wheels
+        let mut doubtful = wheels
             .filter_map(|wheel| Some((unpacked.wheel(wheel.file.sha256())?, wheel)))
-            .filter(|(kept, _)| kept.is_own() && !kept.trusted)
-            .collect();
+            .filter(|(kept, _)| kept.is_own() && !kept.trusted);
+        // Each is an open directory, and there may be more of them than may be open.
+        let some = usize::try_from(share_of_descriptors()).unwrap_or(usize::MAX).clamp(1, EXAMINED);
+        loop {
+            let doubtful: Vec<(UnpackedWheel, &Wheel)> = doubtful.by_ref().take(some).collect();
+            if doubtful.is_empty() {
+                return Ok(());
+            }
+            self.examine_some(unpacked, &doubtful, stop)?;
+        }
+    }
+
+    fn examine_some(
+        &self,
+        unpacked: &Unpacked,
+        doubtful: &[(UnpackedWheel, &Wheel)],
+        stop: &(dyn Fn() -> Result<()> + Sync),
+    ) -> Result<()> {
         let files: Vec<_> = doubtful
             .iter()
             .flat_map(|(kept, wheel)| kept.names().into_iter().map(move |name| (kept, *wheel, name)))
@@ -174,7 +198,7 @@ impl Store {
             }
             Ok(())
         })?;
-        for (kept, _) in &doubtful {
+        for (kept, _) in doubtful {
             unpacked.vouch(kept);
         }
         Ok(())
@@ -183,6 +207,10 @@ impl Store {
     /// Opens a wheel's directory, making it where files will be added. Others' directories are not used: they could
     /// change what is in them at any time.
     pub(super) fn wheel(&self, sha256: Sha256) -> Option<StoredWheel> {
+        // The others are unpacked from the wheel.
+        if self.open.fetch_add(1, Ordering::Relaxed) >= share_of_descriptors() {
+            return None;
+        }
         let from = match &self.place {
             Place::Ahead(root) => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

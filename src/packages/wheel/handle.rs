@@ -4,21 +4,15 @@
 use std::{
     fs::File,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use rustix::process::{Resource, getrlimit};
-
-use crate::{packages::cache::VerifiedFile, words::error::Result};
-
-/// How many wheels stay open, at most a quarter of what the process may open: connections, the files that arrive and
-/// those that are written need theirs.
-fn most() -> u64 {
-    static MOST: OnceLock<u64> = OnceLock::new();
-    *MOST.get_or_init(|| getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit / 4))
-}
+use crate::{
+    packages::cache::VerifiedFile,
+    words::{error::Result, files::share_of_descriptors},
+};
 
 /// How many wheels are open.
 static OPEN: AtomicU64 = AtomicU64::new(0);
@@ -33,7 +27,7 @@ struct Kept(Arc<File>);
 impl Handle {
     /// Keeps the file open where there is room.
     pub fn of(file: &Arc<File>) -> Self {
-        if OPEN.fetch_add(1, Ordering::Relaxed) < most() {
+        if OPEN.fetch_add(1, Ordering::Relaxed) < share_of_descriptors() {
             return Handle(Some(Arc::new(Kept(Arc::clone(file)))));
         }
         OPEN.fetch_sub(1, Ordering::Relaxed);

@@ -98,11 +98,20 @@ impl std::fmt::Display for SlimOptions {
 /// 1980-01-01T00:00:00Z: the first day a zip archive can name, and the default time of everything written.
 pub const DEFAULT_MTIME: i64 = 315_532_800;
 
-/// How many threads are worth having: more than two for each core only wait for each other. Small numbers are taken as
-/// they are.
-fn most_threads() -> usize {
+/// How many threads to start where so many were asked for (0: one for each core). More than two for each core only wait
+/// for each other (small numbers are taken as they are), and each has a few files and directories open.
+fn threads(asked: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    (2 * cores).max(64)
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = files.and_then(|files| usize::try_from(files / 16).ok()).unwrap_or(usize::MAX).max(1);
+    let most = (2 * cores).max(64).min(files);
+    if asked == 0 && cores <= most {
+        0
+    } else if asked == 0 {
+        most
+    } else {
+        asked.min(most)
+    }
 }
 
 impl OutputOptions {
@@ -115,7 +124,7 @@ impl OutputOptions {
                 link: link(args.link, env)?,
                 fresh: args.fresh,
                 repair: false,
-                threads: usize::from(args.threads).min(most_threads()),
+                threads: threads(args.threads.into()),
             },
         })
     }
@@ -131,7 +140,7 @@ impl OutputOptions {
                 link: LinkMode::Unpack,
                 fresh: true,
                 repair: false,
-                threads: 0,
+                threads: threads(0),
             },
         })
     }

@@ -22,7 +22,7 @@ use crate::{
     run::options::{Common, IndexOptions},
     words::{
         error::{Error, Kind, Result},
-        vocab::{PackageName, Realm, SourceUrl, shown_text},
+        vocab::{NOT_SHOWN, PackageName, Realm, SourceUrl, shown_text},
     },
 };
 use crate::{
@@ -98,7 +98,11 @@ impl<'a> Session<'a> {
                     Ok(found) => files.extend(found),
                     // As in pip: a build that shares one PIP_FIND_LINKS need not have the directory everywhere.
                     Err(error) => {
-                        let why = error.in_one_line();
+                        // The reason names the path, which may be a URL that lost its scheme.
+                        let why = match &*shown {
+                            NOT_SHOWN => "it is neither a directory nor a URL".to_owned(),
+                            _ => error.in_one_line(),
+                        };
                         self.progress.warn(&format!("--find-links {shown} is ignored: {why}"));
                     }
                 },

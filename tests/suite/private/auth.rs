@@ -292,3 +292,63 @@ fn an_unreachable_index_is_unusable_too() {
     assert_eq!(other.log()[0].header("authorization"), None);
     assert_eq!(basic("a:b"), "Basic YTpi");
 }
+
+#[test]
+fn what_only_looks_like_a_url_is_never_quoted() {
+    for url in [
+        format!("u:{SECRET}@index.example/simple"),
+        format!("{SECRET}:@index.example/simple"),
+        format!("https://u:{SECRET}@index.example:bad/simple"),
+        format!("https://index.example/simple#{SECRET}"),
+        format!("https://index.example/simple?token={SECRET}"),
+        format!("data:text/html,{SECRET}"),
+        format!("{SECRET}://index.example/simple"),
+    ] {
+        let (project, _) = project(&url);
+        for args in [&["auth"][..], &["auth", "--json"], &["plan"], &["sync", "--offline"]] {
+            let ran = project.run(args);
+            for form in [SECRET.to_owned(), SECRET.to_lowercase()] {
+                ran.never_mentions(&form);
+            }
+        }
+    }
+}
+
+#[test]
+fn find_links_are_named_without_their_password() {
+    let (project, _) = project("https://index.example/simple");
+    for place in [
+        format!("https://u:{SECRET}@h:bad/x"),
+        format!("https://u:{SECRET}@127.0.0.1:1/x?{SECRET}#{SECRET}"),
+        format!("u:{SECRET}@host/x"),
+    ] {
+        let ran = project.run(&["sync", "--no-index", "--find-links", &place]);
+        ran.mentions(&["--find-links"]).never_mentions(SECRET);
+    }
+    let project = project.variable("PIP_FIND_LINKS", format!("https://u:{SECRET}@h:bad/x"));
+    project.run(&["sync", "--no-index"]).ends_with(2).mentions(&["--find-links"]).never_mentions(SECRET);
+}
+
+#[test]
+fn a_url_with_a_password_in_a_wrong_place_of_the_lock_is_not_quoted() {
+    let url = format!("https://u:{SECRET}@index.example/simple");
+    for entry in [
+        serde_json::json!({ "version": url }),
+        serde_json::json!({ "version": "==1.0", "index": url }),
+        serde_json::json!({ "version": "==1.0", "markers": url }),
+        serde_json::json!({ "version": "==1.0", "hashes": [url] }),
+        serde_json::json!({ "git": "https://git.example/x.git", "ref": 1, "subdirectory": url }),
+        serde_json::json!({ "file": format!("ftp://u:{SECRET}@index.example/x.whl") }),
+        serde_json::json!({ "path": url }),
+        serde_json::json!(url),
+    ] {
+        let lock = Lock::bare().source("index", "https://index.example/simple").entry(
+            "default",
+            "ours",
+            entry.clone(),
+        );
+        let ran = Project::of(&lock).run(&["sync", "--offline"]);
+        assert_ne!(ran.code, Some(0), "{entry}");
+        ran.never_mentions(SECRET);
+    }
+}

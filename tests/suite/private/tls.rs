@@ -28,6 +28,7 @@ fn https(ca: &Ca, packages: &[&Package]) -> Nginx {
         server {
             listen {port} ssl http2; listen [::1]:{port} ssl http2;
             location /moved/files/ { rewrite ^/moved/files/(.*)$ https://127.0.0.1:{storage}/simple/files/$1 redirect; }
+            location /api/v4/projects/7/packages/pypi/simple/ { auth_basic x; auth_basic_user_file {dir}/gitlab; alias {dir}/root/simple/; index index.html; }
             location /gitlab/ { auth_basic x; auth_basic_user_file {dir}/gitlab; alias {dir}/root/simple/; index index.html; }
             location /moved/ { auth_basic x; auth_basic_user_file {dir}/users; alias {dir}/root/simple/; index index.html; }
         }
@@ -139,6 +140,47 @@ fn gitlabs_job_token_opens_its_index_without_any_setup() {
     assert_eq!(nginx.log(2).matches(&format!("auth=[{login}]")).count(), 2);
     let ran = project.forget().run(&["sync", "--no-ci-credentials"]);
     ran.ends_with(6).mentions(&["no credentials for localhost", "not CI_JOB_TOKEN"]);
+}
+
+/// The Dockerfile of docs/gitlab.md: what its `RUN` gets from the three build arguments, and nothing else.
+#[test]
+fn the_dockerfile_with_three_tokens_builds_as_it_is() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/gitlab.md")).expect("the page");
+    let dockerfile = page.split("<!-- file: tokens.Dockerfile -->\n").nth(1).expect("the file");
+    let dockerfile = dockerfile.split("```").nth(1).expect("a block");
+    let arguments: Vec<&str> = dockerfile.lines().filter_map(|line| line.strip_prefix("ARG ")).collect();
+    assert_eq!(arguments, ["CI_DEPLOY_USER", "CI_DEPLOY_PASSWORD", "CI_JOB_TOKEN"]);
+    let command = dockerfile.lines().find_map(|line| line.split_once(" venvoy ")).expect("a RUN line").1;
+    let ca = Ca::new();
+    let ours = Package::by("us", "ours");
+    let nginx = https(&ca, &[&ours]);
+    let source = |host: &str| format!("https://{host}:{}/api/v4/projects/7/packages/pypi/simple", nginx.port);
+    let build = |lock: &Lock, given: [&str; 3]| {
+        // An argument that is not given is unset in Docker, and empty in some CI systems.
+        let project = Project::of(lock).variable("SSL_CERT_FILE", text(&ca.bundle()));
+        let project =
+            arguments.iter().zip(given).fold(project, |project, (name, value)| project.variable(name, value));
+        project.run(&command.split(' ').collect::<Vec<_>>())
+    };
+    let lock = Lock::bare().source("gitlab", &source("localhost")).package(&ours);
+    let ran = build(&lock, ["", "", SECRET]);
+    ran.ends_with(0).never_mentions(SECRET);
+    ran.mentions(&[&format!(
+        "CI_JOB_TOKEN goes to localhost:{}, the one source with GitLab's package API",
+        nginx.port
+    )]);
+    let login = basic(&format!("gitlab-ci-token:{SECRET}"));
+    assert_eq!(nginx.log(2).matches(&format!("auth=[{login}]")).count(), 2);
+    build(&lock, ["gitlab-ci-token", SECRET, "another"])
+        .ends_with(0)
+        .mentions(&["CI_DEPLOY_PASSWORD goes to"]);
+    let several = Lock::bare()
+        .source("gitlab", &source("localhost"))
+        .source("other", &source("127.0.0.1"))
+        .package(&ours);
+    let ran = build(&several, ["", "", SECRET]);
+    ran.ends_with(6).never_mentions(SECRET);
+    ran.mentions(&["CI_JOB_TOKEN is set, but not for which of localhost:", "pass CI_SERVER_HOST as well"]);
 }
 
 #[test]
