@@ -3,24 +3,34 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Cache, VerifiedFile};
 use crate::words::{error::Result, vocab::Sha256};
 
 pub(super) const KIND: &str = "built";
 
+/// Kinds whose things are directories: checkouts of repositories, and places that builds keep.
+pub(super) const DIRECTORIES: [&str; 2] = ["trees", "places"];
+
 /// What a build gave.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Record {
     /// Of the wheel, which is among the files.
-    pub(super) sha256: String,
-    /// Under which it was built.
-    file_name: String,
+    sha256: String,
+    /// What was built: the digest of a source distribution, or what stands for a commit or a project.
+    from: String,
+    /// What is known of the build.
+    about: Value,
 }
 
 impl Record {
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
+    }
+
+    pub(super) fn from(&self) -> Option<Sha256> {
+        self.from.parse().ok()
     }
 
     pub(super) fn digest(&self) -> Option<Sha256> {
@@ -39,22 +49,27 @@ pub fn of_project(name: &str) -> Sha256 {
 }
 
 impl Cache {
-    /// The wheel that a build with this key gave, and its file name. `from` stands for what was built: a source
-    /// distribution's digest, or the digest of a commit's or a project's name.
-    pub fn built(&self, from: &Sha256, key: &Sha256) -> Option<(VerifiedFile, String)> {
-        let record = Record::parse(&self.derived(KIND, from, key).read_kept()?)?;
+    /// The wheel that a build with this key gave, and what was kept about the build.
+    pub fn built(&self, key: &Sha256) -> Option<(VerifiedFile, Value)> {
+        let record = Record::parse(&self.keyed(KIND, key).read_kept()?)?;
         let file = self.file(&record.digest()?)?;
-        Some((file, record.file_name))
+        Some((file, record.about))
     }
 
-    /// Keeps a wheel that was built.
-    pub fn keep_built(&self, from: &Sha256, key: &Sha256, wheel: &Path) -> Result<VerifiedFile> {
+    /// Keeps a wheel that was built. `from` stands for what was built: a source distribution's digest, [`of_commit`] or
+    /// [`of_project`].
+    pub fn keep_built(
+        &self,
+        key: &Sha256,
+        from: &Sha256,
+        wheel: &Path,
+        about: Value,
+    ) -> Result<VerifiedFile> {
         let file = self.adopt_unpinned(wheel)?;
-        let file_name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let record = Record { sha256: file.sha256().to_string(), file_name };
+        let record = Record { sha256: file.sha256().to_string(), from: from.to_string(), about };
         // Serialising plain values cannot fail.
         let Ok(bytes) = serde_json::to_vec(&record) else { return Ok(file) };
-        match self.derived(KIND, from, key).publish(&bytes) {
+        match self.keyed(KIND, key).publish(&bytes) {
             // It is used all the same, and built again by the next run.
             Ok(()) => {}
             Err(error) => self.note(format!("a built wheel cannot be kept: {}", error.in_one_line())),

@@ -253,16 +253,6 @@ impl Cache {
         self.place_for("tmp")
     }
 
-    /// Where builds keep wheels, checkouts and notes.
-    pub fn built_dir(&self) -> Result<PathBuf> {
-        self.place_for("built").map(|dir| dir.path().to_owned())
-    }
-
-    /// The same of a cache that was not opened, and may not be there.
-    pub fn built_dir_of(root: &Path) -> PathBuf {
-        root.join(LAYOUT).join("built")
-    }
-
     /// Where the output of builds is kept.
     pub fn logs_dir(&self) -> Result<PathBuf> {
         self.place_for("logs").map(|dir| dir.path().to_owned())

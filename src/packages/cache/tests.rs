@@ -590,7 +590,7 @@ fn only_what_the_locks_need_is_kept_with_what_is_derived_from_it() {
     }
     let wheel = root.path().join("built-1.0-py3-none-any.whl");
     fs::write(&wheel, "built").expect("a wheel");
-    let built = cache.keep_built(&source.sha256(), &key, &wheel).expect("kept");
+    let built = cache.keep_built(&key, &source.sha256(), &wheel, "about".into()).expect("kept");
     cache.keyed("interpreters", &key).publish(b"answer").expect("published");
     let keep_only = Some([kept.sha256(), source.sha256()].into());
     let freed = cache.prune(&Policy { keep_only, ..Policy::default() }).expect("pruned");
@@ -600,8 +600,31 @@ fn only_what_the_locks_need_is_kept_with_what_is_derived_from_it() {
     assert!(cache.file(&kept.sha256()).is_some());
     assert!(cache.derived("bytecode", &kept.sha256(), &key).read_own().is_some());
     assert!(cache.keyed("interpreters", &key).read_own().is_some());
-    let (found, name) = cache.built(&source.sha256(), &key).expect("a built wheel");
-    assert_eq!((found.sha256(), name.as_str()), (built.sha256(), "built-1.0-py3-none-any.whl"));
+    let (found, about) = cache.built(&key).expect("a built wheel");
+    assert_eq!((found.sha256(), about), (built.sha256(), "about".into()));
+    cache.prune(&Policy { keep_only: Some([kept.sha256()].into()), ..Policy::default() }).expect("pruned");
+    assert!(open(root.path()).built(&key).is_none());
+}
+
+#[test]
+fn a_read_only_cache_serves_built_wheels_and_one_exchanged_here_is_not_taken() {
+    let root = scratch();
+    let (key, from) = (Sha256::of(b"key"), Sha256::of(b"source"));
+    let wheel = root.path().join("built-1.0-py3-none-any.whl");
+    fs::write(&wheel, "built").expect("a wheel");
+    let place = root.path().join("cache");
+    let kept = open(&place).keep_built(&key, &from, &wheel, "about".into()).expect("kept");
+    let read_only = Cache::open(&place, Options { read_only: true, ..Options::default() });
+    assert_eq!(read_only.built(&key), Some((kept.clone(), "about".into())));
+    // It came with the user's own cache.
+    let copy = restored(&place);
+    assert_eq!(open(copy.path()).built(&key).expect("a wheel").0.sha256(), kept.sha256());
+    // Another record in the place of the one that was made here.
+    let path = files_below(&place).into_iter().find(|path| path.starts_with(place.join("v1/built")));
+    let path = path.expect("a record");
+    let record = fs::read(&path).expect("a record");
+    exchange(&path, &record);
+    assert_eq!(open(&place).built(&key), None);
 }
 
 #[test]

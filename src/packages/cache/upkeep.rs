@@ -262,10 +262,14 @@ impl Lister<'_> {
                 let is_dir = dir.look(&name).is_ok_and(|found| found.kind.is_dir());
                 if self.kind == files::KIND {
                     items.extend(self.item(&inside, Some(digest), None));
+                } else if built::DIRECTORIES.contains(&self.kind) {
+                    items.extend(self.item(&inside, None, None));
                 } else if is_dir {
                     self.below(&inside, Some(digest), items);
                 } else {
-                    items.extend(self.item(&inside, None, None));
+                    let record = || built::Record::parse(&dir.read(&name, 1 << 20).ok()?)?.from();
+                    let from = if self.kind == built::KIND { record() } else { None };
+                    items.extend(self.item(&inside, from, None));
                 }
             }
         }

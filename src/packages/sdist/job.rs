@@ -10,9 +10,9 @@ use std::{
 
 use url::Url;
 
-use super::{EditableInfo, Store, Workshop};
+use super::{EditableInfo, Store, Workshop, vcs::is_full_commit};
 use crate::{
-    packages::cache::VerifiedFile,
+    packages::cache::{VerifiedFile, of_commit, of_project},
     project::{
         lock::{Hashes, Pin, Vcs},
         python::Target,
@@ -20,7 +20,7 @@ use crate::{
     words::{
         error::{Result, Warnings},
         progress::Progress,
-        vocab::{Concealed, Credentials, PackageName, RelPath, SourceUrl, Version, WheelName},
+        vocab::{Concealed, Credentials, PackageName, RelPath, Sha256, SourceUrl, Version, WheelName},
     },
 };
 
@@ -150,6 +150,22 @@ pub enum Source {
         /// The last component of the URL's path.
         file_name: String,
     },
+}
+
+impl Source {
+    /// What stands for it in the cache, for whoever decides what a lock still needs: the lock names it by the same.
+    pub(super) fn stands_for(&self, name: &PackageName) -> Sha256 {
+        match self {
+            Source::Sdist { file, .. } => file.sha256(),
+            Source::Vcs { vcs, .. } => match vcs.reference.as_deref() {
+                Some(commit) if is_full_commit(commit) => of_commit(&commit.to_ascii_lowercase()),
+                _ => of_project(name.as_str()),
+            },
+            Source::Directory { .. } | Source::LocalFile { .. } | Source::Url { .. } => {
+                of_project(name.as_str())
+            }
+        }
+    }
 }
 
 impl Job {

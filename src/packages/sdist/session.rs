@@ -543,6 +543,7 @@ impl Session<'_> {
         let record = BuildRecord {
             scripts: scripts.iter().map(ToString::to_string).collect(),
             requirements: self.requirements.clone(),
+            from: self.job.source.stands_for(&self.job.name).to_string(),
         };
         if identity.name != name.name || identity.version != name.version {
             return Err(Error::new(

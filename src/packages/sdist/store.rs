@@ -2,14 +2,13 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    packages::cache::VerifiedFile,
+    packages::cache::{Cache, Keyed, Options, VerifiedFile},
     words::{
         error::{Error, Kind, Result},
         vocab::Sha256,
@@ -47,69 +46,40 @@ pub struct BuildRecord {
     pub scripts: Vec<String>,
     /// The distributions that it was built with, as `name==version`.
     pub requirements: Vec<String>,
+    /// What was built, by the digest that stands for it in the cache.
+    pub from: String,
 }
 
-/// A [`Store`] below one directory. Everything appears by one rename, so a killed run leaves nothing half.
+/// A [`Store`] in the cache.
 #[derive(Debug, Clone)]
 pub struct DirStore {
-    root: PathBuf,
+    cache: Cache,
 }
 
-const DIGEST: &str = "sha256";
-const RECORD: &str = "record.json";
-
 impl DirStore {
-    /// The store below `root`, made when first needed.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        DirStore { root: root.into() }
+    /// The store of a cache.
+    pub fn of(cache: Cache) -> Self {
+        DirStore { cache }
     }
 
-    fn at(&self, kind: &str, key: &str) -> PathBuf {
-        self.root.join(kind).join(key)
+    /// The store of the cache at `place`, made when first needed.
+    pub fn new(place: impl AsRef<Path>) -> Self {
+        DirStore { cache: Cache::open(place.as_ref(), Options::default()) }
     }
 
-    /// Fills a temporary directory and gives it its name; who comes second leaves the first one's.
-    fn publish(&self, kind: &str, key: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let parent = self.root.join(kind);
-        fs::create_dir_all(&parent).map_err(|e| Error::io("cannot create", &parent, e))?;
-        let temporary = tempfile::Builder::new()
-            .prefix(".new-")
-            .tempdir_in(&parent)
-            .map_err(|e| Error::io("cannot create a directory in", &parent, e))?;
-        fill(temporary.path())?;
-        let place = self.at(kind, key);
-        match fs::rename(temporary.path(), &place) {
-            Ok(()) => {
-                // The directory has its name; there is nothing temporary left to remove.
-                let _ = temporary.keep();
-                Ok(())
-            }
-            Err(_) if place.is_dir() => Ok(()),
-            Err(e) => Err(Error::io("cannot create", &place, e)),
-        }
+    fn at(&self, kind: &'static str, key: &str) -> Keyed<'_> {
+        self.cache.keyed(kind, &digest_of_key(key))
     }
+}
+
+fn digest_of_key(key: &str) -> Sha256 {
+    key.parse().unwrap_or_else(|_| Sha256::of(key.as_bytes()))
 }
 
 impl Store for DirStore {
     fn wheel(&self, key: &str) -> Result<Option<(VerifiedFile, BuildRecord)>> {
-        let place = self.at("wheels", key);
-        let Ok(entries) = fs::read_dir(&place) else { return Ok(None) };
-        let expected =
-            fs::read_to_string(place.join(DIGEST)).ok().and_then(|text| text.trim().parse::<Sha256>().ok());
-        let wheel = entries
-            .flatten()
-            .map(|entry| entry.path())
-            .find(|path| path.extension().is_some_and(|e| e == "whl"));
-        let record = fs::read(place.join(RECORD)).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        if let (Some(expected), Some(wheel), Some(record)) = (expected, wheel, record) {
-            let (sha256, size) = digest(&wheel)?;
-            if sha256 == expected {
-                return Ok(Some((VerifiedFile::vouch(wheel, sha256, size), record)));
-            }
-        }
-        // A damaged entry is built again.
-        fs::remove_dir_all(&place).map_err(|e| Error::io("cannot remove the damaged", &place, e))?;
-        Ok(None)
+        let kept = self.cache.built(&digest_of_key(key));
+        Ok(kept.and_then(|(file, about)| Some((file, serde_json::from_value(about).ok()?))))
     }
 
     fn keep_wheel(
@@ -118,51 +88,37 @@ impl Store for DirStore {
         wheel: &Path,
         record: &BuildRecord,
     ) -> Result<(VerifiedFile, BuildRecord)> {
-        self.publish("wheels", key, |place| {
-            let name = wheel.file_name().unwrap_or_default();
-            let to = place.join(name);
-            fs::copy(wheel, &to).map_err(|e| Error::io("cannot copy", wheel, e))?;
-            let (sha256, _) = digest(&to)?;
-            let text = serde_json::to_vec(record)
-                .map_err(|e| Error::new(Kind::Io, "cannot write the record of a build as JSON").because(e))?;
-            let file = place.join(RECORD);
-            fs::write(&file, text).map_err(|e| Error::io("cannot write", &file, e))?;
-            let file = place.join(DIGEST);
-            fs::write(&file, format!("{sha256}\n")).map_err(|e| Error::io("cannot write", &file, e))
-        })?;
-        self.wheel(key)?.ok_or_else(|| {
-            Error::new(Kind::Io, format!("the wheel just kept in {} is gone or damaged", self.root.display()))
-        })
+        if let Some(kept) = self.wheel(key)? {
+            return Ok(kept);
+        }
+        let about = serde_json::to_value(record)
+            .map_err(|e| Error::new(Kind::Io, "cannot write the record of a build as JSON").because(e))?;
+        let from = digest_of_key(&record.from);
+        let file = self.cache.keep_built(&digest_of_key(key), &from, wheel, about)?;
+        Ok((file, record.clone()))
     }
 
     fn tree(&self, key: &str) -> Result<Option<PathBuf>> {
-        let place = self.at("trees", key);
-        Ok(place.is_dir().then_some(place))
+        Ok(self.at("trees", key).kept_dir().map(|dir| dir.path().to_owned()))
     }
 
     fn keep_tree(&self, key: &str, directory: &Path) -> Result<()> {
-        self.publish("trees", key, |place| copy_all(directory, place))
+        let place = self.at("trees", key);
+        let new = place.begin_directory()?;
+        copy_all(directory, new.dir().path())?;
+        place.commit(new)
     }
 
     fn note(&self, key: &str) -> Result<Option<String>> {
-        Ok(fs::read_to_string(self.at("notes", key)).ok())
+        Ok(self.at("notes", key).read_kept().and_then(|bytes| String::from_utf8(bytes).ok()))
     }
 
     fn keep_note(&self, key: &str, text: &str) -> Result<()> {
-        let parent = self.root.join("notes");
-        fs::create_dir_all(&parent).map_err(|e| Error::io("cannot create", &parent, e))?;
-        let place = self.at("notes", key);
-        let mut file = tempfile::NamedTempFile::new_in(&parent)
-            .map_err(|e| Error::io("cannot create a file in", &parent, e))?;
-        file.write_all(text.as_bytes()).map_err(|e| Error::io("cannot write", &place, e))?;
-        file.persist(&place).map_err(|e| Error::io("cannot write", &place, e.error))?;
-        Ok(())
+        self.at("notes", key).publish(text.as_bytes())
     }
 
     fn place(&self, key: &str) -> Result<PathBuf> {
-        let place = self.at("places", key);
-        fs::create_dir_all(&place).map_err(|e| Error::io("cannot create", &place, e))?;
-        Ok(place)
+        self.at("places", key).lasting_dir()
     }
 }
 

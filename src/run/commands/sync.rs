@@ -13,7 +13,7 @@ use crate::{
         manifest::is_current,
     },
     packages::{
-        cache::{Cache, Trust},
+        cache::Trust,
         sdist::{DirStore, directory_digest},
     },
     project::{
@@ -312,7 +312,7 @@ pub(super) fn local_digest(entry: &Entry, options: &Options) -> Result<Option<Sh
     let Origin::Path(path) = &entry.origin else { return Ok(None) };
     let path = local_path(options, path);
     if path.is_dir() {
-        let store = DirStore::new(Cache::built_dir_of(&options.common.cache_dir));
+        let store = DirStore::new(&options.common.cache_dir);
         return directory_digest(&path, &variables(options), &store).map(Some);
     }
     // What is missing is an error later, where it can be told together with others.

@@ -112,7 +112,7 @@ impl<'a> Builder<'a> {
         let _permit = self.permit();
         interrupt::check()?;
         let scratch = self.scratch()?;
-        let store = DirStore::new(session.cache.built_dir()?);
+        let store = DirStore::of(session.cache.clone());
         let mut indexes: Vec<Index> = if self.request.index.no_index {
             Vec::new()
         } else {
