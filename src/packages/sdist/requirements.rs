@@ -1,6 +1,7 @@
 //! Build requirements: which files they mean, resolved once by pip and kept.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::Path,
     time::{Duration, SystemTime},
@@ -162,11 +163,11 @@ fn key(context: &Context, requirements: &[String], settings: &Settings) -> Sha25
         if !name.starts_with("PIP_") {
             continue;
         }
-        text += &format!("{name}={}\n", Sha256::of(value.as_encoded_bytes()));
+        let _ = writeln!(text, "{name}={}", Sha256::of(value.as_encoded_bytes()));
         if name.ends_with("CONSTRAINT") {
             for file in value.to_string_lossy().split_whitespace() {
                 let digest = digest(&context.project_dir.join(file)).map(|(digest, _)| digest.to_string());
-                text += &format!("{}\n", digest.unwrap_or_default());
+                let _ = writeln!(text, "{}", digest.unwrap_or_default());
             }
         }
     }
