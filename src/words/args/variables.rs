@@ -9,7 +9,11 @@ pub const VARIABLES: &[Row] = &[
     Row(&["VENVOY_OFFLINE", "VENVOY_LINK"], "as `--offline`, `--link`"),
     Row(&["VENVOY_INDEX_<NAME>_USERNAME", "_PASSWORD"], "credentials of the source called NAME"),
     Row(&["NETRC"], "the netrc file (also `/run/secrets/netrc`, `~/.netrc`)"),
-    Row(&["CI_JOB_TOKEN", "CI_DEPLOY_USER", "CI_DEPLOY_PASSWORD"], "used for `CI_SERVER_HOST` in GitLab CI"),
+    Row(
+        &["CI_JOB_TOKEN", "CI_DEPLOY_USER", "CI_DEPLOY_PASSWORD"],
+        "used in GitLab CI for `CI_SERVER_HOST`, else for the one source with GitLab's package API \
+         ([docs/gitlab.md](docs/gitlab.md))",
+    ),
     Row(&["PIPENV_PIPFILE", "PIPENV_MAX_DEPTH", "PIPENV_NO_INHERIT"], "where the project is"),
     Row(&["PIPENV_PYTHON", "PIPENV_DEFAULT_PYTHON_VERSION"], "which interpreter"),
     Row(
