@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write as _,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     thread,
@@ -299,10 +300,14 @@ fn a_full_disk_leaves_the_old_environment_or_the_new_one() {
     };
     let (a, one, two) = (package("a", "1.0"), of("1.0"), of("2.0"));
     let place = Place::new(&[&a, &one, &two]);
-    let Some(mount) = Mount::tmpfs(&place.project.path("project"), "size=1300k") else { return };
+    let Some(mount) = Mount::tmpfs(&place.project.path("project"), "4m") else { return };
     place.sync(&[&a, &one], &["--link", "unpack"]);
     let filler = place.project.path("project/filler");
-    fs::write(&filler, vec![0; 300_000]).expect("room for that");
+    let mut file = fs::File::create(&filler).expect("created");
+    while file.write_all(&[0; 16 << 10]).is_ok() {}
+    let full = file.metadata().expect("its size").len();
+    file.set_len(full - 200_000).expect("room for half of what comes");
+    drop(file);
     place.project.lock(&lock(&[&a, &two]));
     let run = place.project.sync_with(&["--link", "unpack"]);
     assert_eq!(run.code, Some(10), "{}", run.stderr);
@@ -372,15 +377,17 @@ fn random_changes_and_kills_give_what_a_fresh_run_gives() {
             3 => &["--slim"],
             _ => &[],
         };
-        if dice.below(2) == 0 {
+        let killed = dice.below(3) == 0;
+        if killed {
             place.project.lock(&lock(&packages));
             let mut child = place.project.start(args);
             thread::sleep(Duration::from_millis(dice.below(40) as u64));
             let _ = child.kill();
             let _ = child.wait();
         }
-        changed += usize::from(place.sync(&packages, args).contains(" kept, in "));
+        // How far a killed run comes is chance.
+        changed += usize::from(place.sync(&packages, args).contains(" kept, in ") && !killed);
         place.assert_as_fresh(&packages, args);
     }
-    assert!(changed >= 10, "{changed} of 30 runs changed the environment");
+    assert!(changed >= 5, "{changed} of 30 runs changed the environment");
 }

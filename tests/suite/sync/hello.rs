@@ -145,7 +145,8 @@ fn the_cache_commands_say_where_and_how_much_and_make_it_smaller() {
     let cleared = project.run(&["cache", "clear"]).says(&[]).stdout.clone();
     assert!(cleared.starts_with("removed ") && !cleared.contains("removed 0"), "{cleared}");
     let size = project.run(&["cache", "size"]).says(&[]).stdout.clone();
-    assert!(size.lines().all(|line| line.contains(" 0 files")), "{size}");
+    assert_eq!(size.lines().next(), Some("{root}/cache"));
+    assert!(size.lines().skip(1).all(|line| line.contains(" 0 files")), "{size}");
     assert_eq!(project.script("hello"), "hello from venvoy");
     project.run(&SYNC).says(&[".venv is up to date (2 packages)"]);
 }
