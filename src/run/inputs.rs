@@ -118,7 +118,7 @@ impl Inputs {
         };
         let fallback = options.fallback.clone().filter(|_| wanted.is_none());
         let fallback = fallback.map(|version| (version, "PIPENV_DEFAULT_PYTHON_VERSION"));
-        let request = python::Request {
+        let request = python::InterpreterRequest {
             python: typed,
             env_python: from_env.or(fallback),
             wanted,

@@ -30,7 +30,7 @@ const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// A blob that goes into a layout.
-pub enum Source<'a> {
+pub enum BlobSource<'a> {
     /// These bytes.
     Bytes(&'a [u8]),
     /// A layer in the cache.
@@ -41,16 +41,16 @@ pub enum Source<'a> {
     Section(Arc<fs::File>, u64, u64),
 }
 
-impl Source<'_> {
+impl BlobSource<'_> {
     /// Opens it at its beginning.
     pub fn open(&self, cache: &Cache) -> std::io::Result<Box<dyn std::io::Read + Send>> {
         Ok(match self {
-            Source::Bytes(bytes) => Box::new(std::io::Cursor::new(bytes.to_vec())),
-            Source::Cached(blob) => Box::new(
+            BlobSource::Bytes(bytes) => Box::new(std::io::Cursor::new(bytes.to_vec())),
+            BlobSource::Cached(blob) => Box::new(
                 store::file(cache, blob).and_then(|file| file.open()).map_err(std::io::Error::other)?,
             ),
-            Source::File(path) => Box::new(fs::File::open(path)?),
-            Source::Section(file, at, length) => {
+            BlobSource::File(path) => Box::new(fs::File::open(path)?),
+            BlobSource::Section(file, at, length) => {
                 Box::new(crate::packages::wheel::Section::new(Arc::clone(file), *at, *length))
             }
         })
@@ -64,7 +64,7 @@ pub struct Content<'a> {
     /// Its own layers.
     pub layers: &'a [Layer],
     /// Its base's layers and where their bytes are.
-    pub base: Vec<(Blob, Source<'a>)>,
+    pub base: Vec<(Blob, BlobSource<'a>)>,
     /// `NAME:TAG`, the tag after the last colon.
     pub name: &'a str,
 }
@@ -88,19 +88,19 @@ impl Content<'_> {
     }
 
     /// Every blob with its source, sorted by digest, each once; the manifest is one of them.
-    pub fn blobs(&self) -> Vec<(Blob, Source<'_>)> {
+    pub fn blobs(&self) -> Vec<(Blob, BlobSource<'_>)> {
         let own = |bytes: &'_ [u8]| Blob { sha256: Sha256::of(bytes), size: bytes.len() as u64 };
-        let mut all: Vec<(Blob, Source<'_>)> = vec![
-            (own(&self.image.manifest), Source::Bytes(&self.image.manifest)),
-            (own(&self.image.config), Source::Bytes(&self.image.config)),
+        let mut all: Vec<(Blob, BlobSource<'_>)> = vec![
+            (own(&self.image.manifest), BlobSource::Bytes(&self.image.manifest)),
+            (own(&self.image.config), BlobSource::Bytes(&self.image.config)),
         ];
-        all.extend(self.layers.iter().map(|layer| (layer.blob.clone(), Source::Cached(&layer.blob))));
+        all.extend(self.layers.iter().map(|layer| (layer.blob.clone(), BlobSource::Cached(&layer.blob))));
         for (blob, source) in &self.base {
             let source = match source {
-                Source::Bytes(bytes) => Source::Bytes(bytes),
-                Source::Cached(blob) => Source::Cached(blob),
-                Source::File(path) => Source::File(path.clone()),
-                Source::Section(file, at, length) => Source::Section(Arc::clone(file), *at, *length),
+                BlobSource::Bytes(bytes) => BlobSource::Bytes(bytes),
+                BlobSource::Cached(blob) => BlobSource::Cached(blob),
+                BlobSource::File(path) => BlobSource::File(path.clone()),
+                BlobSource::Section(file, at, length) => BlobSource::Section(Arc::clone(file), *at, *length),
             };
             all.push((blob.clone(), source));
         }
@@ -242,10 +242,10 @@ fn fill(dir: &Path, content: &Content<'_>, cache: &Cache) -> Result<()> {
             continue;
         }
         put(dir, &name, &mut |to| match &source {
-            Source::Bytes(bytes) => Ok(fs::write(to, bytes)?),
-            Source::Cached(blob) => store::place(cache, blob, to).map_err(PutError::Ours),
-            Source::File(path) => Ok(fs::copy(path, to).map(drop)?),
-            Source::Section(file, at, length) => {
+            BlobSource::Bytes(bytes) => Ok(fs::write(to, bytes)?),
+            BlobSource::Cached(blob) => store::place(cache, blob, to).map_err(PutError::Ours),
+            BlobSource::File(path) => Ok(fs::copy(path, to).map(drop)?),
+            BlobSource::Section(file, at, length) => {
                 let mut section = crate::packages::wheel::Section::new(Arc::clone(file), *at, *length);
                 Ok(std::io::copy(&mut section, &mut fs::File::create(to)?).map(drop)?)
             }
@@ -326,12 +326,12 @@ pub fn to_tar(
         );
         out.write_all(&header).map_err(failed)?;
         let copied = match source {
-            Source::Bytes(bytes) => out.write_all(bytes).map(|()| bytes.len() as u64).map_err(failed)?,
-            Source::Cached(blob) => {
+            BlobSource::Bytes(bytes) => out.write_all(bytes).map(|()| bytes.len() as u64).map_err(failed)?,
+            BlobSource::Cached(blob) => {
                 std::io::copy(&mut store::file(cache, blob)?.open()?, out).map_err(failed)?
             }
-            Source::File(path) => copy_file(path, out, failed)?,
-            Source::Section(file, from, length) => {
+            BlobSource::File(path) => copy_file(path, out, failed)?,
+            BlobSource::Section(file, from, length) => {
                 let mut section = crate::packages::wheel::Section::new(Arc::clone(file), *from, *length);
                 std::io::copy(&mut section, out).map_err(failed)?
             }
@@ -417,7 +417,7 @@ impl Layout {
     }
 
     /// A file of the layout by name.
-    fn find(&self, name: &str) -> Result<Source<'_>> {
+    fn find(&self, name: &str) -> Result<BlobSource<'_>> {
         let missing = || {
             Error::new(
                 Kind::Usage,
@@ -428,12 +428,12 @@ impl Layout {
         match self {
             Layout::Directory(dir) => {
                 let path = dir.join(name);
-                if path.is_file() { Ok(Source::File(path)) } else { Err(missing()) }
+                if path.is_file() { Ok(BlobSource::File(path)) } else { Err(missing()) }
             }
             Layout::Tar { file, members, .. } => {
                 let found = members.get(name).ok_or_else(missing)?;
                 let number = |at: usize| found[at].as_u64().unwrap_or(0);
-                Ok(Source::Section(Arc::clone(file), number(0), number(1)))
+                Ok(BlobSource::Section(Arc::clone(file), number(0), number(1)))
             }
         }
     }
@@ -441,16 +441,16 @@ impl Layout {
     fn read(&self, name: &str) -> Result<Vec<u8>> {
         let unreadable = |e| Error::io("cannot read", &self.shown().join(name), e);
         match self.find(name)? {
-            Source::File(path) => fs::read(path).map_err(unreadable),
-            Source::Section(file, at, length) => {
+            BlobSource::File(path) => fs::read(path).map_err(unreadable),
+            BlobSource::Section(file, at, length) => {
                 let mut bytes = Vec::new();
                 crate::packages::wheel::Section::new(file, at, length)
                     .read_to_end(&mut bytes)
                     .map_err(unreadable)?;
                 Ok(bytes)
             }
-            Source::Bytes(bytes) => Ok(bytes.to_vec()),
-            Source::Cached(_) => Err(Error::new(Kind::Io, "a layout has no cache")),
+            BlobSource::Bytes(bytes) => Ok(bytes.to_vec()),
+            BlobSource::Cached(_) => Err(Error::new(Kind::Io, "a layout has no cache")),
         }
     }
 
@@ -470,7 +470,7 @@ impl Layout {
     }
 
     /// Where a blob's bytes are.
-    pub fn source(&self, digest: &str) -> Result<Source<'_>> {
+    pub fn source(&self, digest: &str) -> Result<BlobSource<'_>> {
         self.find(&blob_name(digest)?)
     }
 

@@ -15,7 +15,7 @@ use super::spool::{Made, Spool};
 use crate::{
     environment::{
         bytecode::{Compiler, Module},
-        layout::{Origin, Plan, PlanFile, Written, render_record},
+        layout::{ContentOrigin, Plan, PlanFile, Written, render_record},
         manifest,
         script::rewrite_script,
         strip::{self, Verdict},
@@ -239,10 +239,10 @@ impl Maker<'_> {
     /// The piece of a file; `None` for what is made from others.
     fn file(&self, file: &PlanFile) -> Result<Option<Piece>> {
         match &file.origin {
-            Origin::Bytes(bytes) => self.made(bytes),
-            Origin::Entry { dist, entry } => self.entry(*dist, *entry),
-            Origin::Stripped { dist, entry } => self.stripped(file, *dist, *entry),
-            Origin::Script { dist, entry, style } => {
+            ContentOrigin::Bytes(bytes) => self.made(bytes),
+            ContentOrigin::Entry { dist, entry } => self.entry(*dist, *entry),
+            ContentOrigin::Stripped { dist, entry } => self.stripped(file, *dist, *entry),
+            ContentOrigin::Script { dist, entry, style } => {
                 let wheel = &*self.plan.dists[*dist].wheel;
                 let rewritten = with_scratch(|scratch| {
                     let content = wheel.inflate(*entry, scratch)?;
@@ -256,7 +256,7 @@ impl Maker<'_> {
                     None => self.entry(*dist, *entry),
                 }
             }
-            Origin::Bytecode { .. } | Origin::Record { .. } => return Ok(None),
+            ContentOrigin::Bytecode { .. } | ContentOrigin::Record { .. } => return Ok(None),
         }
         .map(Some)
     }
@@ -349,10 +349,10 @@ impl Maker<'_> {
         let mut targets = Vec::new();
         let mut modules = Vec::new();
         for (at, file) in plan.files.iter().enumerate() {
-            let Origin::Bytecode { source } = file.origin else { continue };
+            let ContentOrigin::Bytecode { source } = file.origin else { continue };
             let from = &plan.files[source];
             let wheel = match from.origin {
-                Origin::Entry { dist, entry } => Some((plan.dists[dist].wheel.file.sha256(), entry)),
+                ContentOrigin::Entry { dist, entry } => Some((plan.dists[dist].wheel.file.sha256(), entry)),
                 _ => None,
             };
             let size = files[source].as_ref().map_or(0, |piece| piece.written.size);
@@ -418,7 +418,7 @@ impl Maker<'_> {
             .par_iter()
             .enumerate()
             .filter_map(|(at, file)| match file.origin {
-                Origin::Record { dist } => Some((at, dist)),
+                ContentOrigin::Record { dist } => Some((at, dist)),
                 _ => None,
             })
             .map(|(at, dist)| {
@@ -426,7 +426,7 @@ impl Maker<'_> {
                     let file = &plan.files[at];
                     let written = so_far[at].as_ref().map(|piece| piece.written);
                     // As pip's: the interpreter may replace bytecode, so its digest is nobody's business.
-                    (&file.path, written.filter(|_| !matches!(file.origin, Origin::Bytecode { .. })))
+                    (&file.path, written.filter(|_| !matches!(file.origin, ContentOrigin::Bytecode { .. })))
                 });
                 let dist_info = &plan.dists[dist].dist_info;
                 let site_packages = dist_info.parent().unwrap_or_else(|| dist_info.clone());

@@ -29,11 +29,11 @@ use crate::{
 ///
 /// Nothing is reported here that will not come up again: what cannot be unpacked ahead is left to `write`.
 pub struct Ahead {
-    place: Place,
+    place: Workplace,
     mtime: i64,
 }
 
-enum Place {
+enum Workplace {
     /// The cache's store, which `write` links or copies from.
     Store(Unpacked),
     /// Beside the environment, from where `write` moves the files: the cache is on another file system.
@@ -51,8 +51,8 @@ impl Ahead {
             Some(there.st_dev == here.st_dev && !cache.is_read_only() && can_link(scratch.path()))
         };
         let kept = cache.unpacked(mtime).ok()?;
-        let store = || Place::Store(kept.clone());
-        let beside = || Place::Beside(dest.to_owned(), OnceLock::new());
+        let store = || Workplace::Store(kept.clone());
+        let beside = || Workplace::Beside(dest.to_owned(), OnceLock::new());
         let place = match link {
             LinkMode::Auto if linked()? => store(),
             LinkMode::Auto | LinkMode::Unpack => beside(),
@@ -66,15 +66,15 @@ impl Ahead {
     /// What [`super::WriteOptions::ahead`] is to be.
     pub fn beside(&self) -> Option<&Path> {
         match &self.place {
-            Place::Beside(_, dir) => dir.get()?.as_ref().map(TempDir::path),
-            Place::Store(_) => None,
+            Workplace::Beside(_, dir) => dir.get()?.as_ref().map(TempDir::path),
+            Workplace::Store(_) => None,
         }
     }
 
     /// Unpacks a wheel, unless that was done before. `stop` is asked between files.
     pub fn unpack(&self, wheel: &Wheel, stop: &(dyn Fn() -> bool + Sync)) {
         match &self.place {
-            Place::Store(store) => {
+            Workplace::Store(store) => {
                 let sha256 = wheel.file.sha256();
                 if store.has(sha256) {
                     return;
@@ -85,7 +85,7 @@ impl Ahead {
                     let _ = store.commit(sha256, filled);
                 }
             }
-            Place::Beside(dest, dir) => {
+            Workplace::Beside(dest, dir) => {
                 let Some(dir) = dir.get_or_init(|| destination::beside(dest)) else { return };
                 let dir = dir.path().join(wheel.file.sha256().to_string());
                 let made = || {

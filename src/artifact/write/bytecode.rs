@@ -15,7 +15,7 @@ use super::tree::Fill;
 use crate::{
     environment::{
         bytecode::{Compiled, Compiler, Kept},
-        layout::{Origin, Written},
+        layout::{ContentOrigin, Written},
     },
     words::error::{Error, Kind, Result},
 };
@@ -41,7 +41,7 @@ impl Fill<'_> {
         // By the distribution whose wheel the source comes from; `None` for sources that were made.
         let mut modules: BTreeMap<Option<usize>, Vec<Module>> = BTreeMap::new();
         for (at, file) in self.plan.files.iter().enumerate() {
-            if let Origin::Bytecode { source } = file.origin {
+            if let ContentOrigin::Bytecode { source } = file.origin {
                 let from = self.entry(&self.plan.files[source]).map(|(dist, entry, _)| (dist, entry));
                 let module = Module { at, source, entry: from.map(|(_, entry)| entry) };
                 modules.entry(from.map(|(dist, _)| dist)).or_default().push(module);
@@ -70,7 +70,7 @@ impl Fill<'_> {
                 Ok(one) => written[at] = Some(one),
                 Err(reason) => {
                     left_out.insert(at);
-                    let Origin::Bytecode { source } = self.plan.files[at].origin else { continue };
+                    let ContentOrigin::Bytecode { source } = self.plan.files[at].origin else { continue };
                     uncompiled.push(format!("{} does not compile: {reason}", self.plan.files[source].path));
                 }
             }

@@ -50,7 +50,7 @@ const OFF: u8 = 4;
 
 /// The store of one run.
 pub(super) struct Store {
-    place: Place,
+    place: StoreRoot,
     shown: PathBuf,
     /// What is tried now; moves on when the file system refuses.
     method: AtomicU8,
@@ -63,7 +63,7 @@ pub(super) struct Store {
     mtime: i64,
 }
 
-enum Place {
+enum StoreRoot {
     /// In the cache.
     Kept(Unpacked),
     /// Unpacked by this run, to be moved.
@@ -129,7 +129,7 @@ impl Store {
             _ => false,
         };
         let store = Store {
-            place: Place::Kept(unpacked.clone()),
+            place: StoreRoot::Kept(unpacked.clone()),
             shown,
             method: AtomicU8::new(method),
             exact,
@@ -148,7 +148,7 @@ impl Store {
     pub(super) fn unpacked_ahead(path: &Path, mtime: i64) -> Option<Self> {
         let root = File::open(path).ok()?;
         Some(Store {
-            place: Place::Ahead(root),
+            place: StoreRoot::Ahead(root),
             shown: path.to_owned(),
             method: AtomicU8::new(MOVE),
             exact: false,
@@ -165,7 +165,7 @@ impl Store {
         wheels: impl Iterator<Item = &'w Wheel>,
         stop: &(dyn Fn() -> Result<()> + Sync),
     ) -> Result<()> {
-        let Place::Kept(unpacked) = &self.place else { return Ok(()) };
+        let StoreRoot::Kept(unpacked) = &self.place else { return Ok(()) };
         let mut doubtful = wheels
             .filter_map(|wheel| Some((unpacked.wheel(wheel.file.sha256())?, wheel)))
             .filter(|(kept, _)| kept.is_own() && !kept.trusted);
@@ -212,11 +212,11 @@ impl Store {
             return None;
         }
         let from = match &self.place {
-            Place::Ahead(root) => {
+            StoreRoot::Ahead(root) => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 From::Ahead(rustix::fs::openat(root, sha256.to_string(), flags, Mode::empty()).ok()?)
             }
-            Place::Kept(unpacked) => {
+            StoreRoot::Kept(unpacked) => {
                 let found = unpacked.wheel(sha256);
                 let fill = self.fill.load(Ordering::Relaxed);
                 let make = || if fill { unpacked.wheel_or_new(sha256) } else { None };
@@ -228,7 +228,7 @@ impl Store {
 
     /// Vouches for what this run put into a wheel's directory.
     pub(super) fn settle(&self, wheel: &StoredWheel) {
-        if let (Place::Kept(unpacked), From::Kept(kept), true) =
+        if let (StoreRoot::Kept(unpacked), From::Kept(kept), true) =
             (&self.place, &wheel.from, wheel.added.load(Ordering::Relaxed))
         {
             unpacked.vouch(kept);

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     environment::{
-        layout::{Origin, PlanFile, PlanKey, PlanLink, PlannedDist, Written},
+        layout::{ContentOrigin, PlanFile, PlanKey, PlanLink, PlannedDist, Written},
         manifest::{
             MANIFEST, render_manifest,
             text::{self as manifest, Content, Manifest},
@@ -110,7 +110,7 @@ fn demo() -> WheelBuilder {
 
 fn plan_of(wheel: Wheel) -> Plan {
     let wheel = Arc::new(wheel);
-    let bytes = |text: &str| Origin::Bytes(Arc::from(text.as_bytes()));
+    let bytes = |text: &str| ContentOrigin::Bytes(Arc::from(text.as_bytes()));
     let mut files = vec![
         PlanFile {
             path: path("pyvenv.cfg"),
@@ -121,7 +121,7 @@ fn plan_of(wheel: Wheel) -> Plan {
         PlanFile {
             path: path(&format!("{SITE}/demo-1.0.dist-info/RECORD")),
             dist: Some(0),
-            origin: Origin::Record { dist: 0 },
+            origin: ContentOrigin::Record { dist: 0 },
             executable: false,
         },
     ];
@@ -131,7 +131,7 @@ fn plan_of(wheel: Wheel) -> Plan {
             PlanFile {
                 path: path(&format!("bin/{script}")),
                 dist: Some(0),
-                origin: Origin::Script {
+                origin: ContentOrigin::Script {
                     dist: 0,
                     entry,
                     style: Arc::new(LauncherStyle::Absolute("/opt/env".to_owned())),
@@ -142,7 +142,7 @@ fn plan_of(wheel: Wheel) -> Plan {
             PlanFile {
                 path: path(&format!("{SITE}/{name}")),
                 dist: Some(0),
-                origin: Origin::Entry { dist: 0, entry },
+                origin: ContentOrigin::Entry { dist: 0, entry },
                 executable: one.executable,
             }
         });
@@ -611,7 +611,7 @@ proptest! {
             files: vec![PlanFile {
                 path: path(&format!("d/{name}")),
                 dist: None,
-                origin: Origin::Bytes(Arc::from(&b""[..])),
+                origin: ContentOrigin::Bytes(Arc::from(&b""[..])),
                 executable: true,
             }],
             links: vec![PlanLink { path: path("link"), target: target.clone() }],

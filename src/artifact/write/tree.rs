@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     environment::{
-        layout::{Origin, Plan, PlanFile, Written, render_record},
+        layout::{ContentOrigin, Plan, PlanFile, Written, render_record},
         manifest::MANIFEST,
         script::rewrite_script,
         strip::{self, Verdict},
@@ -171,12 +171,12 @@ impl Fill<'_> {
 
     pub(super) fn entry(&self, file: &PlanFile) -> Option<(usize, usize, &WheelEntry)> {
         match file.origin {
-            Origin::Entry { dist, entry }
-            | Origin::Stripped { dist, entry }
-            | Origin::Script { dist, entry, .. } => {
+            ContentOrigin::Entry { dist, entry }
+            | ContentOrigin::Stripped { dist, entry }
+            | ContentOrigin::Script { dist, entry, .. } => {
                 Some((dist, entry, &self.plan.dists[dist].wheel.entries[entry]))
             }
-            Origin::Bytes(_) | Origin::Bytecode { .. } | Origin::Record { .. } => None,
+            ContentOrigin::Bytes(_) | ContentOrigin::Bytecode { .. } | ContentOrigin::Record { .. } => None,
         }
     }
 
@@ -245,13 +245,13 @@ impl Fill<'_> {
 
     fn put(&self, file: &PlanFile, spot: &Spot<'_>, scratch: &mut Scratch) -> Result<Written> {
         let Some((dist, position, entry)) = self.entry(file) else {
-            let Origin::Bytes(bytes) = &file.origin else {
+            let ContentOrigin::Bytes(bytes) = &file.origin else {
                 return Err(Error::new(Kind::Io, format!("{}: is made from what was written", file.path)));
             };
             return self.put_bytes(spot, bytes);
         };
         let wheel = &*self.plan.dists[dist].wheel;
-        if let Origin::Script { style, .. } = &file.origin {
+        if let ContentOrigin::Script { style, .. } = &file.origin {
             let content = wheel.inflate(position, scratch)?;
             self.compare(wheel, position, content.sha256)?;
             return match rewrite_script(content.bytes, style) {
@@ -259,7 +259,7 @@ impl Fill<'_> {
                 None => self.put_bytes(spot, content.bytes),
             };
         }
-        if matches!(file.origin, Origin::Stripped { .. }) {
+        if matches!(file.origin, ContentOrigin::Stripped { .. }) {
             return self.put_stripped(dist, position, spot, scratch);
         }
         let stored = self.store.and_then(|store| {
@@ -368,14 +368,15 @@ impl Fill<'_> {
             .par_iter()
             .enumerate()
             .filter_map(|(position, file)| match file.origin {
-                Origin::Record { dist } => Some((position, file, dist)),
+                ContentOrigin::Record { dist } => Some((position, file, dist)),
                 _ => None,
             })
             .map(|(position, file, dist)| {
                 let rows = listed[dist].iter().map(|&at| {
                     let file = &self.plan.files[at];
                     // As pip's: the interpreter may replace bytecode, so its digest is nobody's business.
-                    let written = so_far[at].filter(|_| !matches!(file.origin, Origin::Bytecode { .. }));
+                    let written =
+                        so_far[at].filter(|_| !matches!(file.origin, ContentOrigin::Bytecode { .. }));
                     (&file.path, written)
                 });
                 let dist_info = &self.plan.dists[dist].dist_info;

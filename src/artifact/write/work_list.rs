@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    environment::layout::{Origin, Plan},
+    environment::layout::{ContentOrigin, Plan},
     words::vocab::RelPath,
 };
 
@@ -68,11 +68,11 @@ impl<'p> WorkList<'p> {
         let mut last = 0;
         for (position, file) in plan.files.iter().enumerate() {
             let size = match &file.origin {
-                Origin::Record { .. } | Origin::Bytecode { .. } => continue,
-                Origin::Bytes(bytes) => bytes.len() as u64,
-                Origin::Entry { dist, entry }
-                | Origin::Stripped { dist, entry }
-                | Origin::Script { dist, entry, .. } => plan.dists[*dist].wheel.entries[*entry].size,
+                ContentOrigin::Record { .. } | ContentOrigin::Bytecode { .. } => continue,
+                ContentOrigin::Bytes(bytes) => bytes.len() as u64,
+                ContentOrigin::Entry { dist, entry }
+                | ContentOrigin::Stripped { dist, entry }
+                | ContentOrigin::Script { dist, entry, .. } => plan.dists[*dist].wheel.entries[*entry].size,
             };
             let dir = file.path.as_str().rsplit_once('/').map(|(dir, _)| dir);
             if nodes[last].dir.map(RelPath::as_str) != dir {
@@ -144,7 +144,7 @@ mod tests {
                 .map(|(name, size)| PlanFile {
                     path: path(name),
                     dist: None,
-                    origin: Origin::Bytes(Arc::from(vec![0; *size])),
+                    origin: ContentOrigin::Bytes(Arc::from(vec![0; *size])),
                     executable: false,
                 })
                 .collect(),

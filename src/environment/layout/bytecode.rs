@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Origin, Plan, PlanFile};
+use super::{ContentOrigin, Plan, PlanFile};
 use crate::{project::python::Target, words::vocab::RelPath};
 
 /// What file systems allow a name to have, in bytes.
@@ -40,7 +40,7 @@ impl Plan {
             .iter()
             .enumerate()
             .filter_map(|(source, file)| {
-                let origin = Origin::Bytecode { source };
+                let origin = ContentOrigin::Bytecode { source };
                 Some(PlanFile { path: place(file)?, dist: file.dist, origin, executable: false })
             })
             .collect();
@@ -106,7 +106,7 @@ impl Plan {
         self.files = items
             .into_iter()
             .filter_map(|(_, mut file)| {
-                if let Origin::Bytecode { source } = &mut file.origin {
+                if let ContentOrigin::Bytecode { source } = &mut file.origin {
                     *source = find(*source)?;
                 }
                 Some(file)

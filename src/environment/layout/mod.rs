@@ -171,14 +171,14 @@ pub struct PlanFile {
     /// The distribution whose RECORD lists it; `None` for the environment's own (activators, pyvenv.cfg).
     pub dist: Option<usize>,
     /// Where its bytes come from.
-    pub origin: Origin,
+    pub origin: ContentOrigin,
     /// 0755 rather than 0644.
     pub executable: bool,
 }
 
 /// Where a file's bytes come from.
 #[derive(Debug, Clone)]
-pub enum Origin {
+pub enum ContentOrigin {
     /// An entry of the wheel of a distribution: positions in [`Plan::dists`] and `Wheel::entries`.
     Entry {
         /// Position of the distribution whose wheel holds the bytes.

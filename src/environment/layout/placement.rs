@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Where an entry goes.
-pub(super) struct Place {
+pub(super) struct Placement {
     pub path: RelPath,
     /// It is a script: executable, and its first line may be rewritten.
     pub script: bool,
@@ -35,7 +35,7 @@ impl<'t> Scheme<'t> {
     }
 
     /// The place of an entry; `None` for what the installer writes itself.
-    pub fn place(&self, wheel: &Wheel, entry: &WheelEntry) -> Result<Option<Place>> {
+    pub fn place(&self, wheel: &Wheel, entry: &WheelEntry) -> Result<Option<Placement>> {
         let path = entry.path.as_str();
         let below = |dir: &RelPath| path.strip_prefix(dir.as_str()).and_then(|rest| rest.strip_prefix('/'));
         if let Some(name) = below(&wheel.dist_info)
@@ -45,7 +45,7 @@ impl<'t> Scheme<'t> {
         }
         let Some(inner) = wheel.data_dir.as_ref().and_then(below) else {
             let path = self.target.site_packages.join(&entry.path);
-            return Ok(Some(Place { path, script: false }));
+            return Ok(Some(Placement { path, script: false }));
         };
         let Some((key, rest)) = inner.split_once('/') else {
             return Err(unknown(wheel, entry, inner));
@@ -58,7 +58,7 @@ impl<'t> Scheme<'t> {
             "data" => (self.data(rest), false),
             _ => return Err(unknown(wheel, entry, key)),
         };
-        Ok(Some(Place { path, script }))
+        Ok(Some(Placement { path, script }))
     }
 
     /// `lib64` is a link to `lib`: what goes there is known by one path only.

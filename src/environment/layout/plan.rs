@@ -8,8 +8,8 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    DistInput, Dropped, EnvFiles, Origin, Plan, PlanFile, PlannedDist,
-    placement::{Place, Scheme},
+    ContentOrigin, DistInput, Dropped, EnvFiles, Plan, PlanFile, PlannedDist,
+    placement::{Placement, Scheme},
     reserved::Reserved,
     slim::is_shared_object,
 };
@@ -62,7 +62,7 @@ pub fn plan(
         files.push(PlanFile {
             path: file.path,
             dist: None,
-            origin: Origin::Bytes(file.bytes),
+            origin: ContentOrigin::Bytes(file.bytes),
             executable: file.executable,
         });
     }
@@ -138,7 +138,7 @@ fn put_dist(
     };
     let mut from_data = Vec::new();
     for (entry, read) in wheel.entries.iter().enumerate() {
-        let Some(Place { path, script }) = scheme.place(wheel, read)? else { continue };
+        let Some(Placement { path, script }) = scheme.place(wheel, read)? else { continue };
         if refuse(&path, &|| format!("entry {:?}", read.path.as_str())) {
             continue;
         }
@@ -152,11 +152,11 @@ fn put_dist(
         }
         // What is larger is a program in machine code, not a Python script.
         let origin = if script && read.size <= STREAM_LIMIT {
-            Origin::Script { dist, entry, style: Arc::clone(style) }
+            ContentOrigin::Script { dist, entry, style: Arc::clone(style) }
         } else if input.cut.strip && !script && is_shared_object(path.as_str()) {
-            Origin::Stripped { dist, entry }
+            ContentOrigin::Stripped { dist, entry }
         } else {
-            Origin::Entry { dist, entry }
+            ContentOrigin::Entry { dist, entry }
         };
         let file = PlanFile { path, dist: Some(dist), origin, executable: script || read.executable };
         let in_data = wheel.data_dir.as_ref().is_some_and(|dir| read.path.starts_with(dir));
@@ -166,13 +166,13 @@ fn put_dist(
     for entry in &versioned(&wheel.scripts, (target.version.0, target.version.1)) {
         let path = scheme.scripts().join(&entry.name);
         if !refuse(&path, &|| format!("script {:?}", entry.name.as_str())) {
-            let origin = Origin::Bytes(launcher(entry, style).into());
+            let origin = ContentOrigin::Bytes(launcher(entry, style).into());
             files.push(PlanFile { path, dist: Some(dist), origin, executable: true });
         }
     }
     for file in &input.extra {
         if !refuse(&file.path, &|| "a file made for it".to_owned()) {
-            let origin = Origin::Bytes(Arc::clone(&file.bytes));
+            let origin = ContentOrigin::Bytes(Arc::clone(&file.bytes));
             files.push(PlanFile {
                 path: file.path.clone(),
                 dist: Some(dist),
@@ -182,19 +182,19 @@ fn put_dist(
         }
     }
 
-    let mut own = |name: &str, origin: Origin| -> Result<()> {
+    let mut own = |name: &str, origin: ContentOrigin| -> Result<()> {
         let path = dist_info.join(&name.parse()?);
         files.push(PlanFile { path, dist: Some(dist), origin, executable: false });
         Ok(())
     };
-    own("INSTALLER", Origin::Bytes(Arc::from(&b"venvoy\n"[..])))?;
+    own("INSTALLER", ContentOrigin::Bytes(Arc::from(&b"venvoy\n"[..])))?;
     if input.requested {
-        own("REQUESTED", Origin::Bytes(Arc::from(&b""[..])))?;
+        own("REQUESTED", ContentOrigin::Bytes(Arc::from(&b""[..])))?;
     }
     if let Some(direct_url) = &input.direct_url {
-        own("direct_url.json", Origin::Bytes(Arc::from(&direct_url[..])))?;
+        own("direct_url.json", ContentOrigin::Bytes(Arc::from(&direct_url[..])))?;
     }
-    own("RECORD", Origin::Record { dist }).context(|| format!("cannot lay out {}", wheel.name))?;
+    own("RECORD", ContentOrigin::Record { dist }).context(|| format!("cannot lay out {}", wheel.name))?;
     Ok(Part { files, dropped, bad })
 }
 
@@ -213,7 +213,7 @@ fn settle(plan: &mut Plan, files: Vec<PlanFile>, warnings: &mut Warnings, bad: &
             continue;
         };
         // pip writes a launcher over a script of the same wheel without a word.
-        let launcher = loser == winner && matches!(file.origin, Origin::Bytes(_));
+        let launcher = loser == winner && matches!(file.origin, ContentOrigin::Bytes(_));
         if !launcher && !same_bytes(&plan.dists, &before.origin, &file.origin) {
             differing.entry((loser, winner)).or_default().push(file.path.to_string());
         }
@@ -265,15 +265,19 @@ fn is_anothers_record(path: &RelPath, site_packages: &RelPath, dist_info: &RelPa
 }
 
 /// Whether two origins are known to give the same bytes.
-fn same_bytes(dists: &[PlannedDist], a: &Origin, b: &Origin) -> bool {
+fn same_bytes(dists: &[PlannedDist], a: &ContentOrigin, b: &ContentOrigin) -> bool {
     let read = |dist: usize, entry: usize| &dists[dist].wheel.entries[entry];
     let (a, b) = match (a, b) {
-        (Origin::Entry { dist: d1, entry: e1 }, Origin::Entry { dist: d2, entry: e2 })
-        | (Origin::Stripped { dist: d1, entry: e1 }, Origin::Stripped { dist: d2, entry: e2 })
-        | (Origin::Script { dist: d1, entry: e1, .. }, Origin::Script { dist: d2, entry: e2, .. }) => {
-            (read(*d1, *e1), read(*d2, *e2))
-        }
-        (Origin::Bytes(a), Origin::Bytes(b)) => return a == b,
+        (ContentOrigin::Entry { dist: d1, entry: e1 }, ContentOrigin::Entry { dist: d2, entry: e2 })
+        | (
+            ContentOrigin::Stripped { dist: d1, entry: e1 },
+            ContentOrigin::Stripped { dist: d2, entry: e2 },
+        )
+        | (
+            ContentOrigin::Script { dist: d1, entry: e1, .. },
+            ContentOrigin::Script { dist: d2, entry: e2, .. },
+        ) => (read(*d1, *e1), read(*d2, *e2)),
+        (ContentOrigin::Bytes(a), ContentOrigin::Bytes(b)) => return a == b,
         _ => return false,
     };
     a.size == b.size

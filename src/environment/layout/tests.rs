@@ -75,16 +75,16 @@ fn refusal(wheel: &WheelBuilder) -> String {
 fn described(plan: &Plan) -> Vec<String> {
     let describe = |file: &PlanFile| {
         let from = match &file.origin {
-            Origin::Entry { dist, entry } => plan.dists[*dist].wheel.entries[*entry].path.to_string(),
-            Origin::Script { dist, entry, .. } => {
+            ContentOrigin::Entry { dist, entry } => plan.dists[*dist].wheel.entries[*entry].path.to_string(),
+            ContentOrigin::Script { dist, entry, .. } => {
                 format!("script {}", plan.dists[*dist].wheel.entries[*entry].path)
             }
-            Origin::Stripped { dist, entry } => {
+            ContentOrigin::Stripped { dist, entry } => {
                 format!("stripped {}", plan.dists[*dist].wheel.entries[*entry].path)
             }
-            Origin::Bytes(bytes) => format!("{} bytes", bytes.len()),
-            Origin::Bytecode { source } => format!("bytecode of {}", plan.files[*source].path),
-            Origin::Record { dist } => format!("record of {}", plan.dists[*dist].name.as_str()),
+            ContentOrigin::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            ContentOrigin::Bytecode { source } => format!("bytecode of {}", plan.files[*source].path),
+            ContentOrigin::Record { dist } => format!("record of {}", plan.dists[*dist].name.as_str()),
         };
         let star = if file.executable { "*" } else { "" };
         format!("{}{star} <- {from}", file.path.as_str().replace("lib/python3.11/site-packages", "SITE"))
@@ -228,7 +228,7 @@ fn what_was_requested_or_came_from_a_url_says_so() {
     ] {
         let found = file(&plan, &at);
         assert_eq!(found.dist, Some(0));
-        assert!(matches!(&found.origin, Origin::Bytes(bytes) if **bytes == *expected), "{at}");
+        assert!(matches!(&found.origin, ContentOrigin::Bytes(bytes) if **bytes == *expected), "{at}");
     }
 }
 
@@ -256,7 +256,7 @@ fn different_files_of_one_path_warn_and_the_later_counts() {
           lib/python3.11/site-packages/shared/1.py, lib/python3.11/site-packages/shared/2.py and 2 more"]
     );
     let at = |name: &str| plan.files.iter().position(|f| f.path.as_str().ends_with(name)).expect(name);
-    assert!(matches!(plan.files[at("shared/0.py")].origin, Origin::Entry { dist: 1, .. }));
+    assert!(matches!(plan.files[at("shared/0.py")].origin, ContentOrigin::Entry { dist: 1, .. }));
     // Both RECORDs list them.
     let listed = plan.listed();
     assert!(listed.iter().all(|files| files.contains(&at("shared/4.py"))));
@@ -285,7 +285,7 @@ fn the_same_size_and_crc_without_a_digest_is_not_known_to_be_identical() {
 fn an_entry_point_counts_over_a_script_of_the_same_wheel() {
     let wheel = demo().data("scripts/demo", "#!python\n").console_script("demo = demo:main");
     let (plan, warnings) = laid_out(&[&wheel]).expect("good");
-    assert!(matches!(file(&plan, "bin/demo").origin, Origin::Bytes(_)));
+    assert!(matches!(file(&plan, "bin/demo").origin, ContentOrigin::Bytes(_)));
     assert_eq!(warnings.0, [""; 0], "pip says nothing either");
     let both = demo().file("x.py", "1").data("purelib/x.py", "2");
     let (_, warnings) = laid_out(&[&both]).expect("good");
@@ -419,7 +419,7 @@ fn a_script_too_large_to_hold_is_a_plain_executable() {
     let wheel = demo().member(Member::deflated("Demo-1.0.data/scripts/big", &big));
     let plan = good(&[&wheel]);
     let big = file(&plan, "bin/big");
-    assert!(big.executable && matches!(big.origin, Origin::Entry { .. }));
+    assert!(big.executable && matches!(big.origin, ContentOrigin::Entry { .. }));
 }
 
 #[test]
@@ -456,7 +456,7 @@ fn a_planned_file_has_the_bytes_of_its_entry() {
     let (plan, _) =
         plan(&[DistInput::new(Arc::new(wheel))], &target(), env(), &LauncherStyle::Relative).expect("good");
     let found = plan.files.iter().find(|f| f.path.as_str().ends_with("demo/__init__.py")).expect("there");
-    let Origin::Entry { dist, entry } = found.origin else { panic!("{:?}", found.origin) };
+    let ContentOrigin::Entry { dist, entry } = found.origin else { panic!("{:?}", found.origin) };
     with_scratch(|s| assert_eq!(plan.dists[dist].wheel.inflate(entry, s).expect("good").bytes, b"x = 1\n"));
 }
 
@@ -475,7 +475,7 @@ fn bytecode_has_a_place_beside_each_module_and_leaves_with_its_directory() {
     let before = good(&[&a, &b]);
     let plan = before.clone().with_bytecode(&target());
     let bytecode = |plan: &Plan| -> Vec<(String, usize)> {
-        let is_bytecode = |file: &&PlanFile| matches!(file.origin, Origin::Bytecode { .. });
+        let is_bytecode = |file: &&PlanFile| matches!(file.origin, ContentOrigin::Bytecode { .. });
         plan.files
             .iter()
             .filter(is_bytecode)
@@ -490,7 +490,7 @@ fn bytecode_has_a_place_beside_each_module_and_leaves_with_its_directory() {
     ];
     assert_eq!(bytecode(&plan), expected.map(|(path, dist)| (inside(path), dist)));
     for file in &plan.files {
-        if let Origin::Bytecode { source } = file.origin {
+        if let ContentOrigin::Bytecode { source } = file.origin {
             let source = plan.files[source].path.as_str();
             let stem = source.rsplit('/').next().and_then(|name| name.strip_suffix(".py")).expect("a module");
             assert!(file.path.file_name().starts_with(&format!("{stem}.")), "{} from {source}", file.path);
@@ -517,8 +517,11 @@ fn bytecode_has_a_place_beside_each_module_and_leaves_with_its_directory() {
         less.dirs.contains(&path(&inside("b/__pycache__"))) && less.dirs.contains(&path(&inside("shared")))
     );
     assert_eq!(less.shared.len(), before.shared.len());
-    let all =
-        less.files.iter().enumerate().filter(|(_, file)| matches!(file.origin, Origin::Bytecode { .. }));
+    let all = less
+        .files
+        .iter()
+        .enumerate()
+        .filter(|(_, file)| matches!(file.origin, ContentOrigin::Bytecode { .. }));
     let all = all.map(|(at, _)| at).collect();
     assert_eq!(described(&less.without(&all)), described(&before));
 }

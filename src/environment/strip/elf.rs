@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, io};
 
-use super::{Recipe, Source, Span, Verdict};
+use super::{ReadAt, Recipe, Span, Verdict};
 
 const TYPE_SHARED: u64 = 3;
 const PT_LOAD: u64 = 1;
@@ -95,7 +95,7 @@ pub(super) struct Elf {
 }
 
 /// How many zeros a file ends with, of its last 64 KiB: patchelf leaves some.
-fn trailing_zeros(source: &dyn Source, length: u64) -> io::Result<u64> {
+fn trailing_zeros(source: &dyn ReadAt, length: u64) -> io::Result<u64> {
     let mut tail = vec![0; usize::try_from(length.min(64 << 10)).unwrap_or(0)];
     source.read(length - tail.len() as u64, &mut tail)?;
     Ok(tail.iter().rev().take_while(|byte| **byte == 0).count() as u64)
@@ -103,7 +103,7 @@ fn trailing_zeros(source: &dyn Source, length: u64) -> io::Result<u64> {
 
 impl Elf {
     pub(super) fn read(
-        source: &dyn Source,
+        source: &dyn ReadAt,
         class: Class,
         head: &[u8],
         length: u64,

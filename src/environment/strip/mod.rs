@@ -22,14 +22,14 @@ use elf::{Class, Elf};
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 
 /// Something to read a file from.
-pub trait Source {
+pub trait ReadAt {
     /// Its length in bytes.
     fn length(&self) -> io::Result<u64>;
     /// Fills `buffer` from offset `at`.
     fn read(&self, at: u64, buffer: &mut [u8]) -> io::Result<()>;
 }
 
-impl Source for &[u8] {
+impl ReadAt for &[u8] {
     fn length(&self) -> io::Result<u64> {
         Ok(self.len() as u64)
     }
@@ -41,7 +41,7 @@ impl Source for &[u8] {
     }
 }
 
-impl Source for File {
+impl ReadAt for File {
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
@@ -131,7 +131,7 @@ impl Recipe {
 ///
 /// # Errors
 /// Only those of `source`; what is damaged is [`Verdict::Unusual`].
-pub fn look(source: &dyn Source) -> io::Result<Verdict> {
+pub fn look(source: &dyn ReadAt) -> io::Result<Verdict> {
     let length = source.length()?;
     let mut head = [0; 64];
     if length < 64 {

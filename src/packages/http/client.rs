@@ -22,7 +22,7 @@ use super::{
     tls,
 };
 use crate::{
-    project::auth::{Found, Store},
+    project::auth::{CredentialStore, Found},
     words::{
         error::{Error, Kind, Result},
         progress::Progress,
@@ -45,7 +45,7 @@ pub struct Client<'w> {
     pub(crate) options: FetchOptions,
     pub(crate) lanes: Lanes,
     pub(crate) room: Room,
-    store: Store,
+    store: CredentialStore,
     watch: Option<&'w dyn Progress>,
     names: Names,
     servers: Contacts<Realm>,
@@ -56,7 +56,7 @@ pub struct Client<'w> {
 
 impl<'w> Client<'w> {
     /// A client with these settings. Fails on unusable proxy URLs.
-    pub fn new(options: FetchOptions, store: Store) -> Result<Self> {
+    pub fn new(options: FetchOptions, store: CredentialStore) -> Result<Self> {
         let client = Client {
             lanes: Lanes::new(options.connections),
             room: Room::default(),
@@ -80,7 +80,7 @@ impl<'w> Client<'w> {
     }
 
     /// The credentials this client uses.
-    pub fn store(&self) -> &Store {
+    pub fn store(&self) -> &CredentialStore {
         &self.store
     }
 

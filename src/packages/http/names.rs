@@ -45,11 +45,11 @@ impl Names {
     /// name servers themselves.
     pub fn resolver(&self) -> Resolver {
         let is_static = cfg!(target_feature = "crt-static");
-        self.through(if is_static { Source::Servers(Servers::default()) } else { Source::Platform })
+        self.through(if is_static { NameService::Servers(Servers::default()) } else { NameService::Platform })
     }
 
     /// A resolver that shares what these names know and asks this source.
-    pub fn through(&self, source: Source) -> Resolver {
+    pub fn through(&self, source: NameService) -> Resolver {
         Resolver { names: self.clone(), source }
     }
 
@@ -58,7 +58,7 @@ impl Names {
         self.0.lock().remove(&host.to_ascii_lowercase());
     }
 
-    async fn addresses(&self, host: &str, source: Source) -> Answer {
+    async fn addresses(&self, host: &str, source: NameService) -> Answer {
         let host = host.to_ascii_lowercase();
         let shared = Arc::clone(self.0.lock().entry(host.clone()).or_default());
         let answer = shared.get_or_init(|| look_up(host.clone(), source)).await.clone();
@@ -75,7 +75,7 @@ impl Names {
 
 /// Whom to ask for addresses.
 #[derive(Clone)]
-pub(super) enum Source {
+pub(super) enum NameService {
     /// The C library.
     Platform,
     /// The name servers themselves.
@@ -85,16 +85,16 @@ pub(super) enum Source {
     Counted(Arc<std::sync::atomic::AtomicUsize>),
 }
 
-async fn look_up(host: String, source: Source) -> Answer {
+async fn look_up(host: String, source: NameService) -> Answer {
     let found = match source {
-        Source::Servers(servers) => servers.addresses(&host).await,
-        Source::Platform => {
+        NameService::Servers(servers) => servers.addresses(&host).await,
+        NameService::Platform => {
             let asked = host.clone();
             let found = tokio::task::spawn_blocking(move || of_platform(&asked)).await;
             found.unwrap_or_else(|_| Err(("the lookup was given up".into(), false)))
         }
         #[cfg(test)]
-        Source::Counted(count) => {
+        NameService::Counted(count) => {
             count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             // As long as it takes for all others to want the same.
             let wait = || std::thread::sleep(std::time::Duration::from_millis(50));
@@ -139,7 +139,7 @@ fn of_platform(host: &str) -> Result<Vec<IpAddr>, (String, bool)> {
 /// How one HTTP client asks for addresses.
 pub(super) struct Resolver {
     names: Names,
-    source: Source,
+    source: NameService,
 }
 
 impl Resolve for Resolver {
@@ -167,7 +167,7 @@ mod tests {
         let count = Arc::new(AtomicUsize::new(0));
         let asking: Vec<_> = (0..38)
             .map(|_| {
-                let (names, source) = (names.clone(), Source::Counted(count.clone()));
+                let (names, source) = (names.clone(), NameService::Counted(count.clone()));
                 std::thread::spawn(move || runtime().block_on(names.addresses(host, source)))
             })
             .collect();

@@ -123,7 +123,7 @@ mod tests {
     use super::{
         super::{
             FetchOptions,
-            names::{Names, Source},
+            names::{NameService, Names},
             tls,
         },
         *,
@@ -149,7 +149,7 @@ mod tests {
         let client = reqwest::blocking::Client::builder()
             .no_proxy()
             .tls_backend_preconfigured(tls)
-            .dns_resolver(Arc::new(Names::default().through(Source::Servers(servers))))
+            .dns_resolver(Arc::new(Names::default().through(NameService::Servers(servers))))
             .build()
             .unwrap();
         match client.get(url).send().and_then(reqwest::blocking::Response::text) {

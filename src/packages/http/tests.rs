@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{Body, Client, FetchOptions, Identity, Method, Outcome, Redirects, Reply, Request};
 use crate::{
-    project::auth::{AuthOptions, Store},
+    project::auth::{AuthOptions, CredentialStore},
     words::{
         error::Error,
         vocab::{Secret, SourceUrl},
@@ -99,7 +99,7 @@ fn quick() -> FetchOptions {
 
 fn client(sources: &[&SourceUrl]) -> Client<'static> {
     let mut store =
-        Store::new(AuthOptions { secret_netrc: None, ..AuthOptions::default() }).expect("a store");
+        CredentialStore::new(AuthOptions { secret_netrc: None, ..AuthOptions::default() }).expect("a store");
     for source in sources {
         store.register_source(None, source);
     }

@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 
 use pep440_rs::{Operator, VersionSpecifier};
 
-use super::{IndexFile, Request, SdistName};
+use super::{IndexFile, Pinned, SdistName};
 use crate::{
     project::{
         lock::Pin,
@@ -47,7 +47,7 @@ pub(super) struct Candidate<'a> {
 
 impl<'a> Candidate<'a> {
     /// Looks whether a file can be used; its digest is not this function's business.
-    pub fn judge(file: &'a IndexFile, request: &Request, target: &Target) -> Result<Self, Refusal> {
+    pub fn judge(file: &'a IndexFile, request: &Pinned, target: &Target) -> Result<Self, Refusal> {
         let form = Form::read(&file.filename, request)?;
         if !form.matches(request.pin) {
             return Err(Refusal::OtherVersion(form.version_text()));
@@ -103,7 +103,7 @@ impl<'a> Candidate<'a> {
 
 impl Form {
     /// Reads a file name as a wheel or sdist of the request's package.
-    pub fn read(name: &str, request: &Request) -> Result<Self, Refusal> {
+    pub fn read(name: &str, request: &Pinned) -> Result<Self, Refusal> {
         if name.to_ascii_lowercase().ends_with(".whl") {
             let wheel: WheelName = name
                 .parse()

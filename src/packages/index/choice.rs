@@ -18,7 +18,7 @@ use crate::{
 
 /// What the lock asks for.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub struct Pinned<'a> {
     /// The package.
     pub name: &'a PackageName,
     /// Which version.
@@ -33,7 +33,7 @@ pub struct Request<'a> {
     pub allow_unhashed: bool,
 }
 
-impl Request<'_> {
+impl Pinned<'_> {
     /// Whether the lock names what it wants, by digest or by version: only then may a yanked file be
     /// taken (PEP 592).
     pub(super) fn is_pinned(&self) -> bool {
@@ -41,7 +41,7 @@ impl Request<'_> {
     }
 }
 
-/// The answer to a [`Request`].
+/// The answer to a [`Pinned`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// A wheel that fits.
@@ -77,7 +77,7 @@ pub enum Choice {
 ///
 /// Errors are of kind [`crate::words::error::Kind::Selection`] and say for each pinned file why it is no use;
 /// a lock without SHA-256 digests is an error of kind [`crate::words::error::Kind::Lock`].
-pub fn choose(request: &Request, files: &[IndexFile], target: &Target) -> Result<Choice> {
+pub fn choose(request: &Pinned, files: &[IndexFile], target: &Target) -> Result<Choice> {
     let unhashed = request.hashes.sha256.is_empty();
     refusal::check_digests(request)?;
     let mut candidates: Vec<Candidate> = files

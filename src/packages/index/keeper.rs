@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{IndexFile, Request, candidate::Form};
+use super::{IndexFile, Pinned, candidate::Form};
 use crate::words::vocab::Sha256;
 
 /// How many files are kept that the entry does not pin: they only serve messages.
@@ -12,13 +12,13 @@ const OTHERS: usize = 1_000;
 /// Takes the files of a page one by one.
 pub(super) struct Keeper<'a> {
     /// For whom the page is read; everything is kept where that is nobody in particular.
-    request: Option<(&'a Request<'a>, HashSet<Sha256>)>,
+    request: Option<(&'a Pinned<'a>, HashSet<Sha256>)>,
     files: Vec<IndexFile>,
     others: usize,
 }
 
 impl<'a> Keeper<'a> {
-    pub fn new(request: Option<&'a Request<'a>>) -> Self {
+    pub fn new(request: Option<&'a Pinned<'a>>) -> Self {
         let request = request.map(|request| (request, request.hashes.sha256.iter().copied().collect()));
         Keeper { request, files: Vec::new(), others: 0 }
     }

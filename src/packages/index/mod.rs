@@ -15,9 +15,9 @@ mod tests;
 
 use url::Url;
 
-pub use choice::{Choice, Request, choose};
+pub use choice::{Choice, Pinned, choose};
 pub use page::{find_links, parse_page, parse_page_for};
-pub use records::{Selection, SelectionKey};
+pub use records::{SelectionKey, SelectionRecord};
 pub use refusal::check_digests;
 pub use sdist_name::SdistName;
 

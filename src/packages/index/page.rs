@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{IndexFile, Request, html, json, keeper::Keeper, link};
+use super::{IndexFile, Pinned, html, json, keeper::Keeper, link};
 use crate::words::{
     error::{Error, Kind, Result},
     vocab::shown_url,
@@ -19,7 +19,7 @@ pub fn parse_page(content_type: Option<&str>, body: &[u8], page_url: &Url) -> Re
 
 /// Reads a project's page for one entry of a lock: what it does not pin and nobody needs for a message is dropped.
 pub fn parse_page_for(
-    request: &Request,
+    request: &Pinned,
     content_type: Option<&str>,
     body: &[u8],
     page_url: &Url,

@@ -30,7 +30,7 @@ pub struct SelectionKey<'a> {
 
 /// A record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection {
+pub struct SelectionRecord {
     /// The files whose digests the lock accepts.
     pub files: Vec<IndexFile>,
     /// Whether they account for every digest: then the index has nothing to add, and need not be asked.
@@ -73,13 +73,13 @@ impl SelectionKey<'_> {
     }
 
     /// The record; one that is damaged counts as none.
-    pub fn known(&self, cache: &Cache) -> Option<Selection> {
+    pub fn known(&self, cache: &Cache) -> Option<SelectionRecord> {
         let bytes = self.place(cache)?.read()?;
         let records: Vec<Record> = serde_json::from_slice(&bytes).ok()?;
         let files: Option<Vec<IndexFile>> =
             records.into_iter().map(|record| record.read(self.concealed)).collect();
         let files = files?;
-        Some(Selection { complete: explains(&files, self.hashes), files })
+        Some(SelectionRecord { complete: explains(&files, self.hashes), files })
     }
 
     /// Keeps what an index said about the digests of an entry; files that the entry does not pin are

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    IndexFile, Request,
+    IndexFile, Pinned,
     candidate::{Candidate, Form, Refusal},
     link::printable,
 };
@@ -19,7 +19,7 @@ use crate::{
 const SHOWN: usize = 12;
 
 /// The package with its pin, as a requirement.
-fn subject(request: &Request) -> String {
+fn subject(request: &Pinned) -> String {
     let name = request.name;
     match request.pin {
         Pin::Any => name.to_string(),
@@ -31,8 +31,8 @@ fn subject(request: &Request) -> String {
 ///
 /// # Errors
 /// [`Kind::Lock`]: the lock pins by nothing, or by digests that anyone can forge.
-pub fn check_digests(request: &Request) -> Result<()> {
-    let Request { name, hashes, allow_unhashed, .. } = request;
+pub fn check_digests(request: &Pinned) -> Result<()> {
+    let Pinned { name, hashes, allow_unhashed, .. } = request;
     if !hashes.sha256.is_empty() || *allow_unhashed && hashes.other.is_empty() {
         return Ok(());
     }
@@ -54,7 +54,7 @@ pub fn check_digests(request: &Request) -> Result<()> {
 }
 
 /// Finds out what kept every file from being chosen.
-pub(super) fn explain(request: &Request, files: &[IndexFile], target: &Target) -> Error {
+pub(super) fn explain(request: &Pinned, files: &[IndexFile], target: &Target) -> Error {
     let subject = subject(request);
     let forms: Vec<(&IndexFile, Form)> =
         files.iter().filter_map(|file| Some((file, Form::read(&file.filename, request).ok()?))).collect();
@@ -97,7 +97,7 @@ pub(super) fn explain(request: &Request, files: &[IndexFile], target: &Target) -
 }
 
 /// The version is there, but in other bytes than the lock pins.
-fn no_match(subject: &str, there: &[&IndexFile], request: &Request) -> Error {
+fn no_match(subject: &str, there: &[&IndexFile], request: &Pinned) -> Error {
     let mut lines: Vec<String> = there
         .iter()
         .map(|file| {
@@ -123,7 +123,7 @@ fn no_match(subject: &str, there: &[&IndexFile], request: &Request) -> Error {
 }
 
 /// The lock's files are there, but none can be used here.
-fn unusable(subject: &str, accepted: &[&IndexFile], request: &Request, target: &Target) -> Error {
+fn unusable(subject: &str, accepted: &[&IndexFile], request: &Pinned, target: &Target) -> Error {
     // Sorted by how close they came, then by name.
     let mut reasons = BTreeSet::new();
     let mut tags = BTreeMap::new();

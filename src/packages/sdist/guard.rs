@@ -53,7 +53,7 @@ const CAPABILITIES: &[CapabilitySet] = &[
 
 /// What a guard is to run. Its standard output and error are the guard's own.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Request {
+pub struct GuardedCommand {
     /// The program.
     pub program: OsString,
     /// Its arguments.
@@ -68,7 +68,7 @@ pub struct Request {
     pub writable: Option<Vec<OsString>>,
 }
 
-impl Request {
+impl GuardedCommand {
     /// The command, its private texts in files that have no name. The files must live as long as it runs:
     /// their paths lead through this process.
     pub fn command(&self) -> io::Result<(Command, Vec<File>)> {
@@ -106,7 +106,7 @@ pub fn is_asked(mut args: impl Iterator<Item = OsString>) -> bool {
 /// Set once the program's own end was seen, so that what remains is not killed twice.
 static ENDED: AtomicBool = AtomicBool::new(false);
 
-/// Runs a guard to its end: reads a [`Request`] as one line of JSON on standard input, and gives the program's
+/// Runs a guard to its end: reads a [`GuardedCommand`] as one line of JSON on standard input, and gives the program's
 /// exit code, or ends by the signal that the program ended by.
 pub fn run() -> ExitCode {
     match guard() {
@@ -122,7 +122,7 @@ fn guard() -> io::Result<WaitStatus> {
     let mut line = String::new();
     let mut input = io::BufReader::new(io::stdin());
     input.read_line(&mut line)?;
-    let request: Request = serde_json::from_str(&line)?;
+    let request: GuardedCommand = serde_json::from_str(&line)?;
     // Orphans of the build become children of the guard, so that it can find them.
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     drop_capabilities();

@@ -12,8 +12,8 @@ use super::{
     backend::Backend,
     direct_url,
     isolated::HOME,
-    session::{Session, Strict, into_place, move_all},
-    traces::{Move, Origin},
+    session::{BuildSession, Strict, into_place, move_all},
+    traces::{BuildSite, Move},
     tree::Tree,
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     words::error::{Error, Result},
 };
 
-impl Session<'_> {
+impl BuildSession<'_> {
     pub(super) fn editable_directory(&mut self, tree: &Tree, place: &Path) -> Result<Built> {
         let how = format!("editable {}", place.display());
         let key = self.local_key(&how, tree)?;
@@ -56,7 +56,7 @@ impl Session<'_> {
             .entry("build-dir".into())
             .or_insert_with(|| vec![work.join("build").display().to_string()]);
         let wheel = self.hook_wheel(place, &work, backend, "build_editable")?;
-        let origin = Origin::new(&work, true, work.join(HOME).join("bin/python"));
+        let origin = BuildSite::new(&work, true, work.join(HOME).join("bin/python"));
         self.finish(&wheel, None, Strict::Nothing, &origin)
     }
 
@@ -76,7 +76,7 @@ impl Session<'_> {
         let carried = self.carry(&copy, place, &tree.paths())?;
         self.note_beside(tree, &beside)?;
         let key = self.local_key(how, tree)?;
-        let mut origin = Origin::of(&build, self.context.target);
+        let mut origin = BuildSite::of(&build, self.context.target);
         origin.moved = beside.moved();
         // What lies in the user's tree now is part of this installation: it is not found again by key.
         self.finish(&wheel, (!carried).then_some(&key), Strict::Nothing, &origin)
@@ -139,7 +139,7 @@ impl Session<'_> {
         let (source, project) = into_place(top, project, &build)?;
         let backend = Backend::of(&project)?;
         let wheel = self.hook_wheel(&project, build.path(), &backend, "build_editable")?;
-        let mut origin = Origin::of(&build, self.context.target);
+        let mut origin = BuildSite::of(&build, self.context.target);
         origin.moved = vec![Move { from: source.clone(), to: place.to_path_buf() }];
         let mut built = self.finish(&wheel, None, Strict::Name, &origin)?;
         let checkout = self.context.scratch.join(format!("checkout-{}", self.job.name));

@@ -10,7 +10,7 @@ use std::{
 
 use url::Url;
 
-use super::{EditableInfo, Store, Workshop, vcs::is_full_commit};
+use super::{BuildStore, EditableInfo, Workshop, vcs::is_full_commit};
 use crate::{
     packages::cache::{VerifiedFile, of_commit, of_project},
     project::{
@@ -48,7 +48,7 @@ pub struct Context<'a> {
     /// Where the output of builds is kept; made if it is not there.
     pub log_dir: &'a Path,
     /// What is kept between runs.
-    pub store: &'a dyn Store,
+    pub store: &'a dyn BuildStore,
     /// The lock's sources, the one the package itself belongs to first.
     pub sources: &'a [IndexSource],
     /// Whether one of them has a package.
@@ -105,14 +105,14 @@ pub struct Job {
     /// What the lock accepts as its version.
     pub pin: Pin,
     /// What to build from.
-    pub source: Source,
+    pub source: BuildSource,
     /// The entry's `pip_args`, one word each.
     pub pip_args: Vec<String>,
 }
 
 /// What a wheel is built from.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum BuildSource {
     /// A source distribution of an index.
     Sdist {
         /// Its verified bytes.
@@ -152,16 +152,16 @@ pub enum Source {
     },
 }
 
-impl Source {
+impl BuildSource {
     /// What stands for it in the cache, for whoever decides what a lock still needs: the lock names it by the same.
     pub(super) fn stands_for(&self, name: &PackageName) -> Sha256 {
         match self {
-            Source::Sdist { file, .. } => file.sha256(),
-            Source::Vcs { vcs, .. } => match vcs.reference.as_deref() {
+            BuildSource::Sdist { file, .. } => file.sha256(),
+            BuildSource::Vcs { vcs, .. } => match vcs.reference.as_deref() {
                 Some(commit) if is_full_commit(commit) => of_commit(&commit.to_ascii_lowercase()),
                 _ => of_project(name.as_str()),
             },
-            Source::Directory { .. } | Source::LocalFile { .. } | Source::Url { .. } => {
+            BuildSource::Directory { .. } | BuildSource::LocalFile { .. } | BuildSource::Url { .. } => {
                 of_project(name.as_str())
             }
         }
@@ -181,10 +181,12 @@ impl Job {
     /// The job in a message: name, version if it is exact, and what it is built from.
     pub fn subject(&self) -> String {
         let from = match &self.source {
-            Source::Sdist { file_name, .. } => file_name.clone(),
-            Source::Vcs { vcs, .. } => vcs.url.to_string(),
-            Source::Directory { path, .. } | Source::LocalFile { path, .. } => path.display().to_string(),
-            Source::Url { url, .. } => url.to_string(),
+            BuildSource::Sdist { file_name, .. } => file_name.clone(),
+            BuildSource::Vcs { vcs, .. } => vcs.url.to_string(),
+            BuildSource::Directory { path, .. } | BuildSource::LocalFile { path, .. } => {
+                path.display().to_string()
+            }
+            BuildSource::Url { url, .. } => url.to_string(),
         };
         format!("{} from {from}", self.label())
     }

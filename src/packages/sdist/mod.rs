@@ -32,11 +32,11 @@ mod vcs;
 pub use direct_url::program;
 pub use editable::{EditableInfo, relativise, relativise_hook};
 pub use guard::{is_asked as is_guard, run as guard};
-pub use job::{Built, Context, IndexSource, Job, Source};
-pub use place::{Place, sweep};
+pub use job::{BuildSource, Built, Context, IndexSource, Job};
+pub use place::{BuildDirectory, sweep};
 pub use requirements::{Requirement, Workshop};
 pub use settings::Settings;
-pub use store::{BuildRecord, DirStore, Store, copy_all};
+pub use store::{BuildRecord, BuildStore, DirStore, copy_all};
 pub use unpack::{Limits, unpack};
 
 use std::{ffi::OsString, path::Path};
@@ -56,7 +56,11 @@ pub fn build(job: &Job, context: &Context) -> Result<Built> {
 /// The digest of a local project as it is now: what git sees of it where it does, all but leftovers
 /// elsewhere, and what its last build read beside it. Nothing is written. Fails where there is no such directory or
 /// it cannot be read.
-pub fn directory_digest(directory: &Path, env: &[(OsString, OsString)], store: &dyn Store) -> Result<Sha256> {
+pub fn directory_digest(
+    directory: &Path,
+    env: &[(OsString, OsString)],
+    store: &dyn BuildStore,
+) -> Result<Sha256> {
     let user = environment::Environment::for_git(env);
     let tree = tree::Tree::of(directory, &user)?;
     session::local_digest(&tree, &session::used_beside(&tree, store)?, &user)

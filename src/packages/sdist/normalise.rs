@@ -9,7 +9,7 @@ use std::{
 
 use zip::{CompressionMethod, DateTime, write::SimpleFileOptions};
 
-use super::traces::{Origin, replace};
+use super::traces::{BuildSite, replace};
 use crate::words::{
     error::{Error, Kind, Result, Warnings},
     vocab::{PackageName, RelPath, Sha256, Version},
@@ -29,7 +29,7 @@ pub struct Identity {
 pub struct Normalised {
     /// What it says it is.
     pub identity: Identity,
-    /// Entries that are scripts for the first line they had (see [`Origin::clean`]).
+    /// Entries that are scripts for the first line they had (see [`BuildSite::clean`]).
     pub scripts: Vec<RelPath>,
     /// What the user should hear of its entries.
     pub warnings: Warnings,
@@ -40,7 +40,7 @@ pub struct Normalised {
 ///
 /// Fails with [`Kind::Integrity`] for entries that are unsafe, double or links, and for wheels without
 /// proper metadata: a backend is not trusted more than an index.
-pub fn normalise(wheel: &Path, out: &Path, epoch: u64, origin: &Origin) -> Result<Normalised> {
+pub fn normalise(wheel: &Path, out: &Path, epoch: u64, origin: &BuildSite) -> Result<Normalised> {
     let broken =
         |e: zip::result::ZipError| Error::new(Kind::Integrity, "the built wheel is damaged").because(e);
     let file = File::open(wheel).map_err(|e| Error::io("cannot read", wheel, e))?;
@@ -225,8 +225,8 @@ mod tests {
         path
     }
 
-    fn origin() -> Origin {
-        Origin::new("/nowhere", true, "/usr/bin/python3")
+    fn origin() -> BuildSite {
+        BuildSite::new("/nowhere", true, "/usr/bin/python3")
     }
 
     const METADATA: (&str, &str, u32) = (

@@ -24,7 +24,7 @@ const KEY_LENGTH: usize = 16;
 /// A directory that one build has for itself. It is removed when this is dropped, and otherwise, should the
 /// process be killed, by the next one that builds.
 #[derive(Debug)]
-pub struct Place {
+pub struct BuildDirectory {
     path: PathBuf,
     /// Held as long as the build takes.
     _lock: File,
@@ -32,7 +32,7 @@ pub struct Place {
     pub fixed: bool,
 }
 
-impl Place {
+impl BuildDirectory {
     /// Takes the place that `key` (a digest in hexadecimal) stands for, below `root`. Waits while another run builds the same,
     /// no longer than until `deadline`.
     ///
@@ -42,7 +42,7 @@ impl Place {
         loop {
             interrupt::check()?;
             if let Some(lock) = take(&path)? {
-                return Ok(Place { path, _lock: lock, fixed: root == Path::new("/tmp") });
+                return Ok(BuildDirectory { path, _lock: lock, fixed: root == Path::new("/tmp") });
             }
             if !is_ours(&path) || Instant::now() > deadline {
                 return Self::elsewhere(root);
@@ -63,7 +63,7 @@ impl Place {
         let lock = File::open(&path).map_err(|e| Error::io("cannot open", &path, e))?;
         // Nobody else knows it, so nobody else holds it.
         let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
-        Ok(Place { path, _lock: lock, fixed: false })
+        Ok(BuildDirectory { path, _lock: lock, fixed: false })
     }
 
     /// Its path.
@@ -72,7 +72,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for BuildDirectory {
     fn drop(&mut self) {
         // What cannot be removed now is swept by the next run.
         let _ = fs::remove_dir_all(&self.path);
@@ -156,8 +156,8 @@ mod tests {
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-    fn claim(root: &Path) -> Place {
-        Place::claim(root, KEY, Instant::now() + Duration::from_millis(200)).expect("a place")
+    fn claim(root: &Path) -> BuildDirectory {
+        BuildDirectory::claim(root, KEY, Instant::now() + Duration::from_millis(200)).expect("a place")
     }
 
     #[test]

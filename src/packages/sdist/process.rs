@@ -228,9 +228,9 @@ impl Runner<'_> {
 }
 
 impl Step<'_> {
-    fn request(&self) -> guard::Request {
+    fn request(&self) -> guard::GuardedCommand {
         let path = |path: &PathBuf| path.clone().into_os_string();
-        guard::Request {
+        guard::GuardedCommand {
             program: self.program.to_owned(),
             args: self.args.clone(),
             directory: self.directory.as_os_str().to_owned(),
@@ -248,7 +248,7 @@ impl Step<'_> {
 /// Has a guard run it.
 fn guarded(
     guard: &Path,
-    request: &guard::Request,
+    request: &guard::GuardedCommand,
     (out, err): (Stdio, Stdio),
     sender: &mpsc::Sender<Event>,
 ) -> Result<ExitStatus, Ended> {
@@ -275,7 +275,7 @@ fn guarded(
 
 /// Runs it as a child of this process, for whoever uses the library without the program.
 fn unguarded(
-    request: &guard::Request,
+    request: &guard::GuardedCommand,
     (out, err): (Stdio, Stdio),
     mut log: fs::File,
     sender: &mpsc::Sender<Event>,

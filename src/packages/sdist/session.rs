@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Built, Context, Job, Limits, Source,
+    BuildSource, Built, Context, Job, Limits,
     backend::Backend,
     beside::{self, Beside},
     direct_url,
@@ -20,12 +20,12 @@ use super::{
     hints,
     isolated::Isolated,
     normalise::{Normalised, normalise},
-    place::Place,
+    place::BuildDirectory,
     process::{Runner, Step},
     requirements::Requirement,
     settings::Settings,
-    store::{BuildRecord, Store, copy_all, digest},
-    traces::Origin,
+    store::{BuildRecord, BuildStore, copy_all, digest},
+    traces::BuildSite,
     tree::{Tree, needs_history},
     unpack,
     vcs::Remote,
@@ -56,7 +56,7 @@ pub(super) enum Strict {
     Nothing,
 }
 
-pub(super) struct Session<'a> {
+pub(super) struct BuildSession<'a> {
     pub(super) job: &'a Job,
     pub(super) context: &'a Context<'a>,
     runner: Runner<'a>,
@@ -145,7 +145,7 @@ pub fn run(job: &Job, context: &Context) -> Result<Built> {
         secrets: secrets(job, context),
         guard: context.guard,
     };
-    let mut session = Session {
+    let mut session = BuildSession {
         job,
         context,
         runner,
@@ -155,13 +155,13 @@ pub fn run(job: &Job, context: &Context) -> Result<Built> {
         requirements: Vec::new(),
     };
     let result = match &job.source {
-        Source::Sdist { file, file_name } => {
+        BuildSource::Sdist { file, file_name } => {
             session.archive(file.path(), file_name, file.sha256(), Strict::All)
         }
-        Source::Url { file, url, file_name } => session.url(file, url, file_name),
-        Source::LocalFile { path, hashes } => session.local_file(path, hashes),
-        Source::Directory { path, editable } => session.directory(path, *editable),
-        Source::Vcs { vcs, editable } => session.repository(vcs, editable.as_deref()),
+        BuildSource::Url { file, url, file_name } => session.url(file, url, file_name),
+        BuildSource::LocalFile { path, hashes } => session.local_file(path, hashes),
+        BuildSource::Directory { path, editable } => session.directory(path, *editable),
+        BuildSource::Vcs { vcs, editable } => session.repository(vcs, editable.as_deref()),
     };
     match result {
         Ok(mut built) => {
@@ -186,8 +186,8 @@ fn secrets(job: &Job, context: &Context) -> Vec<Secret> {
     let mut found: Vec<Credentials> =
         context.sources.iter().filter_map(|source| (context.credentials)(&source.url)).collect();
     let own = match &job.source {
-        Source::Vcs { vcs, .. } => Some(&vcs.url),
-        Source::Url { url, .. } => Some(url),
+        BuildSource::Vcs { vcs, .. } => Some(&vcs.url),
+        BuildSource::Url { url, .. } => Some(url),
         _ => None,
     };
     if let Some(url) = own {
@@ -211,7 +211,7 @@ fn secrets(job: &Job, context: &Context) -> Vec<Secret> {
     secrets
 }
 
-impl Session<'_> {
+impl BuildSession<'_> {
     fn url(&mut self, file: &VerifiedFile, url: &SourceUrl, file_name: &str) -> Result<Built> {
         let mut built = if is_wheel(file_name) {
             self.finished_wheel(file.clone(), file_name, Strict::All)?
@@ -294,8 +294,8 @@ impl Session<'_> {
     }
 
     /// The directory for a build, its path decided by `key`.
-    pub(super) fn claim(&self, key: &str) -> Result<Place> {
-        Place::claim(self.context.places, key, self.runner.deadline)
+    pub(super) fn claim(&self, key: &str) -> Result<BuildDirectory> {
+        BuildDirectory::claim(self.context.places, key, self.runner.deadline)
     }
 
     fn directory(&mut self, path: &Path, editable: bool) -> Result<Built> {
@@ -322,7 +322,7 @@ impl Session<'_> {
         let wheel = self.hook_wheel(&project, place.path(), &backend, "build_wheel")?;
         self.note_beside(&tree, &beside)?;
         let key = self.local_key("directory", &tree)?;
-        self.finish(&wheel, Some(&key), Strict::Nothing, &Origin::of(&place, self.context.target))
+        self.finish(&wheel, Some(&key), Strict::Nothing, &BuildSite::of(&place, self.context.target))
     }
 
     /// The key of what is built from a local project, with what the last build of it read beside it.
@@ -333,7 +333,7 @@ impl Session<'_> {
     }
 
     /// Lays what is beside a local project beside its copy.
-    pub(super) fn link_beside(&self, tree: &Tree, place: &Place) -> Result<Beside> {
+    pub(super) fn link_beside(&self, tree: &Tree, place: &BuildDirectory) -> Result<Beside> {
         let project_dir = self.context.project_dir.canonicalize().ok();
         let above: Vec<&Path> = tree.repository().into_iter().chain(project_dir.as_deref()).collect();
         Beside::link(tree.root(), &above, &place.path().join("tree"))
@@ -407,10 +407,16 @@ impl Session<'_> {
         Ok(built)
     }
 
-    fn build_and_keep(&mut self, project: &Path, place: &Place, key: &str, strict: Strict) -> Result<Built> {
+    fn build_and_keep(
+        &mut self,
+        project: &Path,
+        place: &BuildDirectory,
+        key: &str,
+        strict: Strict,
+    ) -> Result<Built> {
         let backend = Backend::of(project)?;
         let wheel = self.hook_wheel(project, place.path(), &backend, "build_wheel")?;
-        self.finish(&wheel, Some(key), strict, &Origin::of(place, self.context.target))
+        self.finish(&wheel, Some(key), strict, &BuildSite::of(place, self.context.target))
     }
 
     /// Calls a backend's hook in an environment of its own, below `work`, and gives the wheel it wrote.
@@ -525,7 +531,7 @@ impl Session<'_> {
         wheel: &Path,
         key: Option<&str>,
         strict: Strict,
-        origin: &Origin,
+        origin: &BuildSite,
     ) -> Result<Built> {
         let file_name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name: WheelName = file_name.parse()?;
@@ -647,7 +653,7 @@ fn beside_note(tree: &Tree) -> String {
 }
 
 /// What the last build of a project read beside it.
-pub(super) fn used_beside(tree: &Tree, store: &dyn Store) -> Result<Vec<PathBuf>> {
+pub(super) fn used_beside(tree: &Tree, store: &dyn BuildStore) -> Result<Vec<PathBuf>> {
     // A damaged note is the same as none: the next build writes it anew.
     let note = store.note(&beside_note(tree))?;
     Ok(note.and_then(|note| serde_json::from_str(&note).ok()).unwrap_or_default())
@@ -664,7 +670,7 @@ pub(super) fn local_digest(tree: &Tree, used: &[PathBuf], user: &Environment) ->
 }
 
 /// Brings a checkout and the project in it to where it is built; gives where they are then.
-pub(super) fn into_place(top: &Path, project: &Path, place: &Place) -> Result<(PathBuf, PathBuf)> {
+pub(super) fn into_place(top: &Path, project: &Path, place: &BuildDirectory) -> Result<(PathBuf, PathBuf)> {
     let source = place.path().join("source");
     move_all(top, &source)?;
     let inside = project.strip_prefix(top).unwrap_or(Path::new(""));

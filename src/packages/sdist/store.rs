@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Where builds keep their results. Keys are lower-case hexadecimal digests; nothing kept holds a secret.
-pub trait Store: Sync {
+pub trait BuildStore: Sync {
     /// A wheel kept under `key`, its bytes checked again, and what is known of its build.
     fn wheel(&self, key: &str) -> Result<Option<(VerifiedFile, BuildRecord)>>;
     /// Keeps a wheel with its file name and record. The first one kept under a key stays.
@@ -50,7 +50,7 @@ pub struct BuildRecord {
     pub from: String,
 }
 
-/// A [`Store`] in the cache.
+/// A [`BuildStore`] in the cache.
 #[derive(Debug, Clone)]
 pub struct DirStore {
     cache: Cache,
@@ -76,7 +76,7 @@ fn digest_of_key(key: &str) -> Sha256 {
     key.parse().unwrap_or_else(|_| Sha256::of(key.as_bytes()))
 }
 
-impl Store for DirStore {
+impl BuildStore for DirStore {
     fn wheel(&self, key: &str) -> Result<Option<(VerifiedFile, BuildRecord)>> {
         let kept = self.cache.built(&digest_of_key(key));
         Ok(kept.and_then(|(file, about)| Some((file, serde_json::from_value(about).ok()?))))

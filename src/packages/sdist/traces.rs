@@ -3,7 +3,7 @@
 
 use std::{os::unix::ffi::OsStrExt as _, path::PathBuf};
 
-use super::{isolated::HOME, place::Place};
+use super::{isolated::HOME, place::BuildDirectory};
 use crate::project::python::Target;
 
 /// A path that is written elsewhere than where it will be: replaced in an editable wheel's texts.
@@ -17,7 +17,7 @@ pub struct Move {
 
 /// Where a wheel was built, and what stands there for what.
 #[derive(Debug, Clone)]
-pub struct Origin {
+pub struct BuildSite {
     /// The directory of the build.
     place: PathBuf,
     /// Whether that is the same path everywhere.
@@ -39,16 +39,21 @@ pub struct Cleaned {
     pub warning: Option<String>,
 }
 
-impl Origin {
+impl BuildSite {
     /// What is built in a place for a target.
-    pub fn of(place: &Place, target: &Target) -> Self {
+    pub fn of(place: &BuildDirectory, target: &Target) -> Self {
         Self::new(place.path(), place.fixed, &target.executable)
     }
 
     /// What is built in the directory `place`, which may be the same path `everywhere`, by an environment whose
     /// interpreter leads to `interpreter`.
     pub fn new(place: impl Into<PathBuf>, everywhere: bool, interpreter: impl Into<PathBuf>) -> Self {
-        Origin { place: place.into(), fixed: everywhere, interpreter: interpreter.into(), moved: Vec::new() }
+        BuildSite {
+            place: place.into(),
+            fixed: everywhere,
+            interpreter: interpreter.into(),
+            moved: Vec::new(),
+        }
     }
 
     /// Takes the traces out of an entry, as far as that can be done without knowing what they are for.
@@ -136,8 +141,8 @@ pub fn replace(bytes: &[u8], moved: &Move) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn origin(fixed: bool) -> Origin {
-        Origin::new("/tmp/venvoy-build-0", fixed, "/usr/bin/python3.12")
+    fn origin(fixed: bool) -> BuildSite {
+        BuildSite::new("/tmp/venvoy-build-0", fixed, "/usr/bin/python3.12")
     }
 
     fn clean(text: &str) -> (String, bool, bool) {

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{AuthOptions, Found, Origin};
+use super::{AuthOptions, CredentialOrigin, Found};
 use crate::words::{
     error::{Error, Kind},
     vocab::{Credentials, Realm, Secret},
@@ -57,8 +57,8 @@ impl Ci {
             origin,
         };
         match (&self.deploy, &self.job) {
-            (Some((user, password)), _) => Some(found(user, password, Origin::CiDeployToken)),
-            (None, Some(token)) => Some(found("gitlab-ci-token", token, Origin::CiJobToken)),
+            (Some((user, password)), _) => Some(found(user, password, CredentialOrigin::CiDeployToken)),
+            (None, Some(token)) => Some(found("gitlab-ci-token", token, CredentialOrigin::CiJobToken)),
             (None, None) => None,
         }
     }

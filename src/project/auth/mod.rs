@@ -11,5 +11,5 @@ mod tests;
 
 pub use keyring::Keyring;
 pub use netrc::{Entry, Netrc};
-pub use origin::{Found, Origin};
-pub use store::{AuthOptions, Store, secret_variables};
+pub use origin::{CredentialOrigin, Found};
+pub use store::{AuthOptions, CredentialStore, secret_variables};

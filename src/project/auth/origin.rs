@@ -6,7 +6,7 @@ use crate::words::vocab::Credentials;
 
 /// Where credentials came from. Displays without any secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum CredentialOrigin {
     /// The userinfo of a source's or file's URL.
     Url,
     /// An environment variable, `VENVOY_INDEX_<NAME>_PASSWORD`.
@@ -26,15 +26,15 @@ pub enum Origin {
     Keyring,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for CredentialOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::Url => f.write_str("the source's URL"),
-            Origin::Variable(name) => f.write_str(name),
-            Origin::Netrc { path, line } => write!(f, "{}, line {line}", path.display()),
-            Origin::CiJobToken => f.write_str("CI_JOB_TOKEN"),
-            Origin::CiDeployToken => f.write_str("CI_DEPLOY_PASSWORD"),
-            Origin::Keyring => f.write_str("the keyring"),
+            CredentialOrigin::Url => f.write_str("the source's URL"),
+            CredentialOrigin::Variable(name) => f.write_str(name),
+            CredentialOrigin::Netrc { path, line } => write!(f, "{}, line {line}", path.display()),
+            CredentialOrigin::CiJobToken => f.write_str("CI_JOB_TOKEN"),
+            CredentialOrigin::CiDeployToken => f.write_str("CI_DEPLOY_PASSWORD"),
+            CredentialOrigin::Keyring => f.write_str("the keyring"),
         }
     }
 }
@@ -45,7 +45,7 @@ pub struct Found {
     /// What to send.
     pub credentials: Credentials,
     /// Who said so.
-    pub origin: Origin,
+    pub origin: CredentialOrigin,
 }
 
 impl fmt::Display for Found {

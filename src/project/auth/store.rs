@@ -8,7 +8,7 @@ use std::{
 
 use url::Url;
 
-use super::{Found, Keyring, Origin, ci::Ci, files::NetrcFiles};
+use super::{CredentialOrigin, Found, Keyring, ci::Ci, files::NetrcFiles};
 use crate::words::{
     error::{Error, Kind, Result},
     vocab::{Credentials, Realm, Secret, SourceUrl},
@@ -61,7 +61,7 @@ pub fn secret_variables<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Str
 }
 
 /// A source of the lock, or a single file's URL, with the credentials that are its own.
-struct Source {
+struct KnownUrl {
     url: Url,
     realm: Realm,
     own: Own,
@@ -84,20 +84,20 @@ enum Own {
 type Question = (String, Option<String>);
 
 /// Credentials per realm (scheme, host, port) and, within a realm, per URL prefix.
-pub struct Store {
+pub struct CredentialStore {
     options: AuthOptions,
     netrc: NetrcFiles,
-    sources: Vec<Source>,
+    sources: Vec<KnownUrl>,
     /// Settled once all sources are known.
     ci: OnceLock<Ci>,
     keyring_answers: Mutex<HashMap<Question, Option<Credentials>>>,
 }
 
-impl Store {
+impl CredentialStore {
     /// Reads the netrc files. Fails if one of them is damaged or, named explicitly, missing.
     pub fn new(options: AuthOptions) -> Result<Self> {
         let netrc = NetrcFiles::load(&options)?;
-        Ok(Store {
+        Ok(CredentialStore {
             options,
             netrc,
             sources: Vec::new(),
@@ -122,12 +122,12 @@ impl Store {
         });
         let own = self.own(url, variables.as_deref());
         self.ci = OnceLock::new();
-        self.sources.push(Source { url: url.url().clone(), realm, own, variables });
+        self.sources.push(KnownUrl { url: url.url().clone(), realm, own, variables });
     }
 
     fn own(&self, url: &SourceUrl, variables: Option<&str>) -> Own {
         if let Some(credentials) = url.credentials() {
-            let found = Found { credentials: credentials.clone(), origin: Origin::Url };
+            let found = Found { credentials: credentials.clone(), origin: CredentialOrigin::Url };
             if credentials.is_lone() {
                 // Only netrc (for this very user) or the keyring can tell a user from a token, as in pip.
                 let user = credentials.password.expose().to_owned();
@@ -141,7 +141,7 @@ impl Store {
         match (user, self.options.variable(&password_name)) {
             (user, Some(password)) => Own::Known(Found {
                 credentials: Credentials::new(user.unwrap_or(TOKEN_USER), Secret::new(password)),
-                origin: Origin::Variable(password_name),
+                origin: CredentialOrigin::Variable(password_name),
             }),
             (Some(user), None) => Own::User { user: user.to_owned(), lone: None },
             (None, None) => Own::Nothing,
@@ -200,7 +200,7 @@ impl Store {
     pub fn after_refusal(&self, url: &Url, via: Option<&SourceUrl>) -> Result<Option<Found>> {
         let Some(realm) = Realm::of(url) else { return Ok(None) };
         let source = self.source_of(url, &realm, via);
-        let nothing_else = |source: &&Source| {
+        let nothing_else = |source: &&KnownUrl| {
             matches!(source.own, Own::Nothing)
                 && self.in_netrc(&realm, None).is_none()
                 && self.ci().for_realm(&realm).is_none()
@@ -225,7 +225,7 @@ impl Store {
     }
 
     /// The registered source that `url` belongs to.
-    fn source_of(&self, url: &Url, realm: &Realm, via: Option<&SourceUrl>) -> Option<&Source> {
+    fn source_of(&self, url: &Url, realm: &Realm, via: Option<&SourceUrl>) -> Option<&KnownUrl> {
         let neighbours = || self.sources.iter().filter(|s| s.realm == *realm);
         let above = neighbours().filter(|s| is_prefix(&s.url, url)).max_by_key(|s| segments(&s.url).count());
         if above.is_some() {
@@ -236,7 +236,7 @@ impl Store {
         {
             return Some(source);
         }
-        let shared = |s: &Source| segments(&s.url).zip(segments(url)).take_while(|(a, b)| a == b).count();
+        let shared = |s: &KnownUrl| segments(&s.url).zip(segments(url)).take_while(|(a, b)| a == b).count();
         let most = neighbours().map(shared).max()?;
         let mut nearest = neighbours().filter(|s| shared(s) == most);
         let first = nearest.next()?;
@@ -269,7 +269,7 @@ impl Store {
         }
         Some(Some(Found {
             credentials: Credentials::new(login.map_or(TOKEN_USER, String::as_str), entry.password.clone()),
-            origin: Origin::Netrc { path: file.path().to_owned(), line: entry.line },
+            origin: CredentialOrigin::Netrc { path: file.path().to_owned(), line: entry.line },
         }))
     }
 
@@ -284,7 +284,7 @@ impl Store {
     }
 
     /// Asks the keyring for the source's URL, then for its host, once each; for any user where none is known.
-    fn in_keyring(&self, source: &Source, user: Option<&str>) -> Result<Option<Found>> {
+    fn in_keyring(&self, source: &KnownUrl, user: Option<&str>) -> Result<Option<Found>> {
         let Some(keyring) = &self.options.keyring else { return Ok(None) };
         // Held while the program runs: it may ask the user, and should do so once.
         let mut answers = self.keyring_answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -295,17 +295,20 @@ impl Store {
                 answers.insert(key.clone(), answer);
             }
             if let Some(Some(credentials)) = answers.get(&key) {
-                return Ok(Some(Found { credentials: credentials.clone(), origin: Origin::Keyring }));
+                return Ok(Some(Found {
+                    credentials: credentials.clone(),
+                    origin: CredentialOrigin::Keyring,
+                }));
             }
         }
         Ok(None)
     }
 
     /// What the keyring said after an earlier refusal.
-    fn remembered(&self, source: &Source) -> Option<Found> {
+    fn remembered(&self, source: &KnownUrl) -> Option<Found> {
         let answers = self.keyring_answers.lock().unwrap_or_else(PoisonError::into_inner);
         let known = services(source).into_iter().find_map(|service| answers.get(&(service, None))?.clone());
-        known.map(|credentials| Found { credentials, origin: Origin::Keyring })
+        known.map(|credentials| Found { credentials, origin: CredentialOrigin::Keyring })
     }
 
     /// The variables that a child asked for a password does not need: other passwords, by name or by value.
@@ -328,7 +331,7 @@ impl Store {
 }
 
 /// What a keyring calls a source: its URL with a slash, as pip writes it, or its host.
-fn services(source: &Source) -> [String; 2] {
+fn services(source: &KnownUrl) -> [String; 2] {
     let url = source.url.as_str().trim_end_matches('/');
     let host = &source.realm.host;
     let host = source.url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));

@@ -61,8 +61,8 @@ impl World {
         self
     }
 
-    fn build(self) -> Result<(Store, TempDir)> {
-        let mut store = Store::new(self.options)?;
+    fn build(self) -> Result<(CredentialStore, TempDir)> {
+        let mut store = CredentialStore::new(self.options)?;
         for (name, url) in &self.sources {
             store.register_source(name.as_deref(), url);
         }
@@ -81,13 +81,13 @@ fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("permissions");
 }
 
-fn show(store: &Store, url: &str, via: Option<&str>) -> String {
+fn show(store: &CredentialStore, url: &str, via: Option<&str>) -> String {
     let via = via.map(|v| v.parse().expect("a URL"));
     match store.lookup(&Url::parse(url).expect("a URL"), via.as_ref()).expect("an answer") {
         None => "nothing".into(),
         Some(found) => {
             let origin = match &found.origin {
-                Origin::Netrc { path, line } => {
+                CredentialOrigin::Netrc { path, line } => {
                     format!("{}:{line}", path.file_name().unwrap_or_default().display())
                 }
                 other => other.to_string(),

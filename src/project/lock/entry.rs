@@ -22,7 +22,7 @@ pub struct Entry {
     /// The environment marker, `markers` and marker keys (`sys_platform`, ...) joined with `and`.
     pub marker: Option<crate::words::vocab::Marker>,
     /// Where the files come from.
-    pub origin: Origin,
+    pub origin: EntryOrigin,
     /// Whether the project is to be used in its place (PEP 660).
     pub editable: bool,
     /// Build from source even where a wheel fits.
@@ -79,7 +79,7 @@ impl Hashes {
 
 /// Where an entry's files come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum EntryOrigin {
     /// An index: the entry's own, or the lock's first source.
     Index,
     /// A version control system.

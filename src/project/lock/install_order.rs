@@ -11,7 +11,7 @@
 
 use std::{cmp::Reverse, collections::HashMap, hash::Hash, path::Path};
 
-use super::{Entry, Origin};
+use super::{Entry, EntryOrigin};
 use crate::words::vocab::{Version, WheelName};
 
 /// Whether what an earlier category installed makes a later entry of the same package superfluous.
@@ -20,13 +20,13 @@ use crate::words::vocab::{Version, WheelName};
 /// of an index then counts as not satisfied.
 pub(super) fn satisfies(installed: &Entry, wanted: &Entry) -> bool {
     match &wanted.origin {
-        Origin::Index if installed.pin == wanted.pin && installed.origin == wanted.origin => true,
-        Origin::Index => {
+        EntryOrigin::Index if installed.pin == wanted.pin && installed.origin == wanted.origin => true,
+        EntryOrigin::Index => {
             version_of(installed).is_some_and(|version| wanted.pin.accepts(&version, &version.to_string()))
         }
         // pip always looks again at what a repository or a directory has.
-        Origin::Vcs(_) => false,
-        Origin::Url(_) | Origin::Path(_) => {
+        EntryOrigin::Vcs(_) => false,
+        EntryOrigin::Url(_) | EntryOrigin::Path(_) => {
             let wheel = wheel_of(wanted);
             wheel.is_some_and(|wheel| version_of(installed) == Some(wheel.version))
         }
@@ -36,7 +36,7 @@ pub(super) fn satisfies(installed: &Entry, wanted: &Entry) -> bool {
 /// The version that an entry gives, as far as lock and file name tell.
 fn version_of(entry: &Entry) -> Option<Version> {
     match entry.origin {
-        Origin::Index => entry.pin.version(),
+        EntryOrigin::Index => entry.pin.version(),
         _ => wheel_of(entry).map(|wheel| wheel.version),
     }
 }
@@ -44,9 +44,9 @@ fn version_of(entry: &Entry) -> Option<Version> {
 /// The wheel that an entry names by URL or path.
 fn wheel_of(entry: &Entry) -> Option<WheelName> {
     let name = match &entry.origin {
-        Origin::Url(url) => url.url().path_segments()?.next_back()?.to_owned(),
-        Origin::Path(path) => Path::new(path).file_name()?.to_str()?.to_owned(),
-        Origin::Index | Origin::Vcs(_) => return None,
+        EntryOrigin::Url(url) => url.url().path_segments()?.next_back()?.to_owned(),
+        EntryOrigin::Path(path) => Path::new(path).file_name()?.to_str()?.to_owned(),
+        EntryOrigin::Index | EntryOrigin::Vcs(_) => return None,
     };
     percent_encoding::percent_decode_str(&name).decode_utf8().ok()?.parse().ok()
 }
@@ -54,7 +54,7 @@ fn wheel_of(entry: &Entry) -> Option<WheelName> {
 /// The entries that one category installs, in the order of installation. `default` is the index of those that name
 /// none; with `search_all` (`install_search_all_sources`) an entry's index makes no difference.
 pub(super) fn in_category(entries: &mut [&Entry], default: Option<&str>, search_all: bool) {
-    let is_last = |entry: &Entry| entry.editable && entry.origin != Origin::Index;
+    let is_last = |entry: &Entry| entry.editable && entry.origin != EntryOrigin::Index;
     entries.sort_by_key(|entry| is_last(entry));
     let index = |entry: &Entry| {
         if search_all { None } else { entry.index.as_deref().or(default).map(str::to_owned) }
@@ -66,7 +66,7 @@ pub(super) fn in_category(entries: &mut [&Entry], default: Option<&str>, search_
         .map(|entry| {
             let index = position(&mut indexes, index(entry));
             let arguments = position(&mut arguments, (index, entry.pip_args.clone()));
-            let built = entry.origin != Origin::Index || entry.hashes.is_empty();
+            let built = entry.origin != EntryOrigin::Index || entry.hashes.is_empty();
             ((index, arguments, built, Reverse(entry.name.clone())), *entry)
         })
         .collect();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use toml::{Table, Value};
 
 use super::{
-    Entry, Hashes, Lock, Origin, Pin, PinnedFile, Requires, Source, Vcs, VcsKind,
+    Entry, EntryOrigin, Hashes, Lock, Pin, PinnedFile, Requires, Source, Vcs, VcsKind,
     read_entry::{digests, path_of_file_url, pin, repository, subdirectory},
 };
 use crate::words::{
@@ -166,7 +166,7 @@ fn read_package(package: &Table, writer: &Writer, env: &Env, sources: &mut Vec<S
         hashes: Hashes::default(),
         index: None,
         marker: text(package, "marker")?.map(Marker::parse).transpose()?,
-        origin: Origin::Index,
+        origin: EntryOrigin::Index,
         editable: false,
         no_binary: false,
         pip_args: Vec::new(),
@@ -181,12 +181,13 @@ fn read_package(package: &Table, writer: &Writer, env: &Env, sources: &mut Vec<S
         return Err(wrong(format!("it has both {first} and {second}, expected one of them")));
     }
     if let Some(vcs) = inner(package, "vcs")? {
-        entry.origin = Origin::Vcs(read_vcs(vcs, writer)?);
+        entry.origin = EntryOrigin::Vcs(read_vcs(vcs, writer)?);
     } else if let Some(directory) = inner(package, "directory")? {
         let path = text(directory, "path")?.filter(|path| !path.is_empty());
         let path = path.ok_or_else(|| wrong("its directory has no path"))?;
         let below = text(directory, "subdirectory")?.map(subdirectory).transpose()?.flatten();
-        entry.origin = Origin::Path(below.map_or_else(|| path.to_owned(), |below| format!("{path}/{below}")));
+        entry.origin =
+            EntryOrigin::Path(below.map_or_else(|| path.to_owned(), |below| format!("{path}/{below}")));
         entry.editable = match directory.get("editable") {
             None => false,
             Some(value) => value.as_bool().ok_or_else(|| shape("editable", "true or false", value))?,
@@ -199,8 +200,8 @@ fn read_package(package: &Table, writer: &Writer, env: &Env, sources: &mut Vec<S
         let file =
             read_file(archive, &mut entry.hashes).map_err(|error| error.context("its archive is wrong"))?;
         entry.origin = match (file.url, file.path) {
-            (Some(url), _) => Origin::Url(url),
-            (None, path) => Origin::Path(path.unwrap_or_default()),
+            (Some(url), _) => EntryOrigin::Url(url),
+            (None, path) => EntryOrigin::Path(path.unwrap_or_default()),
         };
     } else {
         let wheels = list(package, "wheels")?.unwrap_or_default();
@@ -355,9 +356,11 @@ mod tests {
         let entries = &lock.categories[0].1;
         assert_eq!(entries[0].files[0].name, "A_b-1.0-py3-none-any.whl");
         assert_eq!(entries[0].hashes.sha256.len(), 1);
-        assert!(matches!(&entries[1].origin, Origin::Vcs(vcs) if vcs.reference.as_deref() == Some("abc")));
-        assert!(entries[2].editable && entries[2].origin == Origin::Path(".".into()));
-        assert!(matches!(&entries[3].origin, Origin::Url(_)));
+        assert!(
+            matches!(&entries[1].origin, EntryOrigin::Vcs(vcs) if vcs.reference.as_deref() == Some("abc"))
+        );
+        assert!(entries[2].editable && entries[2].origin == EntryOrigin::Path(".".into()));
+        assert!(matches!(&entries[3].origin, EntryOrigin::Url(_)));
     }
 
     #[test]
@@ -433,7 +436,9 @@ mod tests {
         let entries = &lock.categories[0].1;
         let file = &entries[0].files[0];
         assert_eq!((file.url.as_ref(), file.path.as_deref()), (None, Some("/srv/a b-1-py3-none-any.whl")));
-        assert!(matches!(&entries[1].origin, Origin::Vcs(vcs) if vcs.url.to_string() == "file:///srv/b"));
+        assert!(
+            matches!(&entries[1].origin, EntryOrigin::Vcs(vcs) if vcs.url.to_string() == "file:///srv/b")
+        );
     }
 
     #[test]
@@ -453,8 +458,8 @@ mod tests {
         .expect("a lock");
         let entries = &lock.categories[0].1;
         assert_eq!((entries[0].hashes.sha256.len(), entries[0].files.len()), (1, 0));
-        assert!(matches!(&entries[1].origin, Origin::Vcs(vcs) if vcs.reference.is_none()));
-        assert_eq!(entries[2].origin, Origin::Path("./c.zip".into()));
+        assert!(matches!(&entries[1].origin, EntryOrigin::Vcs(vcs) if vcs.reference.is_none()));
+        assert_eq!(entries[2].origin, EntryOrigin::Path("./c.zip".into()));
         assert!(matches!(entries[3].pin, Pin::Range(_)));
         assert_eq!(entries[4].pin, Pin::Arbitrary("1.0".into()));
         assert_eq!(lock.sources.len(), 1);

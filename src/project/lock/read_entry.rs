@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::{Entry, Hashes, Origin, Pin, Vcs, VcsKind, expand::expand_url, parse::kind_of};
+use super::{Entry, EntryOrigin, Hashes, Pin, Vcs, VcsKind, expand::expand_url, parse::kind_of};
 use crate::words::{
     env::Env,
     error::{Error, Kind, Result},
@@ -213,12 +213,12 @@ fn pip_args(fields: &Fields<'_>) -> Result<Vec<String>> {
     Ok(args)
 }
 
-fn origin(fields: &Fields<'_>, env: &Env, hashes: &mut Hashes) -> Result<Origin> {
+fn origin(fields: &Fields<'_>, env: &Env, hashes: &mut Hashes) -> Result<EntryOrigin> {
     for (key, kind) in
         [("git", VcsKind::Git), ("hg", VcsKind::Hg), ("svn", VcsKind::Svn), ("bzr", VcsKind::Bzr)]
     {
         if let Some(text) = fields.text(key)? {
-            return vcs(fields, kind, text, env).map(Origin::Vcs);
+            return vcs(fields, kind, text, env).map(EntryOrigin::Vcs);
         }
     }
     for key in ["file", "path"] {
@@ -226,14 +226,14 @@ fn origin(fields: &Fields<'_>, env: &Env, hashes: &mut Hashes) -> Result<Origin>
         let schemes =
             [("git+", VcsKind::Git), ("hg+", VcsKind::Hg), ("svn+", VcsKind::Svn), ("bzr+", VcsKind::Bzr)];
         if let Some((_, kind)) = schemes.iter().find(|(prefix, _)| text.starts_with(prefix)) {
-            return vcs(fields, *kind, text, env).map(Origin::Vcs);
+            return vcs(fields, *kind, text, env).map(EntryOrigin::Vcs);
         }
         return file_or_path(text, env, hashes);
     }
-    Ok(Origin::Index)
+    Ok(EntryOrigin::Index)
 }
 
-fn file_or_path(text: &str, env: &Env, hashes: &mut Hashes) -> Result<Origin> {
+fn file_or_path(text: &str, env: &Env, hashes: &mut Hashes) -> Result<EntryOrigin> {
     if text.is_empty() {
         return Err(wrong("its path is empty"));
     }
@@ -244,17 +244,17 @@ fn file_or_path(text: &str, env: &Env, hashes: &mut Hashes) -> Result<Origin> {
             let mut url = url_of(&text)?;
             digest_of_fragment(url.fragment().unwrap_or_default(), hashes)?;
             url.set_fragment(None);
-            Ok(Origin::Url(url.into()))
+            Ok(EntryOrigin::Url(url.into()))
         }
         Some("file") => {
             let (path, fragment) = text.split_once('#').unwrap_or((&text, ""));
             digest_of_fragment(fragment, hashes)?;
-            path_of_file_url(path).map(Origin::Path)
+            path_of_file_url(path).map(EntryOrigin::Path)
         }
         Some(scheme) if text[scheme.len()..].starts_with("://") => {
             Err(wrong(format!("its URL begins with {scheme}://; expected https://, file:/// or a path")))
         }
-        _ => Ok(Origin::Path(text)),
+        _ => Ok(EntryOrigin::Path(text)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    Entry, Lock, Origin, Pin,
+    Entry, EntryOrigin, Lock, Pin,
     install_order::{in_category, satisfies},
 };
 use crate::words::{
@@ -133,7 +133,7 @@ impl Chosen {
     /// Says which entries do not count; those that ask for the same in the same way are not worth a word.
     fn settle(self, selection: &mut Selection) {
         let Chosen { entry, category: _, others } = self;
-        let mut told: Vec<(Pin, Origin)> = vec![(entry.pin.clone(), entry.origin.clone())];
+        let mut told: Vec<(Pin, EntryOrigin)> = vec![(entry.pin.clone(), entry.origin.clone())];
         for (other, loses) in others {
             let asks = (other.pin.clone(), other.origin.clone());
             if told.contains(&asks) {
@@ -225,11 +225,11 @@ fn complete(counts: &mut Entry, other: &Entry) {
 
 fn describe(entry: &Entry) -> String {
     let what = match (&entry.origin, &entry.pin) {
-        (Origin::Vcs(vcs), _) => format!("{}@{}", vcs.url, vcs.reference.as_deref().unwrap_or("HEAD")),
-        (Origin::Url(url), _) => url.to_string(),
-        (Origin::Path(path), _) => path.clone(),
-        (Origin::Index, Pin::Any) => "any version".to_owned(),
-        (Origin::Index, pin) => pin.bare(),
+        (EntryOrigin::Vcs(vcs), _) => format!("{}@{}", vcs.url, vcs.reference.as_deref().unwrap_or("HEAD")),
+        (EntryOrigin::Url(url), _) => url.to_string(),
+        (EntryOrigin::Path(path), _) => path.clone(),
+        (EntryOrigin::Index, Pin::Any) => "any version".to_owned(),
+        (EntryOrigin::Index, pin) => pin.bare(),
     };
     format!("{what} ({} in {})", entry.written, entry.category)
 }

@@ -27,7 +27,7 @@ const DIGEST: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e8862
 
 fn vcs(fields: &str) -> Vcs {
     match entry(fields).origin {
-        Origin::Vcs(vcs) => vcs,
+        EntryOrigin::Vcs(vcs) => vcs,
         other => panic!("{fields}: {other:?}"),
     }
 }
@@ -45,7 +45,7 @@ fn a_plain_entry_is_read() {
     assert_eq!(entry.index.as_deref(), Some("main"));
     let extras: Vec<&str> = entry.extras.iter().map(crate::words::vocab::PackageName::as_str).collect();
     assert_eq!(extras, ["b", "a-c"]);
-    assert!(entry.marker.is_some() && entry.origin == Origin::Index && !entry.editable);
+    assert!(entry.marker.is_some() && entry.origin == EntryOrigin::Index && !entry.editable);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn repositories_of_every_spelling_are_read() {
 fn secrets_in_a_repositorys_url_are_kept_apart() {
     let entry = entry(r#"{"git": "https://${TOKEN}@git.example/${GROUP}/b.git", "ref": "abc"}"#);
     assert!(!format!("{entry:?}").contains("s3cr"), "{entry:?}");
-    let Origin::Vcs(vcs) = entry.origin else { panic!("no repository") };
+    let EntryOrigin::Vcs(vcs) = entry.origin else { panic!("no repository") };
     assert_eq!(vcs.url.to_string(), "https://git.example/team/b.git");
     assert_eq!(vcs.url.credentials().expect("credentials").password.expose(), "s3cr@t");
 }
@@ -136,13 +136,13 @@ fn files_and_paths_are_read() {
         (r#"{"file": "/srv/x"}"#, "/srv/x"),
         (r#"{"file": "file:./x"}"#, "./x"),
     ] {
-        assert_eq!(entry(fields).origin, Origin::Path(expected.into()), "{fields}");
+        assert_eq!(entry(fields).origin, EntryOrigin::Path(expected.into()), "{fields}");
     }
     let entry =
         entry(&format!(r#"{{"file": "https://files.example/a-1-py3-none-any.whl#sha256={DIGEST}"}}"#));
     assert_eq!(entry.hashes.sha256.len(), 1);
     assert!(
-        matches!(entry.origin, Origin::Url(url) if url.to_string() == "https://files.example/a-1-py3-none-any.whl")
+        matches!(entry.origin, EntryOrigin::Url(url) if url.to_string() == "https://files.example/a-1-py3-none-any.whl")
     );
 }
 
@@ -204,7 +204,7 @@ fn file_urls_are_expanded_and_lose_their_fragment() {
     ] {
         assert_eq!(
             entry(&format!(r#"{{"file": "{text}"}}"#)).origin,
-            Origin::Path(expected.into()),
+            EntryOrigin::Path(expected.into()),
             "{text}"
         );
     }
@@ -224,7 +224,7 @@ fn the_scheme_of_a_file_decides() {
     for text in ["HTTPS://files.example/w/a.whl", "${WHEELS}/a.whl"] {
         let lock = format!(r#"{{"_meta": {{}}, "default": {{"a": {{"file": "{text}"}}}}}}"#);
         let (lock, _) = Lock::parse(lock.as_bytes(), "Pipfile.lock", &env).expect(text);
-        let Origin::Url(url) = &lock.categories[0].1[0].origin else { panic!("{text} is no URL") };
+        let EntryOrigin::Url(url) = &lock.categories[0].1[0].origin else { panic!("{text} is no URL") };
         assert_eq!(url.to_string(), "https://files.example/w/a.whl");
     }
     let other = report(r#"{"file": "s3://bucket/a.whl"}"#);

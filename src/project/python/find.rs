@@ -13,7 +13,7 @@ use crate::words::error::{Error, Kind, Result};
 
 /// Which interpreter is asked for, and where one may be.
 #[derive(Debug, Clone, Default)]
-pub struct Request {
+pub struct InterpreterRequest {
     /// `--python`: a path (interpreter, environment or prefix), a version, a range or a command's name.
     pub python: Option<String>,
     /// The same forms from a variable, with its name: PIPENV_PYTHON or PIPENV_DEFAULT_PYTHON_VERSION.
@@ -43,11 +43,11 @@ pub struct SearchPaths {
 
 /// The interpreter that `request` asks for: `--python`, then the environment variable, then what the
 /// lock requires, then `python3` or `python` on PATH.
-pub fn find(request: &Request) -> Result<Target> {
+pub fn find(request: &InterpreterRequest) -> Result<Target> {
     find_within(request, run::TIME_LIMIT)
 }
 
-pub(super) fn find_within(request: &Request, limit: Duration) -> Result<Target> {
+pub(super) fn find_within(request: &InterpreterRequest, limit: Duration) -> Result<Target> {
     let search = Search { request, limit, seen: HashSet::new(), looked_at: Vec::new() };
     let (asked, source) = match (&request.python, &request.env_python) {
         (Some(text), _) => (text.trim(), "--python"),
@@ -75,7 +75,7 @@ pub(super) fn find_within(request: &Request, limit: Duration) -> Result<Target> 
 }
 
 struct Search<'a> {
-    request: &'a Request,
+    request: &'a InterpreterRequest,
     limit: Duration,
     /// Real paths already asked.
     seen: HashSet<PathBuf>,

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 pub use answers::Answers;
 pub use describe::Description;
-pub use find::{Request, SearchPaths, find};
+pub use find::{InterpreterRequest, SearchPaths, find};
 pub use interpreter::Interpreter;
 pub use platform::{Libc, Platform};
 pub use run::isolated_command;

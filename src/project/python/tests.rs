@@ -59,7 +59,10 @@ fn output_of(command: &mut Command) -> String {
 }
 
 fn at(path: &Path) -> Result<Target, crate::words::error::Error> {
-    find(&Request { python: Some(path.to_str().expect("UTF-8").to_owned()), ..Request::default() })
+    find(&InterpreterRequest {
+        python: Some(path.to_str().expect("UTF-8").to_owned()),
+        ..InterpreterRequest::default()
+    })
 }
 
 fn program(path: &Path, text: &str) {
@@ -461,7 +464,8 @@ fn an_interpreter_that_hangs_is_stopped_with_its_children() {
     let hangs = dir.path().join("hangs");
     let pid = dir.path().join("pid");
     program(&hangs, &format!("#!/bin/sh\nsleep 60 &\necho $! > '{}'\nwait\n", pid.display()));
-    let request = Request { python: Some(hangs.display().to_string()), ..Request::default() };
+    let request =
+        InterpreterRequest { python: Some(hangs.display().to_string()), ..InterpreterRequest::default() };
     let started = Instant::now();
     let message = report(find_within(&request, Duration::from_secs(1)));
     assert!(message.contains("did not answer within 1 s and was stopped"), "{message}");
@@ -502,10 +506,10 @@ fn the_answer_is_kept_until_the_interpreter_changes_or_the_entry_is_damaged() {
     let dir = tempfile::tempdir().expect("a directory");
     let python = counted(dir.path(), &any_python());
     let cache = dir.path().join("cache");
-    let request = Request {
+    let request = InterpreterRequest {
         python: Some(python.display().to_string()),
         answers: Some(answers(&cache)),
-        ..Request::default()
+        ..InterpreterRequest::default()
     };
     let first = find(&request).expect("a target");
     assert_eq!(find(&request).expect("a target"), first);
@@ -532,7 +536,7 @@ fn the_answer_is_kept_until_the_interpreter_changes_or_the_entry_is_damaged() {
     assert_eq!(runs(dir.path()), before + 1);
 
     // A cache that cannot be made is no reason to fail.
-    let blocked = Request { answers: Some(answers(&python.join("cache"))), ..request };
+    let blocked = InterpreterRequest { answers: Some(answers(&python.join("cache"))), ..request };
     assert_eq!(find(&blocked).expect("a target"), first);
 }
 
@@ -579,7 +583,7 @@ fn what_is_asked_for_wins_in_order_and_search_follows_path_then_pyenv_then_the_r
     links(&pyenv.join("versions").join(target.version_text()).join("bin"), &[("python", &python)]);
     fs::create_dir_all(pyenv.join("versions/2.7.18/bin")).expect("a directory");
 
-    let with = |path: &[&Path], pyenv_root: Option<&Path>, extra: &[&Path]| Request {
+    let with = |path: &[&Path], pyenv_root: Option<&Path>, extra: &[&Path]| InterpreterRequest {
         wanted: Some(minor_text.parse().expect("a version")),
         search: SearchPaths {
             path: path.iter().map(|path| path.to_path_buf()).collect(),
@@ -587,7 +591,7 @@ fn what_is_asked_for_wins_in_order_and_search_follows_path_then_pyenv_then_the_r
             extra: extra.iter().map(|path| path.to_path_buf()).collect(),
             ..SearchPaths::default()
         },
-        ..Request::default()
+        ..InterpreterRequest::default()
     };
     // What does not work on PATH is passed over.
     assert_eq!(find(&with(&[&other, &bin], None, &[])).expect("on PATH"), target);
@@ -608,7 +612,7 @@ fn what_is_asked_for_wins_in_order_and_search_follows_path_then_pyenv_then_the_r
         report(find(&asked)).starts_with("--python ! is unusable\n  because: \"!\" is not a Python version")
     );
 
-    let plain = Request { wanted: None, ..with(&[&bin], None, &[]) };
+    let plain = InterpreterRequest { wanted: None, ..with(&[&bin], None, &[]) };
     assert_eq!(find(&plain).expect("the first Python"), target);
 }
 
@@ -619,10 +623,10 @@ fn a_version_that_is_not_there_is_told_with_all_that_was_looked_at() {
     let bin = links(&dir.path().join("bin"), &[("python3", &python)]);
     let broken = dir.path().join("broken");
     program(&broken.join("python"), "#!/bin/sh\nexit 3\n");
-    let mut request = Request {
+    let mut request = InterpreterRequest {
         wanted: Some("3.99".parse().expect("a version")),
         search: SearchPaths { path: vec![bin.clone(), broken.clone()], ..SearchPaths::default() },
-        ..Request::default()
+        ..InterpreterRequest::default()
     };
     let message = report(find(&request));
     let head = format!(
@@ -654,7 +658,7 @@ fn a_shim_of_pyenv_is_read_and_not_run() {
     links(&root.join("versions/3.98.1/bin"), &[("python", &python), ("python3", &python)]);
     let project = dir.path().join("project/inner");
     fs::create_dir_all(&project).expect("a directory");
-    let request = |version: Option<&str>| Request {
+    let request = |version: Option<&str>| InterpreterRequest {
         search: SearchPaths {
             path: vec![root.join("shims")],
             pyenv_root: Some(root.clone()),
@@ -662,7 +666,7 @@ fn a_shim_of_pyenv_is_read_and_not_run() {
             project: Some(project.clone()),
             extra: vec![],
         },
-        ..Request::default()
+        ..InterpreterRequest::default()
     };
     assert!(report(find(&request(None))).contains("there is no Python in any of them"));
     assert_eq!(find(&request(Some("system:3.98.1"))).expect("PYENV_VERSION"), target);

@@ -16,7 +16,7 @@ use crate::{
         layout::{DistInput, GivenFile, LAYOUT_VERSION},
     },
     project::{
-        lock::{Entry, Origin},
+        lock::{Entry, EntryOrigin},
         python::Target,
     },
     run::options::{BuildOptions, MakeOptions, SlimOptions},
@@ -107,7 +107,7 @@ pub fn of_entry(entry: &Entry, local: Option<Sha256>) -> Option<Sha256> {
     digests.sort_unstable();
     lines.add("hashes", &format!("{digests:?}"));
     match origin {
-        Origin::Index => {}
+        EntryOrigin::Index => {}
         // `Debug` of these shows no secret: `SourceUrl` keeps userinfo in a type that prints as stars.
         origin => lines.add("origin", &format!("{origin:?}")),
     }
@@ -139,9 +139,9 @@ pub fn whole(common: Sha256, dists: impl Iterator<Item = Sha256>) -> Sha256 {
 /// Whether an entry always stands for the same files.
 fn is_decided(entry: &Entry) -> bool {
     match &entry.origin {
-        Origin::Index | Origin::Url(_) => !entry.hashes.sha256.is_empty(),
-        Origin::Path(_) => true,
-        Origin::Vcs(vcs) => vcs.reference.as_deref().is_some_and(|reference| {
+        EntryOrigin::Index | EntryOrigin::Url(_) => !entry.hashes.sha256.is_empty(),
+        EntryOrigin::Path(_) => true,
+        EntryOrigin::Vcs(vcs) => vcs.reference.as_deref().is_some_and(|reference| {
             reference.len() == 40 && reference.bytes().all(|c| c.is_ascii_hexdigit())
         }),
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     packages::{fetch::Answer, http::Client, index::parse_page},
-    project::lock::{Entry, Origin},
+    project::lock::{Entry, EntryOrigin},
     run::options::{Common, IndexOptions, LockOptions},
     words::error::{Error, Result},
 };
@@ -119,7 +119,7 @@ fn row(index: &Index, client: &Client, check: Option<(&Sources<'_>, &[&Entry])>)
 /// Asks for the first package that belongs to the source: that is the question a run asks.
 fn ask(index: &Index, client: &Client, sources: &Sources<'_>, entries: &[&Entry]) -> Result<String> {
     let belongs = |entry: &&&Entry| {
-        entry.origin == Origin::Index
+        entry.origin == EntryOrigin::Index
             && sources.of(entry).is_ok_and(|of| of.iter().any(|of| of.name == index.name))
     };
     let Some(entry) = entries.iter().find(belongs) else {

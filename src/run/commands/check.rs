@@ -8,7 +8,7 @@ use crate::{
         installed::Installed,
         manifest::{self, Check},
     },
-    project::lock::{Entry, Origin},
+    project::lock::{Entry, EntryOrigin},
     run::{
         inputs::Inputs,
         options::{Options, OutputOptions},
@@ -75,7 +75,7 @@ pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress)
         }
     }
     // Local projects may be called something else in a lock than they call themselves, and `--seed` brings pip.
-    let local = selection.entries.iter().any(|entry| entry.origin != Origin::Index);
+    let local = selection.entries.iter().any(|entry| entry.origin != EntryOrigin::Index);
     if !local && !output.make.seed {
         lock.extend(installed.into_iter().map(|(name, found)| Difference {
             name: name.to_string(),
@@ -85,7 +85,7 @@ pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress)
     } else {
         lock.retain(|difference| {
             let of_index = |entry: &&Entry| entry.name.as_str() == difference.name;
-            selection.entries.iter().find(of_index).is_none_or(|entry| entry.origin == Origin::Index)
+            selection.entries.iter().find(of_index).is_none_or(|entry| entry.origin == EntryOrigin::Index)
         });
     }
     lock.sort_by(|a, b| a.name.cmp(&b.name));

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     environment::installed::Installed,
-    project::lock::{Entry, Lock, Origin, parse_pylock},
+    project::lock::{Entry, EntryOrigin, Lock, parse_pylock},
     run::{
         inputs,
         size::{self, ENVIRONMENT, UNCLAIMED},
@@ -150,15 +150,15 @@ fn of_lock(bytes: &[u8], label: &str, env: &Env) -> Result<Holdings> {
 
 fn version(entry: &Entry) -> String {
     match &entry.origin {
-        Origin::Index => entry.pin.to_string().trim_start_matches('=').to_owned(),
-        Origin::Vcs(vcs) => {
+        EntryOrigin::Index => entry.pin.to_string().trim_start_matches('=').to_owned(),
+        EntryOrigin::Vcs(vcs) => {
             // Twelve digits tell commits apart; a branch or tag is shown whole.
             let reference = vcs.reference.as_deref().unwrap_or("its default branch");
             let commit = reference.len() == 40 && reference.bytes().all(|c| c.is_ascii_hexdigit());
             format!("{}@{}", vcs.url, if commit { &reference[..12] } else { reference })
         }
-        Origin::Url(url) => url.to_string(),
-        Origin::Path(path) => path.clone(),
+        EntryOrigin::Url(url) => url.to_string(),
+        EntryOrigin::Path(path) => path.clone(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::{
     environment::installed::Installed,
-    project::lock::{Entry, Lock, Origin},
+    project::lock::{Entry, EntryOrigin, Lock},
     run::{
         inputs,
         options::{Common, LockFile},
@@ -57,7 +57,7 @@ pub fn freshness(common: &Common, venv: &std::path::Path) -> Result<Option<Fresh
 /// A category counts as installed where most of what only it brings is there; `default` also where nothing is.
 fn compared(installed: &Installed, lock: &Lock) -> Freshness {
     // A project of one's own may be called something else by its own metadata.
-    let applies = |entry: &&Entry| entry.origin == Origin::Index && entry.applies(&installed.markers);
+    let applies = |entry: &&Entry| entry.origin == EntryOrigin::Index && entry.applies(&installed.markers);
     let is_there = |entry: &&Entry| installed.distributions.contains_key(&entry.name);
     let category = |name: &str| lock.categories.iter().find(|(category, _)| category == name);
     let default: Vec<&Entry> =

@@ -14,7 +14,7 @@ use crate::{
             archive::{self, FORMAT, Items},
             copied::Copied,
             image::{self, Base, Blob, LAYER_LIMIT, Layer, Platform},
-            layout::{self, Content, Layout, Source},
+            layout::{self, BlobSource, Content, Layout},
             pieces::{self, Pieces},
             split::split,
             spool::Spool,
@@ -26,7 +26,7 @@ use crate::{
     environment::layout::{DistInput, PlanKey},
     packages::cache::{Cache, Trust},
     project::{
-        lock::{Entry, Origin},
+        lock::{Entry, EntryOrigin},
         python::Target,
     },
     run::{
@@ -233,7 +233,7 @@ impl Run<'_> {
 
     /// The packages that come from the project itself.
     fn local_names(&self) -> Vec<&str> {
-        let local = self.entries.iter().filter(|entry| matches!(entry.origin, Origin::Path(_)));
+        let local = self.entries.iter().filter(|entry| matches!(entry.origin, EntryOrigin::Path(_)));
         local.map(|entry| entry.name.as_str()).collect()
     }
 
@@ -524,7 +524,7 @@ impl OpenBase {
     }
 
     /// The base's layers with their sources.
-    fn layers(&self, base: &Base) -> Result<Vec<(Blob, Source<'_>)>> {
+    fn layers(&self, base: &Base) -> Result<Vec<(Blob, BlobSource<'_>)>> {
         base.layers
             .iter()
             .map(|row| {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     packages::cache::Trust,
-    project::lock::{Entry, Origin},
+    project::lock::{Entry, EntryOrigin},
     words::error::{Error, Kind, Result},
 };
 use crate::{
@@ -87,7 +87,7 @@ pub fn plan(request: &Options, progress: &dyn Progress) -> Result<Vec<PlanRow>> 
 }
 
 fn bare(entry: &Entry) -> PlanRow {
-    let can_have_hashes = matches!(entry.origin, Origin::Index | Origin::Url(_));
+    let can_have_hashes = matches!(entry.origin, EntryOrigin::Index | EntryOrigin::Url(_));
     PlanRow {
         name: entry.name.to_string(),
         version: Some(entry.pin.bare()).filter(|version| !version.is_empty()),
@@ -157,24 +157,24 @@ fn direct(session: &Session<'_>, entry: &Entry) -> PlanRow {
     let bare = bare(entry);
     let editable = (entry.editable && !session.request.build.no_editable).then(|| "editable".to_owned());
     match &entry.origin {
-        Origin::Vcs(vcs) => {
+        EntryOrigin::Vcs(vcs) => {
             let reference = vcs.reference.as_deref().unwrap_or("the default branch");
             let file = format!("{}@{reference}", vcs.url);
             PlanRow { kind: crate::packages::sdist::program(vcs.kind), file, note: editable, ..bare }
         }
-        Origin::Url(url) => {
+        EntryOrigin::Url(url) => {
             let cached = entry.hashes.sha256.iter().find_map(|digest| session.cache.has(digest));
             let size = cached;
             PlanRow { kind: "url", file: url.to_string(), cached: cached.is_some(), size, ..bare }
         }
-        Origin::Path(path) => {
+        EntryOrigin::Path(path) => {
             let place = local_path(session.request, path);
             let note = if place.exists() { editable } else { Some("missing".to_owned()) };
             let is_file = if place.exists() { place.is_file() } else { names_an_archive(&place) };
             let kind = if is_file { "file" } else { "directory" };
             PlanRow { kind, file: path.clone(), note, ..bare }
         }
-        Origin::Index => bare,
+        EntryOrigin::Index => bare,
     }
 }
 

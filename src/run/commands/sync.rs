@@ -17,7 +17,7 @@ use crate::{
         sdist::{DirStore, directory_digest},
     },
     project::{
-        lock::{Entry, Origin},
+        lock::{Entry, EntryOrigin},
         python::Target,
     },
     run::{
@@ -120,7 +120,7 @@ pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) 
     let checkouts_there = entries
         .iter()
         .filter(|entry| {
-            matches!(entry.origin, Origin::Vcs(_)) && entry.editable && !options.build.no_editable
+            matches!(entry.origin, EntryOrigin::Vcs(_)) && entry.editable && !options.build.no_editable
         })
         .all(|entry| builder.checkout_dir(entry.name.as_str()).is_dir());
     if let Some(key) = keys.whole
@@ -309,7 +309,7 @@ pub(super) fn name(
 
 /// What a local entry's files are now.
 pub(super) fn local_digest(entry: &Entry, options: &Options) -> Result<Option<Sha256>> {
-    let Origin::Path(path) = &entry.origin else { return Ok(None) };
+    let EntryOrigin::Path(path) = &entry.origin else { return Ok(None) };
     let path = local_path(options, path);
     if path.is_dir() {
         let store = DirStore::new(&options.common.cache_dir);

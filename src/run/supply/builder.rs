@@ -38,7 +38,7 @@ pub struct Builder<'a> {
     /// The environment that is being made, links above it resolved.
     pub venv: PathBuf,
     anchor: PathBuf,
-    scratch: Mutex<Option<sdist::Place>>,
+    scratch: Mutex<Option<sdist::BuildDirectory>>,
     launchers: LauncherStyle,
     guard: Option<PathBuf>,
     env: Vec<(OsString, OsString)>,
@@ -170,7 +170,7 @@ impl<'a> Builder<'a> {
         }
         let root = std::env::temp_dir();
         sdist::sweep(&root);
-        let dir = sdist::Place::elsewhere(&root)?;
+        let dir = sdist::BuildDirectory::elsewhere(&root)?;
         let path = dir.path().to_owned();
         *slot = Some(dir);
         Ok(path)
@@ -234,7 +234,7 @@ fn resolved(path: &Path) -> PathBuf {
 /// runs in a throwaway environment only.
 fn fetch_pip(session: &Session<'_>, scratch: &Path) -> Result<PathBuf> {
     let name = "pip".parse()?;
-    let request = index::Request {
+    let request = index::Pinned {
         name: &name,
         pin: &Pin::Any,
         hashes: &Hashes::default(),

@@ -21,10 +21,10 @@ use crate::{
     packages::{
         cache::VerifiedFile,
         index::IndexFile,
-        sdist::{self, Built, EditableInfo, Job, Source, relativise, relativise_hook},
+        sdist::{self, BuildSource, Built, EditableInfo, Job, relativise, relativise_hook},
         wheel::{Strictness, Wheel, with_scratch},
     },
-    project::lock::{Entry, Origin},
+    project::lock::{Entry, EntryOrigin},
     run::options::LockFile,
     words::{
         error::{Context as _, Error, Kind, Result},
@@ -107,7 +107,7 @@ fn try_obtain(
         }
         What::Sdist(file, _) => {
             let (verified, _) = indexed(session, entry, file, via)?;
-            let source = Source::Sdist { file: verified, file_name: file.filename.clone() };
+            let source = BuildSource::Sdist { file: verified, file_name: file.filename.clone() };
             build(session, builder, entry, source)
         }
         What::Direct => {
@@ -144,30 +144,30 @@ fn open(
 }
 
 /// What an entry that names its own source is built from.
-fn direct(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry) -> Result<Source> {
+fn direct(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry) -> Result<BuildSource> {
     let editable = entry.editable && !session.request.build.no_editable;
     Ok(match &entry.origin {
-        Origin::Vcs(vcs) => {
+        EntryOrigin::Vcs(vcs) => {
             let place = editable.then(|| builder.checkout_dir(entry.name.as_str()));
-            Source::Vcs { vcs: vcs.clone(), editable: place }
+            BuildSource::Vcs { vcs: vcs.clone(), editable: place }
         }
-        Origin::Url(url) => {
+        EntryOrigin::Url(url) => {
             let file_name = last_component(url)?;
             let (file, _) = match &*entry.hashes.sha256 {
                 [] => session.unpinned(url.url(), Some(url), &file_name, None, None)?,
                 hashes => session.verified(url.url(), Some(url), &file_name, None, hashes)?,
             };
-            Source::Url { file, url: url.clone(), file_name }
+            BuildSource::Url { file, url: url.clone(), file_name }
         }
-        Origin::Path(path) => {
+        EntryOrigin::Path(path) => {
             let path = local_path(session.request, path);
             if path.is_file() {
-                Source::LocalFile { path, hashes: entry.hashes.clone() }
+                BuildSource::LocalFile { path, hashes: entry.hashes.clone() }
             } else {
-                Source::Directory { path, editable }
+                BuildSource::Directory { path, editable }
             }
         }
-        Origin::Index => {
+        EntryOrigin::Index => {
             return Err(Error::new(Kind::Lock, "an index entry has no source of its own"));
         }
     })
@@ -195,12 +195,17 @@ pub fn last_component(url: &SourceUrl) -> Result<String> {
     Ok(name)
 }
 
-fn build(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry, source: Source) -> Result<Obtained> {
+fn build(
+    session: &Session<'_>,
+    builder: &Builder<'_>,
+    entry: &Entry,
+    source: BuildSource,
+) -> Result<Obtained> {
     let job =
         Job { name: entry.name.clone(), pin: entry.pin.clone(), source, pip_args: entry.pip_args.clone() };
     let fetched_wheel = match &job.source {
-        Source::Url { file_name, .. } => is_wheel(Path::new(file_name)),
-        Source::LocalFile { path, .. } => is_wheel(path),
+        BuildSource::Url { file_name, .. } => is_wheel(Path::new(file_name)),
+        BuildSource::LocalFile { path, .. } => is_wheel(path),
         _ => false,
     };
     let built = builder.run(session, entry, &job)?;
@@ -297,7 +302,7 @@ fn scripts(
 /// Whether a local project is editable and moves with its environment. It gets no `direct_url.json`: that could
 /// only name the place of the build (PEP 610 wants an absolute URL), and would be wrong after a move.
 fn moves_along(builder: &Builder<'_>, entry: &Entry, built: &Built) -> bool {
-    let local = matches!(entry.origin, Origin::Path(_));
+    let local = matches!(entry.origin, EntryOrigin::Path(_));
     let inside = |editable: &EditableInfo| {
         editable.relocatable && editable.paths.iter().all(|path| path.starts_with(builder.anchor()))
     };

@@ -14,7 +14,7 @@ use crate::{
             self, Choice, IndexFile, SdistName, SelectionKey, choose, explains, fill_digests, parse_page_for,
         },
     },
-    project::lock::{Entry, Origin, PinnedFile},
+    project::lock::{Entry, EntryOrigin, PinnedFile},
     words::{
         error::{Error, Kind, Result},
         files::open_regular,
@@ -76,7 +76,7 @@ pub enum Records {
 /// index only; a complete record answers as the index would.
 pub fn resolve(session: &Session<'_>, entry: &Entry, records: Records) -> Result<Resolved> {
     check_digests(session, entry)?;
-    if entry.origin != Origin::Index {
+    if entry.origin != EntryOrigin::Index {
         return Ok(Resolved { what: What::Direct, source: None, remembered: false, why: String::new() });
     }
     let request = request(session, entry);
@@ -151,9 +151,9 @@ fn why(what: &What, files: &[IndexFile], entry: &Entry, session: &Session<'_>) -
 }
 
 /// What an entry asks of an index.
-fn request<'a>(session: &Session<'_>, entry: &'a Entry) -> index::Request<'a> {
+fn request<'a>(session: &Session<'_>, entry: &'a Entry) -> index::Pinned<'a> {
     let (no_binary, only_binary) = session.request.build.forms(entry);
-    index::Request {
+    index::Pinned {
         name: &entry.name,
         pin: &entry.pin,
         hashes: &entry.hashes,
@@ -170,8 +170,8 @@ fn request<'a>(session: &Session<'_>, entry: &'a Entry) -> index::Request<'a> {
 /// what to do with it.
 pub fn check_digests(session: &Session<'_>, entry: &Entry) -> Result<()> {
     match &entry.origin {
-        Origin::Index => index::check_digests(&request(session, entry)),
-        Origin::Url(url) => {
+        EntryOrigin::Index => index::check_digests(&request(session, entry)),
+        EntryOrigin::Url(url) => {
             let allowed = session.request.index.allow_unhashed.contains(&entry.name);
             if !entry.hashes.sha256.is_empty() || allowed {
                 Ok(())
@@ -179,7 +179,7 @@ pub fn check_digests(session: &Session<'_>, entry: &Entry) -> Result<()> {
                 Err(unhashed(session, entry, url))
             }
         }
-        Origin::Vcs(_) | Origin::Path(_) => Ok(()),
+        EntryOrigin::Vcs(_) | EntryOrigin::Path(_) => Ok(()),
     }
 }
 
@@ -281,7 +281,7 @@ fn cached(session: &Session<'_>, entry: &Entry) -> Listing {
 fn ask(
     session: &Session<'_>,
     entry: &Entry,
-    request: &index::Request,
+    request: &index::Pinned,
     index: Index,
     records: Records,
 ) -> Result<Result<Listing, Error>> {

@@ -15,8 +15,8 @@ use crate::{
         index::{IndexFile, find_links, parse_page},
     },
     project::{
-        auth::{AuthOptions, Keyring, Store},
-        lock::{Entry, Origin},
+        auth::{AuthOptions, CredentialStore, Keyring},
+        lock::{Entry, EntryOrigin},
         python::Target,
     },
     run::options::{Common, IndexOptions},
@@ -93,8 +93,8 @@ impl<'a> Session<'a> {
         let mut files = Vec::new();
         for place in &self.request.index.find_links {
             let shown = shown_text(place);
-            match Place::of(place, &self.request.common)? {
-                Place::Directory(dir) => match list(&dir) {
+            match FindLinks::of(place, &self.request.common)? {
+                FindLinks::Directory(dir) => match list(&dir) {
                     Ok(found) => files.extend(found),
                     // As in pip: a build that shares one PIP_FIND_LINKS need not have the directory everywhere.
                     Err(error) => {
@@ -106,7 +106,7 @@ impl<'a> Session<'a> {
                         self.progress.warn(&format!("--find-links {shown} is ignored: {why}"));
                     }
                 },
-                Place::Page(url) => files.extend(self.links_page(&url)?),
+                FindLinks::Page(url) => files.extend(self.links_page(&url)?),
             }
         }
         Ok(files)
@@ -128,12 +128,12 @@ impl<'a> Session<'a> {
 }
 
 /// Where a find-links setting points.
-enum Place {
+enum FindLinks {
     Directory(PathBuf),
     Page(SourceUrl),
 }
 
-impl Place {
+impl FindLinks {
     fn of(text: &str, common: &Common) -> Result<Self> {
         let usable = |e: Error| {
             e.context(format!("--find-links {} is unusable", shown_text(text))).with_kind(Kind::Usage)
@@ -141,8 +141,8 @@ impl Place {
         if let Some((scheme, _)) = text.split_once("://") {
             let source: SourceUrl = text.parse().map_err(usable)?;
             return Ok(match (scheme, source.url().to_file_path()) {
-                ("file", Ok(dir)) if dir.is_dir() => Place::Directory(dir),
-                _ => Place::Page(source),
+                ("file", Ok(dir)) if dir.is_dir() => FindLinks::Directory(dir),
+                _ => FindLinks::Page(source),
             });
         }
         let home = common.env.path("HOME");
@@ -158,9 +158,9 @@ impl Place {
                     format!("--find-links {} cannot be written as a URL", shown_text(text)),
                 )
             })?;
-            return Ok(Place::Page(url.into()));
+            return Ok(FindLinks::Page(url.into()));
         }
-        Ok(Place::Directory(path))
+        Ok(FindLinks::Directory(path))
     }
 }
 
@@ -202,7 +202,7 @@ pub fn client<'a>(
 ) -> Result<Client<'a>> {
     let env: BTreeMap<String, String> =
         common.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let mut store = Store::new(AuthOptions {
+    let mut store = CredentialStore::new(AuthOptions {
         env: env.clone(),
         netrc_path: options.netrc.clone(),
         home: common.env.path("HOME"),
@@ -218,7 +218,7 @@ pub fn client<'a>(
         insecure.extend(unverified(&index, progress));
     }
     for place in &options.find_links {
-        if let Ok(Place::Page(url)) = Place::of(place, common) {
+        if let Ok(FindLinks::Page(url)) = FindLinks::of(place, common) {
             store.register_source(None, &url);
         }
     }
@@ -227,9 +227,9 @@ pub fn client<'a>(
     }
     for entry in entries {
         match &entry.origin {
-            Origin::Url(url) => store.register_source(None, url),
-            Origin::Vcs(vcs) => store.register_source(None, &vcs.url),
-            Origin::Index | Origin::Path(_) => {}
+            EntryOrigin::Url(url) => store.register_source(None, url),
+            EntryOrigin::Vcs(vcs) => store.register_source(None, &vcs.url),
+            EntryOrigin::Index | EntryOrigin::Path(_) => {}
         }
         for url in entry.files.iter().filter_map(|file| file.url.as_ref()) {
             store.register_source(None, url);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    project::lock::{Entry, Lock, Origin, Pipfile, Source, is_public_index},
+    project::lock::{Entry, EntryOrigin, Lock, Pipfile, Source, is_public_index},
     run::options::IndexOptions,
     words::{
         error::{Error, Kind, Result},
@@ -105,7 +105,8 @@ impl<'a> Sources<'a> {
         if self.options.no_index {
             return Ok(());
         }
-        let asked = entries.iter().filter(|entry| entry.origin == Origin::Index && entry.files.is_empty());
+        let asked =
+            entries.iter().filter(|entry| entry.origin == EntryOrigin::Index && entry.files.is_empty());
         let mut errors: Vec<Error> = Vec::new();
         for error in asked.filter_map(|entry| self.of(entry).err()) {
             // A source that cannot be used is said once, not once for each of its packages.

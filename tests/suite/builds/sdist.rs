@@ -11,7 +11,7 @@ use crate::support::{
     server::Server,
 };
 use venvoy::{
-    packages::sdist::{self, IndexSource, Source},
+    packages::sdist::{self, BuildSource, IndexSource},
     project::lock::{Hashes, Pin},
     words::{error::Kind, vocab::Sha256},
 };
@@ -60,7 +60,7 @@ fn every_format_of_archive_is_built() {
         let run = Run::default();
         let path = run.write(name, bytes);
         let built =
-            run.built(&job("demo", Some("1.0"), Source::LocalFile { path, hashes: Hashes::default() }));
+            run.built(&job("demo", Some("1.0"), BuildSource::LocalFile { path, hashes: Hashes::default() }));
         assert!(wheel_files(built.wheel.path()).contains_key("demo.py"), "{name}");
     }
 }
@@ -146,7 +146,7 @@ fn a_wheel_of_another_name_or_version_is_refused() {
         let bytes = tar_gz("demo-1.0", &files);
         let path = run.write("sdist", &bytes);
         let file = run.store.clone();
-        let file = sdist::Store::keep_wheel(
+        let file = sdist::BuildStore::keep_wheel(
             &file,
             "feed",
             &{
@@ -159,7 +159,7 @@ fn a_wheel_of_another_name_or_version_is_refused() {
         )
         .expect("kept")
         .0;
-        let job = job("demo", Some("1.0"), Source::Sdist { file, file_name: "demo-1.0.tar.gz".into() });
+        let job = job("demo", Some("1.0"), BuildSource::Sdist { file, file_name: "demo-1.0.tar.gz".into() });
         let error = run.error(&job);
         assert!(error.report().contains(got), "{body}: {}", error.report());
         assert!(run.error(&job).report().contains(got), "a refused wheel is not kept");
@@ -186,15 +186,21 @@ fn a_local_file_must_have_the_digest_of_the_lock() {
         job(
             "demo",
             None,
-            Source::LocalFile { path: path.clone(), hashes: Hashes { sha256: vec![sha256], other: vec![] } },
+            BuildSource::LocalFile {
+                path: path.clone(),
+                hashes: Hashes { sha256: vec![sha256], other: vec![] },
+            },
         )
     };
     run.built(&with(Sha256::of(&bytes)));
     let error = run.error(&with(Sha256([0; 32])));
     assert_eq!(error.kind(), Kind::Integrity);
     assert!(error.report().contains("the lock accepts sha256:0000"), "{}", error.report());
-    let missing =
-        job("demo", None, Source::LocalFile { path: run.path().join("no.zip"), hashes: Hashes::default() });
+    let missing = job(
+        "demo",
+        None,
+        BuildSource::LocalFile { path: run.path().join("no.zip"), hashes: Hashes::default() },
+    );
     assert!(run.fails(&missing).contains("check the path in the lock"));
 }
 
@@ -205,7 +211,8 @@ fn a_local_wheel_is_taken_as_it_is() {
     let built = run.built(&run.sdist(&files));
     let path = run.path().join("demo-1.0-py3-none-any.whl");
     fs::copy(built.wheel.path(), &path).expect("copied");
-    let taken = run.built(&job("demo", Some("1.0"), Source::LocalFile { path, hashes: Hashes::default() }));
+    let taken =
+        run.built(&job("demo", Some("1.0"), BuildSource::LocalFile { path, hashes: Hashes::default() }));
     assert_eq!(taken.wheel.sha256(), built.wheel.sha256());
 }
 
@@ -263,7 +270,7 @@ fn credentials_reach_pip_and_no_code_of_the_project() {
         let mut source = in_tree("return wheel(out, name='spy', **{'spy.py': open('spy.txt').read()})");
         source.push(("spy.txt".into(), spy[0].1.clone()));
         let path = run.write("spy-1.0.tar.gz", tar_gz("spy-1.0", &source));
-        run.built(&job("spy", None, Source::LocalFile { path, hashes: Hashes::default() }))
+        run.built(&job("spy", None, BuildSource::LocalFile { path, hashes: Hashes::default() }))
     };
     let name = "spy-1.0-py3-none-any.whl";
     plant(&index, &[("simple/spy/index.html", &format!("<a href=\"../../{name}\">{name}</a>"))]);

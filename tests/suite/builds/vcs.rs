@@ -12,7 +12,7 @@ use crate::support::{
     server::Server,
 };
 use venvoy::{
-    packages::sdist::{Job, Source},
+    packages::sdist::{BuildSource, Job},
     project::lock::{Vcs, VcsKind},
     words::error::Kind,
 };
@@ -27,7 +27,7 @@ fn vcs(url: &str, reference: Option<&str>) -> Vcs {
 }
 
 fn from(vcs: Vcs) -> Job {
-    job("demo", None, Source::Vcs { vcs, editable: None })
+    job("demo", None, BuildSource::Vcs { vcs, editable: None })
 }
 
 /// A project whose wheel holds what `source.txt` says.
@@ -217,7 +217,7 @@ fn an_editable_checkout_leads_to_where_it_will_live() {
     let commit = repository(&root, SETUPTOOLS);
     let place = run.project().join(".venv/src/demo");
     let entry = vcs(&file_url(&root), Some(&commit));
-    let built = run.built(&job("demo", None, Source::Vcs { vcs: entry, editable: Some(place.clone()) }));
+    let built = run.built(&job("demo", None, BuildSource::Vcs { vcs: entry, editable: Some(place.clone()) }));
     let editable = built.editable.expect("editable");
     assert_eq!(editable.paths, [place.join("demo")]);
     assert!(editable.relocatable);

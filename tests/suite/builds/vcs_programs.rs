@@ -16,7 +16,7 @@ use crate::support::{
     git::{git, repository},
 };
 use venvoy::{
-    packages::sdist::{Built, Job, Source},
+    packages::sdist::{BuildSource, Built, Job},
     project::lock::{Vcs, VcsKind},
     words::error::Kind,
 };
@@ -28,7 +28,7 @@ fn from(kind: VcsKind, url: &str, reference: Option<&str>) -> Job {
         reference: reference.map(str::to_owned),
         subdirectory: None,
     };
-    job("demo", None, Source::Vcs { vcs, editable: None })
+    job("demo", None, BuildSource::Vcs { vcs, editable: None })
 }
 
 /// A project whose wheel holds what `source.txt` says.

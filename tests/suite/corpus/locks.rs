@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 use venvoy::{
-    project::lock::{Entry, Lock, Origin, Pipfile},
+    project::lock::{Entry, EntryOrigin, Lock, Pipfile},
     words::env::Env,
 };
 
@@ -117,8 +117,8 @@ fn every_lock_holds_what_the_table_says() {
         let found = [
             entries("default").len(),
             entries("develop").len(),
-            count(&|entry| matches!(entry.origin, Origin::Vcs(_))),
-            count(&|entry| matches!(entry.origin, Origin::Path(_) | Origin::Url(_))),
+            count(&|entry| matches!(entry.origin, EntryOrigin::Vcs(_))),
+            count(&|entry| matches!(entry.origin, EntryOrigin::Path(_) | EntryOrigin::Url(_))),
             count(&|entry| entry.editable),
             lock.sources.len(),
         ];
@@ -216,10 +216,10 @@ fn plan_names_every_entry() {
             let kind = one["kind"].as_str().expect("a kind");
             let same = entries.iter().filter(|entry| entry.name.as_str() == one["name"]);
             let fits = |entry: &&&Entry| match &entry.origin {
-                Origin::Index => kind == "index",
-                Origin::Vcs(_) => ["git", "hg", "svn", "bzr"].contains(&kind),
-                Origin::Url(_) => kind == "url",
-                Origin::Path(_) => kind == "directory" || kind == "file",
+                EntryOrigin::Index => kind == "index",
+                EntryOrigin::Vcs(_) => ["git", "hg", "svn", "bzr"].contains(&kind),
+                EntryOrigin::Url(_) => kind == "url",
+                EntryOrigin::Path(_) => kind == "directory" || kind == "file",
             };
             assert!(kind == "skipped" || same.clone().any(|entry| fits(&entry)), "{}: {one}", row.id());
         }

@@ -21,7 +21,7 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 use venvoy::{
-    project::lock::{Entry, Origin},
+    project::lock::{Entry, EntryOrigin},
     words::env::Env,
 };
 
@@ -46,7 +46,7 @@ impl Case {
     }
 
     fn is_unhashed_url(&self) -> bool {
-        matches!(self.entry.origin, Origin::Url(_)) && self.entry.hashes.sha256.is_empty()
+        matches!(self.entry.origin, EntryOrigin::Url(_)) && self.entry.hashes.sha256.is_empty()
     }
 
     /// The entry with other fields, for every platform.
@@ -145,11 +145,11 @@ fn each_works_against_a_project_in_its_place() {
         let mut rewritten = BTreeMap::new();
         let mut packages = Vec::new();
         let absolute =
-            |case: &&Case| matches!(&case.entry.origin, Origin::Path(path) if path.starts_with('/'));
+            |case: &&Case| matches!(&case.entry.origin, EntryOrigin::Path(path) if path.starts_with('/'));
         let cases: Vec<&Case> = cases.iter().filter(|case| !absolute(case)).collect();
         for case in &cases {
             match &case.entry.origin {
-                Origin::Vcs(vcs) => {
+                EntryOrigin::Vcs(vcs) => {
                     let number = rewritten.len();
                     let place = rewritten
                         .entry(vcs.url.to_string())
@@ -157,15 +157,15 @@ fn each_works_against_a_project_in_its_place() {
                     let at = vcs.subdirectory.as_ref().map_or(String::new(), |inside| format!("{inside}/"));
                     repository(place, &files(case, &at));
                 }
-                Origin::Path(path) if is_wheel(path) => {
+                EntryOrigin::Path(path) if is_wheel(path) => {
                     let wheel = greeter(case.name(), case.version());
                     let wheel = wheel.file(&format!("{}.py", case.module()), "");
                     project.write(&format!("project/{path}"), wheel.build());
                 }
-                Origin::Path(path) => {
+                EntryOrigin::Path(path) => {
                     project.plant(&format!("project/{path}"), &files(case, ""));
                 }
-                Origin::Url(url) => {
+                EntryOrigin::Url(url) => {
                     let last =
                         url.url().path_segments().and_then(|mut parts| parts.next_back()).expect("a name");
                     let (file, bytes) = if is_wheel(last) {
@@ -179,7 +179,7 @@ fn each_works_against_a_project_in_its_place() {
                     let (name, version) = (case.name().to_owned(), case.version().to_owned());
                     packages.push(Package { sha256: sha256(&bytes), name, version, file, bytes });
                 }
-                Origin::Index => unreachable!("only entries with a source of their own are cases"),
+                EntryOrigin::Index => unreachable!("only entries with a source of their own are cases"),
             }
         }
         let server = index(&packages);
@@ -187,7 +187,7 @@ fn each_works_against_a_project_in_its_place() {
         for case in &cases {
             let package = packages.iter().find(|package| package.name == case.name());
             let fields: Vec<(&str, Value)> = match (&case.entry.origin, package) {
-                (Origin::Vcs(vcs), _) if vcs.reference.is_some() => {
+                (EntryOrigin::Vcs(vcs), _) if vcs.reference.is_some() => {
                     let commit = git(&rewritten[&vcs.url.to_string()], &["rev-parse", "HEAD"]);
                     vec![("ref", json!(commit))]
                 }
@@ -200,7 +200,7 @@ fn each_works_against_a_project_in_its_place() {
                     }
                     fields
                 }
-                (Origin::Path(path), _) if is_wheel(path) => {
+                (EntryOrigin::Path(path), _) if is_wheel(path) => {
                     let digest =
                         sha256(&fs::read(project.path(&format!("project/{path}"))).expect("a wheel"));
                     vec![("hashes", json!([format!("sha256:{digest}")]))]
@@ -247,7 +247,7 @@ fn each_is_named_where_it_cannot_be_had() {
         let subject = format!("cannot install {} ", case.name());
         let (run, expected) = match &case.entry.origin {
             // The commit of the lock is in no repository of a test: with one, that is what is said.
-            Origin::Vcs(vcs) => {
+            EntryOrigin::Vcs(vcs) => {
                 let rewritten = BTreeMap::from([(vcs.url.to_string(), nothing.clone())]);
                 let expected = match &vcs.reference {
                     Some(commit) => format!("has no commit, branch or tag {commit}"),
@@ -255,7 +255,7 @@ fn each_is_named_where_it_cannot_be_had() {
                 };
                 (sync(&project, &rewritten, &[]), expected)
             }
-            Origin::Path(path) => {
+            EntryOrigin::Path(path) => {
                 let at = if path.starts_with('/') { path.clone() } else { String::new() };
                 // The project's own directory is there, but holds no project.
                 let what = if path == "." { "holds neither" } else { "check the path in the lock" };
@@ -263,14 +263,14 @@ fn each_is_named_where_it_cannot_be_had() {
                 assert!(run.stderr.contains(&at), "{}: {}", case.lock, run.stderr);
                 (run, what.to_owned())
             }
-            Origin::Url(_) if case.is_unhashed_url() => {
+            EntryOrigin::Url(_) if case.is_unhashed_url() => {
                 (sync(&project, &BTreeMap::new(), &[]), "the lock has no hashes for it".to_owned())
             }
-            Origin::Url(url) => {
+            EntryOrigin::Url(url) => {
                 let file = url.url().path_segments().and_then(|mut parts| parts.next_back()).expect("a name");
                 (sync(&project, &BTreeMap::new(), &["--offline"]), format!("{file} is not in the cache"))
             }
-            Origin::Index => unreachable!("only entries with a source of their own are cases"),
+            EntryOrigin::Index => unreachable!("only entries with a source of their own are cases"),
         };
         assert!(matches!(run.code, Some(3 | 7 | 9)), "{} {}: {run:?}", case.lock, case.name());
         for part in [&subject, &expected] {

@@ -12,7 +12,7 @@ use venvoy::{
         fetch::{Answer, Page},
         http::{Client, FetchOptions},
     },
-    project::auth::{AuthOptions, Store},
+    project::auth::{AuthOptions, CredentialStore},
     words::{
         error::{Error, Kind},
         vocab::SourceUrl,
@@ -302,7 +302,8 @@ fn an_index_may_be_a_directory() {
     fs::write(directory.path().join("demo/index.html"), "page").expect("written");
     let root = url::Url::from_directory_path(directory.path()).expect("a URL");
     let source = SourceUrl::from(root.clone());
-    let client = Client::new(quick(), Store::new(no_credentials()).expect("a store")).expect("a client");
+    let client =
+        Client::new(quick(), CredentialStore::new(no_credentials()).expect("a store")).expect("a client");
     let at = |name: &str| root.join(name).expect("a URL");
     let Answer::Page(page) = client.page(&at("demo/"), &source).expect("an answer") else {
         panic!("no page")

@@ -214,7 +214,7 @@ fn a_proxys_password_is_sent_and_a_wrong_one_explained_but_never_shown() {
 
 #[test]
 fn an_unusable_proxy_url_is_named_but_not_shown() {
-    let store = venvoy::project::auth::Store::new(no_credentials()).expect("a store");
+    let store = venvoy::project::auth::CredentialStore::new(no_credentials()).expect("a store");
     let options = through("http://me:canary@[bad", None, quick());
     let error = venvoy::packages::http::Client::new(options, store).err().expect("an error");
     assert!(

@@ -12,7 +12,7 @@ use url::Url;
 use venvoy::{
     packages::{
         cache::{self, Cache},
-        sdist::{self, Built, Context, DirStore, IndexSource, Job, Source},
+        sdist::{self, BuildSource, Built, Context, DirStore, IndexSource, Job},
     },
     project::{
         lock::{Hashes, Pin},
@@ -40,7 +40,7 @@ pub fn target() -> &'static Target {
         let asked =
             run(Command::new(python()).args(["-I", "-c", "import sys; print(sys.executable)"]), "python3");
         let python = Some(String::from_utf8(asked).expect("text").trim().to_owned());
-        python::find(&python::Request { python, ..Default::default() }).expect("a target")
+        python::find(&python::InterpreterRequest { python, ..Default::default() }).expect("a target")
     })
 }
 
@@ -222,11 +222,11 @@ impl Run {
     /// A job for a source distribution of `demo` 1.0 with these files.
     pub fn sdist<N: AsRef<str>, T: AsRef<[u8]>>(&self, files: &[(N, T)]) -> Job {
         let path = self.write("demo-1.0.tar.gz", tar_gz("demo-1.0", files));
-        job("demo", Some("1.0"), Source::LocalFile { path, hashes: Hashes::default() })
+        job("demo", Some("1.0"), BuildSource::LocalFile { path, hashes: Hashes::default() })
     }
 }
 
-pub fn job(name: &str, version: Option<&str>, source: Source) -> Job {
+pub fn job(name: &str, version: Option<&str>, source: BuildSource) -> Job {
     Job {
         name: name.parse().expect("a name"),
         pin: version.map_or(Pin::Any, |version| Pin::Exact(version.parse().expect("a version"))),
@@ -236,7 +236,7 @@ pub fn job(name: &str, version: Option<&str>, source: Source) -> Job {
 }
 
 pub fn directory(path: &Path, editable: bool) -> Job {
-    job("demo", None, Source::Directory { path: path.to_path_buf(), editable })
+    job("demo", None, BuildSource::Directory { path: path.to_path_buf(), editable })
 }
 
 pub fn credentials(user: &str, password: &str) -> Credentials {

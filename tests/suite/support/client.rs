@@ -8,7 +8,7 @@ use venvoy::{
         fetch::Sink,
         http::{Client, FetchOptions},
     },
-    project::auth::{AuthOptions, Store},
+    project::auth::{AuthOptions, CredentialStore},
     words::{error::Result, vocab::SourceUrl},
 };
 
@@ -59,7 +59,7 @@ pub fn no_credentials() -> AuthOptions {
 
 /// A client with these options that knows these sources.
 pub fn client(options: FetchOptions, auth: AuthOptions, sources: &[&SourceUrl]) -> Client<'static> {
-    let mut store = Store::new(auth).expect("a store");
+    let mut store = CredentialStore::new(auth).expect("a store");
     for source in sources {
         store.register_source(None, source);
     }

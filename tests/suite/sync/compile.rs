@@ -377,7 +377,10 @@ fn what_was_compiled_comes_from_the_cache_unless_it_was_damaged() {
     assert_eq!(fresh("second"), expected);
 
     // A mark in the cache shows where bytecode came from.
-    let request = python::Request { python: Some("/usr/bin/python3".into()), ..python::Request::default() };
+    let request = python::InterpreterRequest {
+        python: Some("/usr/bin/python3".into()),
+        ..python::InterpreterRequest::default()
+    };
     let target = python::find(&request).expect("an interpreter");
     let cache = Cache::open(&project.path("cache"), venvoy::packages::cache::Options::default());
     let compiler = Compiler::new(&target, Invalidation::Unchecked, None, 315_532_800, Some(&cache));

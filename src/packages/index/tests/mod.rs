@@ -138,8 +138,8 @@ impl fmt::Debug for Ask {
 }
 
 impl Ask {
-    fn request(&self) -> Request<'_> {
-        Request {
+    fn request(&self) -> Pinned<'_> {
+        Pinned {
             name: &self.name,
             pin: &self.pin,
             hashes: &self.hashes,

@@ -11,7 +11,7 @@ use url::Url;
 use crate::{
     packages::{
         cache::{Cache, Options},
-        index::{IndexFile, Selection, SelectionKey},
+        index::{IndexFile, SelectionKey, SelectionRecord},
     },
     project::lock::Hashes,
     words::vocab::{Concealed, PackageName, Sha256, SourceUrl},
@@ -91,11 +91,11 @@ fn a_selection_is_complete_once_every_digest_has_its_file() {
     assert_eq!(locked.key().known(&cache), None);
     let (a, b) = (listed("a.whl", "a"), listed("b.tar.gz", "b"));
     locked.key().keep(&cache, std::slice::from_ref(&a)).expect("stored");
-    let partial = Selection { files: vec![a.clone()], complete: false };
+    let partial = SelectionRecord { files: vec![a.clone()], complete: false };
     assert_eq!(locked.key().known(&cache), Some(partial));
     let all = [b.clone(), listed("other.whl", "not pinned"), a.clone()];
     locked.key().keep(&cache, &all).expect("stored");
-    assert_eq!(locked.key().known(&cache), Some(Selection { files: vec![a, b], complete: true }));
+    assert_eq!(locked.key().known(&cache), Some(SelectionRecord { files: vec![a, b], complete: true }));
 
     let same = Locked::new("https://someone:else@index.example/simple", &["b", "a", "b"]);
     assert!(same.key().known(&cache).is_some(), "neither credentials nor order are part of the key");

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     packages::cache::{of_commit, of_project},
-    project::lock::{Lock, Origin, parse_pylock},
+    project::lock::{EntryOrigin, Lock, parse_pylock},
     words::{
         env::Env,
         error::{Error, Kind, Result},
@@ -32,14 +32,14 @@ pub fn needs(places: &[PathBuf], env: &Env) -> Result<HashSet<Sha256>> {
             needs.extend(&entry.hashes.sha256);
             needs.extend(entry.files.iter().filter_map(|file| file.sha256));
             match &entry.origin {
-                Origin::Index => {}
-                Origin::Vcs(vcs) => {
+                EntryOrigin::Index => {}
+                EntryOrigin::Vcs(vcs) => {
                     needs.extend(
                         vcs.reference.as_deref().map(|commit| of_commit(&commit.to_ascii_lowercase())),
                     );
                     needs.insert(of_project(entry.name.as_str()));
                 }
-                Origin::Url(_) | Origin::Path(_) => {
+                EntryOrigin::Url(_) | EntryOrigin::Path(_) => {
                     needs.insert(of_project(entry.name.as_str()));
                 }
             }
