@@ -328,34 +328,38 @@ impl Tree<'_> {
         let mut steps = Vec::new();
         let mut settle: BTreeSet<&str> = BTreeSet::new();
         let parse = |path: &str| path.parse::<RelPath>().ok();
-        for path in &work.previous.condition.extra {
+        // A directory that goes does so as a whole, and nothing in it is named: the steps that remove lie nowhere in
+        // each other, as they are done at the same time.
+        let emptied: HashSet<&str> = work.emptied.iter().copied().collect();
+        let goes_whole = |path: &str| emptied.contains(split(path).0);
+        for path in work.previous.condition.extra.iter().filter(|path| !goes_whole(path)) {
             steps.push(Step::RemoveTree(parse(path)?));
             settle.insert(split(path).0);
         }
         let mut sources: HashMap<&str, HashSet<&str>> = HashMap::new();
-        for path in work.removed.iter().copied().chain(work.put.iter().map(|path| path.as_str())) {
+        let gone = work.removed.iter().copied().filter(|path| !goes_whole(path));
+        for path in gone.clone().chain(work.put.iter().map(|path| path.as_str())) {
             let (dir, name) = split(path);
             if let Some(stem) = name.strip_suffix(".py") {
                 sources.entry(dir).or_default().insert(stem);
             }
             settle.insert(dir);
         }
-        for path in work.removed {
+        for path in gone {
             steps.push(Step::Remove(parse(path)?));
         }
         for path in self.stale_bytecode(work.dest, &sources) {
-            steps.push(Step::Remove(parse(&path)?));
+            if !goes_whole(&path) {
+                steps.push(Step::Remove(parse(&path)?));
+            }
         }
-        for dir in work.emptied {
+        for dir in work.emptied.iter().filter(|dir| !goes_whole(dir)) {
             steps.push(Step::RemoveTree(parse(dir)?));
             settle.insert(split(dir).0);
         }
         // Those that went missing, before anything is moved into them.
         for dir in &work.previous.condition.bad_dirs {
-            if work.positions.contains_key(dir.as_str())
-                && !work.emptied.contains(&dir.as_str())
-                && dir != "."
-            {
+            if work.positions.contains_key(dir.as_str()) && !emptied.contains(dir.as_str()) && dir != "." {
                 steps.push(Step::MakeDir(parse(dir)?));
                 settle.insert(dir);
                 settle.insert(split(dir).0);
@@ -387,8 +391,7 @@ impl Tree<'_> {
         }
         for dir in settle {
             if dir != "." && (work.touched.contains(dir) || work.positions.contains_key(dir)) {
-                let gone = work.emptied.contains(&dir);
-                if !gone && !moved(dir) && !whole.contains(&dir) {
+                if !emptied.contains(dir) && !moved(dir) && !whole.contains(&dir) {
                     steps.push(Step::Settle(parse(dir)?));
                 }
             }

@@ -9,7 +9,7 @@
 //! staging NAME          the staging directory, beside the environment or in it
 //! mtime 315532800       of every directory that was changed
 //! - PATH                remove a file or link
-//! r PATH                remove something that is not listed, with all that is in it
+//! r PATH                remove something with all that is in it
 //! m PATH                make a directory
 //! > PATH                move a file, or a directory that is new, from the staging directory to its place
 //! t PATH                give a directory its mode and time again
@@ -19,12 +19,14 @@
 //! Paths are written as in the manifest.
 
 use std::{
+    ffi::{CStr, CString},
     fmt::Write as _,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
+use rayon::prelude::*;
 use rustix::{
-    fs::{AtFlags, Dir, Mode, OFlags},
+    fs::{AtFlags, Dir, FileType, Mode, OFlags},
     io::Errno,
 };
 
@@ -49,6 +51,21 @@ pub(super) enum Step {
     Move(RelPath),
     /// Give a directory its mode and time.
     Settle(RelPath),
+}
+
+impl Step {
+    fn path(&self) -> &RelPath {
+        let (Step::Remove(path)
+        | Step::RemoveTree(path)
+        | Step::MakeDir(path)
+        | Step::Move(path)
+        | Step::Settle(path)) = self;
+        path
+    }
+
+    fn only_removes(&self) -> bool {
+        matches!(self, Step::Remove(_) | Step::RemoveTree(_))
+    }
 }
 
 /// What is left to do.
@@ -115,8 +132,21 @@ impl Journal {
         top: BorrowedFd<'_>,
         staging: BorrowedFd<'_>,
     ) -> Result<(), (String, Errno)> {
+        // What only goes comes first, and each of it can go whatever became of the others.
+        let removals = self.steps.iter().take_while(|step| step.only_removes()).count();
+        let (removals, steps) = self.steps.split_at(removals);
+        removals.par_iter().try_for_each_init(
+            || Cursor::new(top),
+            |here, step| {
+                let (path, done) = match step {
+                    Step::RemoveTree(path) => (path, here.remove_tree(path)),
+                    step => (step.path(), here.remove(step.path())),
+                };
+                done.map_err(|error| (path.to_string(), error))
+            },
+        )?;
         let (mut here, mut there) = (Cursor::new(top), Cursor::new(staging));
-        for step in &self.steps {
+        for step in steps {
             let (path, done) = match step {
                 Step::Remove(path) => (path, here.remove(path)),
                 Step::RemoveTree(path) => (path, here.remove_tree(path)),
@@ -249,28 +279,42 @@ pub(super) fn settle(dir: impl AsFd, mtime: i64) -> rustix::io::Result<()> {
     rustix::fs::futimens(dir, &timestamps(mtime))
 }
 
-/// Removes a file, link or directory with all that is in it, following no link.
+/// Removes a file, link or directory with all that is in it, following no link. What goes meanwhile is fine.
 fn remove_tree_at(dir: BorrowedFd<'_>, name: &str) -> rustix::io::Result<()> {
-    let name = std::ffi::CString::new(name).map_err(|_| Errno::INVAL)?;
+    let name = CString::new(name).map_err(|_| Errno::INVAL)?;
     remove_entry(dir, &name)
 }
 
-fn remove_entry(dir: BorrowedFd<'_>, name: &std::ffi::CStr) -> rustix::io::Result<()> {
+fn remove_entry(dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {
     match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
         // Linux says the first of a directory, others the second.
-        Err(Errno::ISDIR | Errno::PERM) => {}
-        done => return done,
+        Err(Errno::ISDIR | Errno::PERM) => remove_dir(dir, name),
+        done => done,
     }
+}
+
+fn remove_dir(dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {
     let inner = rustix::fs::openat(dir, name, LOOK, Mode::empty())?;
     if rustix::fs::fstat(&inner)?.st_mode & 0o700 != 0o700 {
         rustix::fs::fchmod(&inner, Mode::from_raw_mode(0o755))?;
     }
+    let mut below = Vec::new();
     for entry in Dir::read_from(&inner)? {
         let entry = entry?;
         let name = entry.file_name();
-        if name != c"." && name != c".." {
-            remove_entry(inner.as_fd(), name)?;
+        if name == c"." || name == c".." {
+            continue;
+        }
+        if entry.file_type() == FileType::Directory {
+            below.push(name.to_owned());
+        } else {
+            remove_entry(inner.as_fd(), name).or_else(gone)?;
         }
     }
+    below.par_iter().try_for_each(|name| remove_dir(inner.as_fd(), name).or_else(gone))?;
     rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)
+}
+
+fn gone(error: Errno) -> rustix::io::Result<()> {
+    if error == Errno::NOENT { Ok(()) } else { Err(error) }
 }

@@ -39,26 +39,65 @@ impl Condition {
 
 /// Looks at every directory, file and link that `manifest` lists; `None` where the manifest is damaged, or
 /// something has a name that is not UTF-8.
+///
+/// Whatever stays of an environment is looked at before something in it is changed, so one call for each file is most
+/// of what a small change costs: paths are resolved from the directory that most of them share, and no directory is
+/// opened that still has the names it was made with.
 pub(crate) fn examine(top: &File, manifest: &Manifest<'_>) -> Option<Condition> {
     let known: HashSet<&str> = manifest.dirs.iter().map(|dir| &*dir.path).collect();
+    let near = Near::new(top, manifest);
     manifest
         .dirs
         .par_iter()
         .with_min_len(32)
-        .map(|dir| examine_dir(top, manifest.mtime, dir, &known))
+        .map(|dir| examine_dir(&near, manifest.mtime, dir, &known))
         .try_reduce(Condition::default, |a, b| Some(a.join(b)))
 }
 
-fn examine_dir(top: &File, mtime: i64, dir: &Dir<'_>, known: &HashSet<&str>) -> Option<Condition> {
+/// The directory that holds most of an environment (`site-packages`), open, and the top.
+struct Near<'a> {
+    top: &'a File,
+    prefix: String,
+    open: Option<OwnedFd>,
+}
+
+impl<'a> Near<'a> {
+    fn new(top: &'a File, manifest: &Manifest<'_>) -> Self {
+        let mut near = Near { top, prefix: String::new(), open: None };
+        let Some((site, _)) = manifest.dists.first().and_then(|(_, dist_info)| dist_info.rsplit_once('/'))
+        else {
+            return near;
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        near.open = rustix::fs::openat(top, site, flags, Mode::empty()).ok();
+        near.prefix = format!("{site}/");
+        near
+    }
+
+    /// What lies at a path.
+    fn stat(&self, path: &str) -> rustix::io::Result<Stat> {
+        let (dir, path) = self.at(path);
+        rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// From where a path is resolved, and what of it is left then.
+    fn at<'p>(&self, path: &'p str) -> (BorrowedFd<'_>, &'p str) {
+        match (&self.open, path.strip_prefix(&self.prefix)) {
+            (Some(open), Some(rest)) => (open.as_fd(), rest),
+            _ => (self.top.as_fd(), path),
+        }
+    }
+}
+
+fn examine_dir(near: &Near<'_>, mtime: i64, dir: &Dir<'_>, known: &HashSet<&str>) -> Option<Condition> {
     let mut condition = Condition::default();
-    let path = |name: &str| if dir.path == "." { name.to_owned() } else { format!("{}/{name}", dir.path) };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let opened: Option<OwnedFd> = rustix::fs::openat(top, &*dir.path, flags, Mode::empty()).ok();
-    let stat = opened.as_ref().and_then(|opened| rustix::fs::fstat(opened).ok());
-    let (Some(opened), Some(stat)) = (opened, stat) else {
+    let mut path = if dir.path == "." { String::new() } else { format!("{}/", dir.path) };
+    let above = path.len();
+    let stat = near.stat(&dir.path).ok().filter(|stat| FileType::from_raw_mode(stat.st_mode).is_dir());
+    let Some(stat) = stat else {
         condition.bad_dirs.push(dir.path.to_string());
         for item in dir.items() {
-            condition.bad.push(path(&item?.name));
+            condition.bad.push(format!("{path}{}", item?.name));
         }
         return Some(condition);
     };
@@ -69,23 +108,27 @@ fn examine_dir(top: &File, mtime: i64, dir: &Dir<'_>, known: &HashSet<&str>) -> 
     let mut names = HashSet::new();
     for item in dir.items() {
         let item = item?;
-        if !is_as_written(opened.as_fd(), &item.name, &item.content, mtime) {
-            condition.bad.push(path(&item.name));
+        path.truncate(above);
+        path.push_str(&item.name);
+        if !is_as_written(near, &path, &item.content, mtime) {
+            condition.bad.push(path.clone());
         }
         if !is_old {
             names.insert(item.name);
         }
     }
     if !is_old {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let list = rustix::fs::openat(&opened, ".", flags, Mode::empty()).ok()?;
+        path.truncate(above);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let (from, inner) = near.at(&dir.path);
+        let list = rustix::fs::openat(from, inner, flags, Mode::empty()).ok()?;
         for entry in ReadDir::read_from(&list).ok()? {
             let entry = entry.ok()?;
             let name = entry.file_name().to_str().ok()?;
             let listed =
                 names.contains(name) || name == "." || name == ".." || dir.path == "." && name == MANIFEST;
             if !listed && !is_known_dir(dir, OsStr::new(name), known) && counts(dir, OsStr::new(name)) {
-                condition.extra.push(path(name));
+                condition.extra.push(format!("{path}{name}"));
             }
         }
     }
@@ -96,8 +139,8 @@ fn has_time(stat: &Stat, mtime: i64) -> bool {
     stat.st_mtime == mtime && stat.st_mtime_nsec == 0
 }
 
-fn is_as_written(dir: BorrowedFd<'_>, name: &str, content: &Content<'_>, mtime: i64) -> bool {
-    let Ok(stat) = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else { return false };
+fn is_as_written(near: &Near<'_>, path: &str, content: &Content<'_>, mtime: i64) -> bool {
+    let Ok(stat) = near.stat(path) else { return false };
     let kind = FileType::from_raw_mode(stat.st_mode);
     match content {
         Content::File { size, executable, .. } => {
@@ -107,8 +150,9 @@ fn is_as_written(dir: BorrowedFd<'_>, name: &str, content: &Content<'_>, mtime: 
                 && has_time(&stat, mtime)
         }
         Content::Link(target) => {
+            let (dir, path) = near.at(path);
             kind == FileType::Symlink
-                && rustix::fs::readlinkat(dir, name, Vec::new())
+                && rustix::fs::readlinkat(dir, path, Vec::new())
                     .is_ok_and(|got| got.as_bytes() == target.as_bytes())
         }
     }
