@@ -9,7 +9,7 @@ use crate::words::progress::Progress;
 use crate::{
     packages::cache::{self, Cache},
     project::{
-        lock::{Choose, Lock, Pipfile, Requires, Selection, parse_pylock, select},
+        lock::{Choose, Lock, Pipfile, Requires, Selection, Skipped, parse_pylock, select},
         python::{self, Target},
     },
     run::options::{Categories, Common, LockFile, LockOptions, TargetOptions},
@@ -200,7 +200,16 @@ impl Inputs {
         let search_all_sources =
             self.pipfile.as_ref().is_some_and(|pipfile| pipfile.install_search_all_sources);
         let choose = Choose { categories: &categories, groups: &groups, search_all_sources };
-        select(&self.lock, choose, markers)
+        let mut selection = select(&self.lock, choose, markers)?;
+        let mut kept = Vec::with_capacity(selection.entries.len());
+        for entry in std::mem::take(&mut selection.entries) {
+            match options.local.leaves_out(&entry) {
+                Some(why) => selection.skipped.push(Skipped { entry, why: why.to_owned() }),
+                None => kept.push(entry),
+            }
+        }
+        selection.entries = kept;
+        Ok(selection)
     }
 }
 

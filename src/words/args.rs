@@ -369,6 +369,12 @@ pub struct LockArgs {
     /// Do not compare the lock with the Pipfile [or PIPENV_IGNORE_PIPFILE].
     #[arg(long)]
     pub ignore_pipfile: bool,
+    /// Leave local projects and files out (paths and `.`): for a layer of an image that their sources do not change.
+    #[arg(long, conflicts_with = "only_install_local")]
+    pub no_install_local: bool,
+    /// Only the local projects and files: `sync` adds them to the environment that is there, and leaves the rest alone.
+    #[arg(long)]
+    pub only_install_local: bool,
     /// The lock: a Pipfile.lock or a pylock.toml [default: beside the Pipfile].
     #[arg(long = "lock", value_name = "FILE")]
     pub lock_file: Option<PathBuf>,

@@ -27,6 +27,18 @@ def look_inside(engine: Engine, image: str) -> dict:
     return json.loads(engine.run(image, "/.venv/bin/python", "-c", program, "/.venv", options=options))
 
 
+def last_layer(engine: Engine, image: str, place: Path) -> list[str]:
+    """The files in the image's last layer, directories left out."""
+    archive = place / "last-layer.tar"
+    engine("save", "--output", archive, image)
+    with tarfile.open(archive) as saved:
+        (manifest,) = json.load(saved.extractfile("manifest.json"))
+        with tarfile.open(fileobj=saved.extractfile(manifest["Layers"][-1])) as layer:
+            names = [member.name for member in layer if not member.isdir()]
+    archive.unlink()
+    return names
+
+
 def works(engine: Engine, image: str, scripts: set[str]) -> None:
     """The image's environment works for user 1099, who cannot change it."""
     seen = look_inside(engine, image)

@@ -160,6 +160,27 @@ class Steps:
             fail(f"COPY to /.venv and COPY to / differ in {after.differences(made['same'])[:20]}")
         print(f"docker: reproducible: three builds have the layer {made['same'].digest}")
 
+    def layers(self) -> None:
+        """After an edited line, one layer is new, and it holds what belongs to the project."""
+        context = project.write(self.place / "layers", self.indexes.url, self.files)
+        file = "layers.Dockerfile"
+        self.build("dependencies first", context, "layers", file)
+        first = self.engine.layers("layers")
+        (source,) = sorted((context / "src").rglob("__init__.py"))
+        with source.open("a") as changed:
+            changed.write("# Changed.\n")
+        self.build("dependencies first, a line edited", context, "layers", file, keep=True)
+        checks.works(self.engine, "layers", {"shop", "flask", "f2py"})
+        second = self.engine.layers("layers")
+        # The project's own files, and what became of them.
+        if len(first) != len(second) or first[:-2] != second[:-2] or first[-1] == second[-1]:
+            fail(f"layers of the first build and of the second: {first} {second}")
+        names = checks.last_layer(self.engine, "layers", self.place)
+        alien = [name for name in names if "shop" not in name and not name.endswith("/venvoy.manifest")]
+        if alien or not any(name.endswith("shop/__init__.py") for name in names):
+            fail(f"the layer of --only-install-local holds {alien or names}")
+        print(f"docker: layers: the last one holds {len(names)} files")
+
     def distroless(self) -> None:
         """An image without a shell."""
         self.build("without a shell", self.project, "distroless", "distroless.Dockerfile")

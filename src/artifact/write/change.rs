@@ -390,10 +390,10 @@ impl Tree<'_> {
             steps.push(Step::Move((*path).clone()));
         }
         for dir in settle {
-            if dir != "." && (work.touched.contains(dir) || work.positions.contains_key(dir)) {
-                if !emptied.contains(dir) && !moved(dir) && !whole.contains(&dir) {
-                    steps.push(Step::Settle(parse(dir)?));
-                }
+            let was_there = work.touched.contains(dir) || work.positions.contains_key(dir);
+            let is_new = moved(dir) || whole.contains(&dir);
+            if dir != "." && was_there && !emptied.contains(dir) && !is_new {
+                steps.push(Step::Settle(parse(dir)?));
             }
         }
         Some(steps)

@@ -180,8 +180,19 @@ fn sync_first(
         Error::new(Kind::Usage, "a variable sets an option of `venvoy sync` to what it does not take")
             .because(e)
     })?;
-    let LockArgs { dev, categories, all_categories, deploy, ignore_pipfile, lock_file } = &args.lock;
+    let LockArgs {
+        dev,
+        categories,
+        all_categories,
+        deploy,
+        ignore_pipfile,
+        no_install_local,
+        only_install_local,
+        lock_file,
+    } = &args.lock;
     sync.lock = LockArgs {
+        no_install_local: *no_install_local,
+        only_install_local: *only_install_local,
         dev: *dev,
         categories: categories.clone(),
         all_categories: *all_categories,

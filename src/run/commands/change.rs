@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
+    path::Path,
 };
 
 use serde::Serialize;
@@ -18,7 +19,7 @@ use crate::{
             prepare::runtime_target,
         },
         inputs::Inputs,
-        options::{Options, OutputOptions},
+        options::{Local, Options, OutputOptions},
         supply::{
             builder::Builder,
             obtain::{Obtained, place_checkout},
@@ -26,7 +27,7 @@ use crate::{
         },
     },
     words::{
-        error::{Context as _, Result},
+        error::{Context as _, Error, Kind, Result},
         progress::Progress,
         vocab::{PackageName, RelPath, Sha256},
     },
@@ -41,6 +42,7 @@ pub(super) fn apply(
     keys: &Keys,
     ahead: Option<&Ahead>,
 ) -> Result<Option<Outcome>> {
+    let local = run.session.request.lock.local;
     // What `--slim` leaves out of one distribution depends on the code of the others, and which wheels the
     // interpreter ships (`--seed`) is not known by their keys.
     if !run.frame.make.slim.kinds.is_empty() || run.frame.make.seed {
@@ -62,9 +64,10 @@ pub(super) fn apply(
     // Which entries are as they were, as far as the lock tells; the others' wheels are needed.
     let mut places: Vec<Option<usize>> =
         keys.entries.iter().map(|key| key.and_then(|key| whole.get(&key).copied())).collect();
-    let wanted: Vec<usize> = (0..entries.len()).filter(|&at| places[at].is_none()).collect();
+    let is_wanted = |at: &usize| places[*at].is_none() && local.leaves_out(&entries[*at]).is_none();
+    let wanted: Vec<usize> = (0..entries.len()).filter(is_wanted).collect();
     // Where nothing stays, a fresh environment costs less and comes at once.
-    if wanted.len() == entries.len() {
+    if wanted.len() == entries.len() && local != Local::Only {
         return Ok(None);
     }
     let session = run.session;
@@ -88,25 +91,28 @@ pub(super) fn apply(
     }
     // Of distributions that share a path the later counts, so those that stay must keep their order.
     let stay: Vec<usize> = places.iter().flatten().copied().collect();
-    if !stay.is_sorted() {
+    if !stay.is_sorted() && local != Local::Only {
         return Ok(None);
     }
 
     let inputs: Vec<_> = coming.iter().map(|(_, one)| one.input.clone()).collect();
     let mut plan = run.frame.plan_part(&inputs, session.progress)?;
-    let planned: HashMap<usize, usize> =
-        coming.iter().enumerate().map(|(position, (at, _))| (*at, position)).collect();
-    // An entry stays or comes.
-    let dists: Vec<(Sha256, RelPath)> = places
+    let kept: HashSet<usize> = match local {
+        // Whatever is there stays, but for what comes again.
+        Local::Only => {
+            let again: HashSet<&str> = plan.dists.iter().map(|dist| dist.name.as_str()).collect();
+            let comes = |at: &usize| again.contains(&*named(&previous.dists()[*at].1).0);
+            (0..previous.dists().len()).filter(|at| !comes(at)).collect()
+        }
+        _ => stay.iter().copied().collect(),
+    };
+    let came = coming
         .iter()
-        .enumerate()
-        .filter_map(|(at, stays)| match stays {
-            Some(position) => Some(previous.dists()[*position].clone()),
-            None => planned.get(&at).map(|&at| (plan.dists[at].key, plan.dists[at].dist_info.clone())),
-        })
-        .collect();
+        .map(|(at, _)| *at)
+        .zip(&plan.dists)
+        .map(|(at, dist)| (at, (dist.key, dist.dist_info.clone())));
+    let dists = in_order(&previous, &kept, &places, came.collect());
     plan.key = PlanKey(key::whole(run.frame.common, dists.iter().map(|(key, _)| *key)));
-    let kept: HashSet<usize> = stay.iter().copied().collect();
     let leaving: HashSet<usize> = (0..previous.dists().len()).filter(|at| !kept.contains(at)).collect();
     // A branch that did not move, a wheel without hashes that is the same: only having it told that.
     if coming.is_empty() && leaving.is_empty() && is_current(&run.place.venv, &plan.key) {
@@ -140,6 +146,56 @@ pub(super) fn apply(
     summary.files = report.files;
     summary.bytes = report.bytes;
     Ok(Some(Outcome::Changed(changes, summary)))
+}
+
+/// Refuses to add local projects where there is nothing to add them to, and where there are none.
+///
+/// # Errors
+/// [`Kind::Destination`], or [`Kind::Lock`] for a lock without local projects.
+pub(super) fn check_base(venv: &Path, common: Sha256, entries: &[Entry]) -> Result<()> {
+    if !entries.iter().any(|entry| Local::Only.leaves_out(entry).is_none()) {
+        return Err(Error::new(
+            Kind::Lock,
+            "--only-install-local: the lock has no local project that applies here",
+        )
+        .help(
+            "leave --only-install-local out, or install the categories that have one (--dev, --categories)",
+        ));
+    }
+    let place = venv.display();
+    let why = match Previous::read(venv) {
+        Some(previous) if previous.common() == common.to_string() => return Ok(()),
+        Some(_) => format!("{place} was made for another interpreter or with other options"),
+        None => format!("there is no environment of venvoy's at {place}"),
+    };
+    Err(Error::new(Kind::Destination, format!("--only-install-local: {why}")).help(
+        "run `venvoy sync --no-install-local` with the same options first, or `venvoy sync` for all of it",
+    ))
+}
+
+/// The distributions of the new environment in the order in which they are installed: those of `previous` that stay, and
+/// those that come, each with its position among the entries, before the next entry that stays. `places` says which
+/// entries stay, and as what.
+fn in_order(
+    previous: &Previous,
+    kept: &HashSet<usize>,
+    places: &[Option<usize>],
+    came: Vec<(usize, (Sha256, RelPath))>,
+) -> Vec<(Sha256, RelPath)> {
+    let entry_of: HashMap<usize, usize> =
+        places.iter().enumerate().filter_map(|(at, place)| Some(((*place)?, at))).collect();
+    let mut came = came.into_iter().peekable();
+    let mut dists = Vec::new();
+    for position in (0..previous.dists().len()).filter(|position| kept.contains(position)) {
+        if let Some(entry) = entry_of.get(&position) {
+            while let Some((_, dist)) = came.next_if(|(at, _)| at < entry) {
+                dists.push(dist);
+            }
+        }
+        dists.push(previous.dists()[position].clone());
+    }
+    dists.extend(came.map(|(_, dist)| dist));
+    dists
 }
 
 /// By which distributions an environment was changed, each list sorted by name.
@@ -231,12 +287,19 @@ pub fn foresee(options: &Options, output: &OutputOptions, progress: &dyn Progres
         named_by.keys.entries.iter().map(|key| key.is_some_and(|key| whole.contains(&key))).collect();
     let kept: HashSet<Sha256> =
         named_by.keys.entries.iter().flatten().filter(|key| whole.contains(key)).copied().collect();
+    let names: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     let gone = dists.iter().filter(|(key, _)| !kept.contains(key)).map(|(_, dist_info)| named(dist_info));
+    // With `--only-install-local`, what is not asked for is not touched.
+    let gone = gone.filter(|(name, _)| options.lock.local != Local::Only || names.contains(&**name));
     let came = entries.iter().zip(&stays).filter(|(_, stays)| !**stays).map(|(entry, _)| {
         let version = matches!(entry.pin, Pin::Exact(_) | Pin::Arbitrary(_)).then(|| entry.pin.bare());
         (entry.name.to_string(), version)
     });
-    let changes = Changes::between(gone, came, kept.len());
+    let kept = match options.lock.local {
+        Local::Only => dists.len().saturating_sub(gone.clone().count()),
+        _ => kept.len(),
+    };
+    let changes = Changes::between(gone, came, kept);
     Ok(Foreseen { fresh: !same || damaged.is_none() || output.place.fresh, changes })
 }
 

@@ -238,8 +238,12 @@ fn lock(common: &Common, file: &LockFile) -> Result<Option<Lock>> {
 }
 
 fn interpreter(common: &Common, progress: &dyn Progress) -> Vec<(Shown, Shown)> {
-    let options =
-        LockOptions { categories: crate::run::options::Categories::All, deploy: false, ignore_pipfile: true };
+    let options = LockOptions {
+        categories: crate::run::options::Categories::All,
+        deploy: false,
+        ignore_pipfile: true,
+        local: crate::run::options::Local::With,
+    };
     let found = Inputs::read(common, &options, progress)
         .and_then(|inputs| inputs.target(common, &TargetOptions::of_env(&common.env), false, progress));
     match found {

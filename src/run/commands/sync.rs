@@ -29,7 +29,7 @@ use crate::{
         },
         commands::change::{self, Changes},
         inputs::Inputs,
-        options::{MakeOptions, Options, OutputOptions, PlaceOptions},
+        options::{Local, LockOptions, MakeOptions, Options, OutputOptions, PlaceOptions},
         supply::{
             builder::{Builder, variables},
             obtain::{Came, Obtained, local_path, place_checkout},
@@ -103,7 +103,10 @@ impl Summary {
 pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Outcome> {
     let inputs = Inputs::read(&options.common, &options.lock, progress)?;
     let target = inputs.target(&options.common, &options.target, options.lock.deploy, progress)?;
-    let selection = inputs.select(&options.lock, &target)?;
+    // What is there besides local projects is looked at as well, so that it can be left alone.
+    let only_local = options.lock.local == Local::Only;
+    let all = LockOptions { local: Local::With, ..options.lock.clone() };
+    let selection = inputs.select(if only_local { &all } else { &options.lock }, &target)?;
     selection.warnings.0.iter().for_each(|warning| progress.warn(warning));
     for skipped in &selection.skipped {
         progress.detail(&format!("{}: skipped, {}", skipped.entry.written, skipped.why));
@@ -132,6 +135,9 @@ pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) 
         return Ok(Outcome::Current { packages: entries.len() });
     }
 
+    if only_local {
+        change::check_base(&place.venv, common, &entries)?;
+    }
     sources.check(&entries)?;
     // Whoever repairs or is strict does not take the cache's word for what links lead to.
     let trust = match (place.repair, make.strict) {

@@ -1,6 +1,9 @@
 //! Which part of the lock, and how strictly: the lock's part of the command line.
 
-use crate::words::{args::LockArgs, env::Env};
+use crate::{
+    project::lock::{Entry, EntryOrigin},
+    words::{args::LockArgs, env::Env},
+};
 
 /// Which part of the lock, and how strictly.
 #[derive(Debug, Clone)]
@@ -11,6 +14,31 @@ pub struct LockOptions {
     pub deploy: bool,
     /// Whether to leave the freshness of the lock alone.
     pub ignore_pipfile: bool,
+    /// Whether local projects are among what is installed.
+    pub local: Local,
+}
+
+/// What becomes of local projects and files (`path`, `file` and `.` in a lock).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Local {
+    /// They are installed with the rest.
+    #[default]
+    With,
+    /// They are left out (`--no-install-local`).
+    Without,
+    /// They alone are installed, into what is there (`--only-install-local`).
+    Only,
+}
+
+impl Local {
+    /// Why an entry is left out; `None` where it is not.
+    pub fn leaves_out(self, entry: &Entry) -> Option<&'static str> {
+        match (self, matches!(entry.origin, EntryOrigin::Path(_))) {
+            (Local::Without, true) => Some("it is local (--no-install-local)"),
+            (Local::Only, false) => Some("it is not local (--only-install-local)"),
+            _ => None,
+        }
+    }
 }
 
 /// The categories asked for.
@@ -43,6 +71,11 @@ impl LockOptions {
             categories: categories(args, env),
             deploy: args.deploy || env.flag("PIPENV_DEPLOY"),
             ignore_pipfile: args.ignore_pipfile || env.flag("PIPENV_IGNORE_PIPFILE"),
+            local: match (args.no_install_local, args.only_install_local) {
+                (true, _) => Local::Without,
+                (false, true) => Local::Only,
+                (false, false) => Local::With,
+            },
         }
     }
 }

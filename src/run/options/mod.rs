@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use categories::{Categories, LockOptions, category_names};
+pub use categories::{Categories, Local, LockOptions, category_names};
 pub use output::{DEFAULT_MTIME, MakeOptions, OutputOptions, PlaceOptions, SlimOptions};
 pub use pack::{Archive, Form, Oci, PackOptions, To};
 pub use project::{LockFile, Project};

@@ -102,6 +102,12 @@ impl Project {
         self.path("project/.venv")
     }
 
+    /// Something in the environment's site-packages.
+    pub fn site(&self, name: &str) -> PathBuf {
+        let lib = fs::read_dir(self.venv().join("lib")).expect("lib").flatten().next().expect("a python");
+        lib.path().join("site-packages").join(name)
+    }
+
     pub fn wheels(&self, packages: &[Package]) {
         for package in packages {
             self.write(&format!("wheels/{}", package.file), &package.bytes);

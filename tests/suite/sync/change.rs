@@ -64,9 +64,7 @@ impl Place {
     }
 
     fn site(&self, name: &str) -> PathBuf {
-        let lib =
-            fs::read_dir(self.project.venv().join("lib")).expect("lib").flatten().next().expect("a python");
-        lib.path().join("site-packages").join(name)
+        self.project.site(name)
     }
 }
 

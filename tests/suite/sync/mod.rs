@@ -8,6 +8,7 @@ mod compile;
 mod copies;
 mod hello;
 mod interpreters;
+mod local;
 mod moved;
 mod robust;
 mod settings;
