@@ -4,4 +4,5 @@
 
 pub mod write;
 pub mod registry;
+pub mod engine;
 pub mod pack;

@@ -185,7 +185,8 @@ pub struct ArtifactArgs {
     /// Push the image to a registry: what is there already is not sent again.
     #[arg(long, value_name = "REGISTRY/NAME:TAG")]
     pub push: Option<String>,
-    /// Put the layers on this image: an OCI layout (DIR, FILE.tar, either with :TAG).
+    /// Put the layers on this image: of a registry, of the local engine, or of an OCI layout (DIR, FILE.tar, either with
+    /// :TAG).
     #[arg(long, value_name = "IMAGE", requires = "image")]
     pub base: Option<String>,
     /// What the image is called in the layout.

@@ -62,14 +62,16 @@ impl Family {
         }
     }
 
-    fn config(self) -> &'static str {
+    /// The media type of a config.
+    pub fn config(self) -> &'static str {
         match self {
             Family::Oci => "application/vnd.oci.image.config.v1+json",
             Family::Docker => "application/vnd.docker.container.image.v1+json",
         }
     }
 
-    fn layer(self) -> &'static str {
+    /// The media type of a layer.
+    pub fn layer(self) -> &'static str {
         match self {
             Family::Oci => "application/vnd.oci.image.layer.v1.tar+gzip",
             Family::Docker => "application/vnd.docker.image.rootfs.diff.tar.gzip",
@@ -84,6 +86,13 @@ pub struct Blob {
     pub sha256: Sha256,
     /// Their number.
     pub size: u64,
+}
+
+impl Blob {
+    /// The blob of these bytes.
+    pub fn of(bytes: &[u8]) -> Blob {
+        Blob { sha256: Sha256::of(bytes), size: bytes.len() as u64 }
+    }
 }
 
 /// A layer that is added to an image.
@@ -270,6 +279,15 @@ pub struct Image {
     pub platform: Platform,
 }
 
+impl Image {
+    /// The manifest as lists of manifests have it.
+    pub fn row(&self) -> Value {
+        let mut row = descriptor(self.family.manifest(), &Blob::of(&self.manifest));
+        row["platform"] = self.platform.to_json();
+        row
+    }
+}
+
 /// Puts layers on a base, or on nothing. `place` is where the environment is, absolute; `created` in seconds since 1970.
 pub fn compose(
     base: Option<&Base>,
@@ -332,8 +350,7 @@ pub fn compose(
     let mut manifest = Map::new();
     manifest.insert("schemaVersion".to_owned(), json!(2));
     manifest.insert("mediaType".to_owned(), json!(family.manifest()));
-    let blob = Blob { sha256: Sha256::of(&config), size: config.len() as u64 };
-    manifest.insert("config".to_owned(), descriptor(family.config(), &blob));
+    manifest.insert("config".to_owned(), descriptor(family.config(), &Blob::of(&config)));
     manifest.insert("layers".to_owned(), Value::Array(all));
     // Docker's schema has none.
     if family == Family::Oci && !annotations.is_empty() {

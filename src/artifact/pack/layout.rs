@@ -11,11 +11,12 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    image::{Blob, Image, Layer, Platform, bytes, descriptor},
+    image::{Blob, Family, Image, Layer, Platform, bytes, descriptor},
     store,
     tar::{self, Common, END, Kind as Entry},
 };
 use crate::{
+    artifact::registry::Registry,
     packages::cache::Cache,
     words::{
         error::{Context as _, Error, Kind, Result},
@@ -29,57 +30,125 @@ const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 /// Under which name a tag stands in `index.json`.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
+/// How often a blob is fetched that breaks on its way.
+const TRIES: u32 = 3;
+
 /// A blob that goes into a layout.
+#[derive(Clone)]
 pub enum BlobSource<'a> {
     /// These bytes.
     Bytes(&'a [u8]),
     /// A layer in the cache.
-    Cached(&'a Blob),
+    Cached(Blob),
     /// A file, as a base's blob.
     File(PathBuf),
     /// A part of a file.
     Section(Arc<fs::File>, u64, u64),
+    /// A blob of a repository.
+    Remote(&'a Registry<'a>, Blob),
 }
 
 impl BlobSource<'_> {
     /// Opens it at its beginning.
     pub fn open(&self, cache: &Cache) -> std::io::Result<Box<dyn std::io::Read + Send>> {
+        let cached =
+            |blob| store::file(cache, blob).and_then(|file| file.open()).map_err(std::io::Error::other);
         Ok(match self {
             BlobSource::Bytes(bytes) => Box::new(std::io::Cursor::new(bytes.to_vec())),
-            BlobSource::Cached(blob) => Box::new(
-                store::file(cache, blob).and_then(|file| file.open()).map_err(std::io::Error::other)?,
-            ),
+            BlobSource::Cached(blob) => Box::new(cached(blob)?),
             BlobSource::File(path) => Box::new(fs::File::open(path)?),
             BlobSource::Section(file, at, length) => {
                 Box::new(crate::packages::wheel::Section::new(Arc::clone(file), *at, *length))
             }
+            BlobSource::Remote(_, blob) if cache.has(&blob.sha256).is_some() => Box::new(cached(blob)?),
+            BlobSource::Remote(registry, blob) => registry
+                .open_blob(&blob.sha256, blob.size)
+                .map_err(|error| std::io::Error::other(error.in_one_line()))?,
         })
+    }
+
+    /// Has a blob of a repository come into the cache, from where it is taken for every layout.
+    fn here(&self, cache: &Cache) -> Result<Self> {
+        let BlobSource::Remote(registry, blob) = self else { return Ok(self.clone()) };
+        let mut tries = 0;
+        while cache.file(&blob.sha256).is_none() {
+            tries += 1;
+            let what = || format!("cannot read the blob sha256:{} of {}", blob.sha256, registry.reference());
+            let mut pending = cache.begin(store::FILE_NAME)?;
+            let mut reader = registry.open_blob(&blob.sha256, blob.size)?;
+            match std::io::copy(&mut reader, &mut pending) {
+                Ok(_) => drop(pending.commit(&[blob.sha256])?),
+                Err(error) if tries >= TRIES => {
+                    return Err(Error::new(Kind::Network, what()).because(error));
+                }
+                Err(_) => crate::words::interrupt::check()?,
+            }
+        }
+        Ok(BlobSource::Cached(blob.clone()))
     }
 }
 
-/// What is put into a layout.
-pub struct Content<'a> {
-    /// The image.
+/// An image that is put into a layout.
+pub struct One<'a> {
+    /// Its config and manifest.
     pub image: &'a Image,
     /// Its own layers.
     pub layers: &'a [Layer],
     /// Its base's layers and where their bytes are.
     pub base: Vec<(Blob, BlobSource<'a>)>,
-    /// `NAME:TAG`, the tag after the last colon.
-    pub name: &'a str,
 }
 
-impl Content<'_> {
+/// What is put into a layout.
+pub struct Content<'a> {
+    /// One image for each platform.
+    images: Vec<One<'a>>,
+    /// The list of them, where there are several.
+    list: Option<(Vec<u8>, Family)>,
+    /// `NAME:TAG`, the tag after the last colon.
+    name: &'a str,
+}
+
+impl<'a> Content<'a> {
+    /// Of images, at least one, under a name.
+    pub fn new(images: Vec<One<'a>>, name: &'a str) -> Self {
+        let list = (images.len() > 1).then(|| {
+            let family = if images.iter().all(|one| one.image.family == Family::Docker) {
+                Family::Docker
+            } else {
+                Family::Oci
+            };
+            let rows: Vec<Value> = images.iter().map(|one| one.image.row()).collect();
+            let list = json!({ "schemaVersion": 2, "mediaType": family.index(), "manifests": rows });
+            (bytes(&list), family)
+        });
+        Content { images, list, name }
+    }
+
+    /// What is tagged: the bytes of the one manifest or of the list, and their media type.
+    pub fn top(&self) -> (&[u8], &'static str) {
+        match (&self.list, self.images.first()) {
+            (Some((list, family)), _) => (list, family.index()),
+            (None, Some(one)) => (&one.image.manifest, one.image.family.manifest()),
+            (None, None) => (b"", Family::Oci.manifest()),
+        }
+    }
+
+    /// The images.
+    pub fn images(&self) -> &[One<'a>] {
+        &self.images
+    }
+
     fn tag(&self) -> &str {
         self.name.rsplit_once(':').map_or("latest", |(_, tag)| tag)
     }
 
-    /// The manifest's row in `index.json`.
+    /// The row in `index.json`.
     fn row(&self) -> Value {
-        let manifest = &self.image.manifest;
-        let blob = Blob { sha256: Sha256::of(manifest), size: manifest.len() as u64 };
-        let mut row = descriptor(self.image.family.manifest(), &blob);
-        row["platform"] = self.image.platform.to_json();
+        let (top, media_type) = self.top();
+        let mut row = match self.images.as_slice() {
+            [one] => one.image.row(),
+            _ => descriptor(media_type, &Blob::of(top)),
+        };
         row["annotations"] = json!({
             "io.containerd.image.name": full_name(self.name),
             REF_NAME: self.tag(),
@@ -87,25 +156,30 @@ impl Content<'_> {
         row
     }
 
-    /// Every blob with its source, sorted by digest, each once; the manifest is one of them.
+    /// Every blob with its source, sorted by digest, each once; manifests are among them.
     pub fn blobs(&self) -> Vec<(Blob, BlobSource<'_>)> {
-        let own = |bytes: &'_ [u8]| Blob { sha256: Sha256::of(bytes), size: bytes.len() as u64 };
-        let mut all: Vec<(Blob, BlobSource<'_>)> = vec![
-            (own(&self.image.manifest), BlobSource::Bytes(&self.image.manifest)),
-            (own(&self.image.config), BlobSource::Bytes(&self.image.config)),
-        ];
-        all.extend(self.layers.iter().map(|layer| (layer.blob.clone(), BlobSource::Cached(&layer.blob))));
-        for (blob, source) in &self.base {
-            let source = match source {
-                BlobSource::Bytes(bytes) => BlobSource::Bytes(bytes),
-                BlobSource::Cached(blob) => BlobSource::Cached(blob),
-                BlobSource::File(path) => BlobSource::File(path.clone()),
-                BlobSource::Section(file, at, length) => BlobSource::Section(Arc::clone(file), *at, *length),
-            };
-            all.push((blob.clone(), source));
+        let mut all: Vec<(Blob, BlobSource<'_>)> = Vec::new();
+        if let Some((list, _)) = &self.list {
+            all.push((Blob::of(list), BlobSource::Bytes(list)));
+        }
+        for one in &self.images {
+            all.push((Blob::of(&one.image.manifest), BlobSource::Bytes(&one.image.manifest)));
+            all.extend(one.blobs());
         }
         all.sort_by_key(|(blob, _)| blob.sha256);
         all.dedup_by_key(|(blob, _)| blob.sha256);
+        all
+    }
+}
+
+impl One<'_> {
+    /// Every blob that its manifest names.
+    pub fn blobs(&self) -> Vec<(Blob, BlobSource<'_>)> {
+        let mut all = vec![(Blob::of(&self.image.config), BlobSource::Bytes(&self.image.config))];
+        all.extend(
+            self.layers.iter().map(|layer| (layer.blob.clone(), BlobSource::Cached(layer.blob.clone()))),
+        );
+        all.extend(self.base.iter().cloned());
         all
     }
 }
@@ -241,13 +315,13 @@ fn fill(dir: &Path, content: &Content<'_>, cache: &Cache) -> Result<()> {
         {
             continue;
         }
+        let source = source.here(cache)?;
         put(dir, &name, &mut |to| match &source {
             BlobSource::Bytes(bytes) => Ok(fs::write(to, bytes)?),
             BlobSource::Cached(blob) => store::place(cache, blob, to).map_err(PutError::Ours),
             BlobSource::File(path) => Ok(fs::copy(path, to).map(drop)?),
-            BlobSource::Section(file, at, length) => {
-                let mut section = crate::packages::wheel::Section::new(Arc::clone(file), *at, *length);
-                Ok(std::io::copy(&mut section, &mut fs::File::create(to)?).map(drop)?)
+            BlobSource::Section(..) | BlobSource::Remote(..) => {
+                Ok(std::io::copy(&mut source.open(cache)?, &mut fs::File::create(to)?).map(drop)?)
             }
         })?;
     }
@@ -302,13 +376,19 @@ pub fn to_tar(
     let common = Common { owner: tar::Owner::default(), mtime };
     let blobs = content.blobs();
     let at = |digest: &Sha256| format!("blobs/sha256/{digest}");
-    let mut layers: Vec<String> = content.base.iter().map(|(blob, _)| at(&blob.sha256)).collect();
-    layers.extend(content.layers.iter().map(|layer| at(&layer.blob.sha256)));
-    let docker = json!([{
-        "Config": at(&Sha256::of(&content.image.config)),
-        "RepoTags": [content.name],
-        "Layers": layers,
-    }]);
+    let mut members = vec![("index.json", bytes(&index(None, content)))];
+    // It knows one platform; several are loaded by index.json alone.
+    if let [one] = content.images.as_slice() {
+        let mut layers: Vec<String> = one.base.iter().map(|(blob, _)| at(&blob.sha256)).collect();
+        layers.extend(one.layers.iter().map(|layer| at(&layer.blob.sha256)));
+        let docker = json!([{
+            "Config": at(&Sha256::of(&one.image.config)),
+            "RepoTags": [content.name],
+            "Layers": layers,
+        }]);
+        members.push(("manifest.json", bytes(&docker)));
+    }
+    members.push(("oci-layout", VERSION.as_bytes().to_vec()));
     let mut put = |path: &str, entry: Entry<'_>| {
         let mut header = Vec::new();
         tar::header(path, entry, common, &mut header);
@@ -325,17 +405,11 @@ pub fn to_tar(
             &mut header,
         );
         out.write_all(&header).map_err(failed)?;
-        let copied = match source {
-            BlobSource::Bytes(bytes) => out.write_all(bytes).map(|()| bytes.len() as u64).map_err(failed)?,
-            BlobSource::Cached(blob) => {
-                std::io::copy(&mut store::file(cache, blob)?.open()?, out).map_err(failed)?
-            }
-            BlobSource::File(path) => copy_file(path, out, failed)?,
-            BlobSource::Section(file, from, length) => {
-                let mut section = crate::packages::wheel::Section::new(Arc::clone(file), *from, *length);
-                std::io::copy(&mut section, out).map_err(failed)?
-            }
-        };
+        let source = source.here(cache)?;
+        let mut reader = source.open(cache).map_err(|error| {
+            Error::new(Kind::Io, format!("cannot read the blob sha256:{}", blob.sha256)).because(error)
+        })?;
+        let copied = std::io::copy(&mut reader, out).map_err(failed)?;
         if copied != blob.size {
             return Err(Error::new(
                 Kind::Integrity,
@@ -344,11 +418,7 @@ pub fn to_tar(
         }
         out.write_all(&END[..tar::padding(blob.size)]).map_err(failed)?;
     }
-    for (name, content) in [
-        ("index.json", bytes(&index(None, content))),
-        ("manifest.json", bytes(&docker)),
-        ("oci-layout", VERSION.as_bytes().to_vec()),
-    ] {
+    for (name, content) in members {
         let mut header = Vec::new();
         tar::header(name, Entry::File { size: content.len() as u64, executable: false }, common, &mut header);
         out.write_all(&header).map_err(failed)?;
@@ -356,11 +426,6 @@ pub fn to_tar(
         out.write_all(&END[..tar::padding(content.len() as u64)]).map_err(failed)?;
     }
     out.write_all(&END).map_err(failed)
-}
-
-fn copy_file(path: &Path, out: &mut dyn Write, failed: super::archive::Failed<'_>) -> Result<u64> {
-    let mut file = fs::File::open(path).map_err(|e| Error::io("cannot read", path, e))?;
-    std::io::copy(&mut file, out).map_err(failed)
 }
 
 /// A layout to read from.
@@ -405,19 +470,26 @@ impl Layout {
         for entry in archive.entries_with_seek().map_err(unusable)? {
             let entry = entry.map_err(unusable)?;
             let name = entry.path().map_err(unusable)?.to_string_lossy().trim_start_matches("./").to_owned();
-            members.insert(name, json!([entry.raw_file_position(), entry.size()]));
+            // `docker save` links to a layer that is there already.
+            let link =
+                entry.header().entry_type().is_symlink().then(|| entry.link_name().ok().flatten()).flatten();
+            let row = match link {
+                Some(target) => json!(target.to_string_lossy()),
+                None => json!([entry.raw_file_position(), entry.size()]),
+            };
+            members.insert(name, row);
         }
         Ok(Layout::Tar { file: Arc::new(file), path: path.to_owned(), members })
     }
 
-    fn shown(&self) -> &Path {
+    pub(super) fn shown(&self) -> &Path {
         match self {
             Layout::Directory(path) | Layout::Tar { path, .. } => path,
         }
     }
 
     /// A file of the layout by name.
-    fn find(&self, name: &str) -> Result<BlobSource<'_>> {
+    pub(super) fn find(&self, name: &str) -> Result<BlobSource<'_>> {
         let missing = || {
             Error::new(
                 Kind::Usage,
@@ -431,14 +503,19 @@ impl Layout {
                 if path.is_file() { Ok(BlobSource::File(path)) } else { Err(missing()) }
             }
             Layout::Tar { file, members, .. } => {
-                let found = members.get(name).ok_or_else(missing)?;
+                let mut found = members.get(name).ok_or_else(missing)?;
+                if let Some(target) = found.as_str() {
+                    let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
+                    let target = path_clean::clean(Path::new(parent).join(target));
+                    found = members.get(target.to_string_lossy().as_ref()).ok_or_else(missing)?;
+                }
                 let number = |at: usize| found[at].as_u64().unwrap_or(0);
                 Ok(BlobSource::Section(Arc::clone(file), number(0), number(1)))
             }
         }
     }
 
-    fn read(&self, name: &str) -> Result<Vec<u8>> {
+    pub(super) fn read(&self, name: &str) -> Result<Vec<u8>> {
         let unreadable = |e| Error::io("cannot read", &self.shown().join(name), e);
         match self.find(name)? {
             BlobSource::File(path) => fs::read(path).map_err(unreadable),
@@ -450,8 +527,15 @@ impl Layout {
                 Ok(bytes)
             }
             BlobSource::Bytes(bytes) => Ok(bytes.to_vec()),
-            BlobSource::Cached(_) => Err(Error::new(Kind::Io, "a layout has no cache")),
+            BlobSource::Cached(_) | BlobSource::Remote(..) => {
+                Err(Error::new(Kind::Io, "a layout has no cache"))
+            }
         }
+    }
+
+    /// Whether it is what `docker save` writes: no layout, or one that is no more than a list of the same files.
+    pub fn is_saved(&self) -> bool {
+        self.find("manifest.json").is_ok() && self.find("index.json").is_err()
     }
 
     /// The bytes of a blob that is small, digested.

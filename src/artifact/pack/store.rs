@@ -19,7 +19,7 @@ use crate::{
 const LAYERS: &str = "layers";
 
 /// The name that every blob has.
-const FILE_NAME: &str = "layer.tar.gz";
+pub const FILE_NAME: &str = "layer.tar.gz";
 
 /// What is remembered of a layer.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -4,16 +4,19 @@ use std::{
     io::{Read as _, Write as _},
     path::PathBuf,
     process::{Command, Stdio},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
 use data_encoding::BASE64;
 use serde_json::Value;
 
+use super::Reference;
+
 use crate::words::{
     env::Env,
     error::{Error, Kind, Result},
-    interrupt,
+    interrupt, threads,
     vocab::{Credentials, Secret},
 };
 
@@ -27,6 +30,9 @@ const TOKEN_USER: &str = "<token>";
 #[derive(Debug, Clone)]
 pub struct Logins {
     files: Vec<PathBuf>,
+    /// GitLab CI's registry and the login of the job.
+    ci: Option<(String, Credentials)>,
+    patience: Duration,
 }
 
 /// How a registry is logged in to.
@@ -40,10 +46,16 @@ pub enum Login {
 
 impl Logins {
     /// The files of these variables, in the order in which podman looks at them: REGISTRY_AUTH_FILE alone where it is set,
-    /// else podman's own and then docker's.
-    pub fn of(env: &Env) -> Self {
+    /// else podman's own and then docker's. `ci` says whether GitLab CI's (CI_REGISTRY and those beside it) count.
+    pub fn of(env: &Env, ci: bool) -> Self {
+        let job = || {
+            let (user, password) = env.get("CI_REGISTRY_USER").zip(env.get("CI_REGISTRY_PASSWORD"))?;
+            let host = env.get("CI_REGISTRY")?.to_owned();
+            Some((host, Credentials::new(user, Secret::new(password))))
+        };
+        let ci = if ci { job() } else { None };
         if let Some(file) = env.path("REGISTRY_AUTH_FILE") {
-            return Logins { files: vec![file] };
+            return Logins { files: vec![file], ci, patience: PATIENCE };
         }
         let home = env.path("HOME");
         let below_home = |rest: &str| home.as_ref().map(|home| home.join(rest));
@@ -56,14 +68,17 @@ impl Logins {
                 .map(|dir| dir.join("config.json"))
                 .or_else(|| below_home(".docker/config.json")),
         ];
-        Logins { files: files.into_iter().flatten().collect() }
+        Logins { files: files.into_iter().flatten().collect(), ci, patience: PATIENCE }
     }
 
-    /// The login for a registry (`HOST[:PORT]`), if there is one.
+    /// The login for a repository, if there is one: podman's files may have rows for some paths of a registry, of which
+    /// the longest counts.
     ///
     /// # Errors
     /// [`Kind::Auth`] for a file that cannot be read as such, and for a helper that fails; nothing secret is shown.
-    pub fn find(&self, host: &str) -> Result<Option<Login>> {
+    pub fn find(&self, repository: &Reference) -> Result<Option<Login>> {
+        let host = repository.login_name();
+        let named = repository.login_names();
         for file in &self.files {
             let bytes = match std::fs::read(file) {
                 Ok(bytes) => bytes,
@@ -75,38 +90,49 @@ impl Logins {
                 Error::new(Kind::Auth, format!("{} is not JSON (line {})", file.display(), error.line()))
                     .help("log in again with `docker login` or `podman login`")
             })?;
-            let helper = config["credHelpers"][host].as_str();
-            let helper = helper.or_else(|| config["credsStore"].as_str()).filter(|helper| !helper.is_empty());
-            if let Some(helper) = helper
-                && let Some(login) = ask(helper, host)?
+            let own = named.iter().find_map(|name| Some((config["credHelpers"][name].as_str()?, *name)));
+            let all = config["credsStore"].as_str().map(|helper| (helper, named[0]));
+            if let Some((helper, name)) = own.or(all).filter(|(helper, _)| !helper.is_empty())
+                && let Some(login) = ask(helper, name, self.patience)?
             {
                 return Ok(Some(login));
             }
-            if let Some(login) = read(&config["auths"], host) {
+            if let Some(login) = read(&config["auths"], host, &repository.path) {
                 return Ok(Some(login));
             }
         }
-        Ok(None)
+        let ci = self.ci.as_ref().filter(|(registry, _)| registry == host);
+        Ok(ci.map(|(_, login)| Login::Basic(login.clone())))
     }
 }
 
-/// A row of `auths`. Docker writes some hosts as URLs.
-fn read(auths: &Value, host: &str) -> Option<Login> {
-    let row = auths.as_object()?.iter().find(|(name, _)| {
-        let bare = name.trim_start_matches("https://").trim_start_matches("http://");
-        bare.split('/').next() == Some(host)
-    })?;
-    if let Some(token) = row.1["identitytoken"].as_str().filter(|token| !token.is_empty()) {
+/// The row of `auths` that is nearest to a repository. Docker writes some hosts as URLs, podman some with a path.
+fn read(auths: &Value, host: &str, path: &str) -> Option<Login> {
+    let place = |name: &str| {
+        let bare = name.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+        let (its, below) = bare.split_once('/').unwrap_or((bare, ""));
+        // The interface's version is no repository.
+        let below = if matches!(below, "v1" | "v2") { "" } else { below };
+        let same = its == host || (host == "index.docker.io" && its == "docker.io");
+        let above = below.is_empty()
+            || path == below
+            || path.strip_prefix(below).is_some_and(|rest| rest.starts_with('/'));
+        (same && above).then_some(below.len())
+    };
+    let rows = auths.as_object()?.iter();
+    let (_, row) =
+        rows.filter_map(|(name, row)| Some((place(name)?, row))).max_by_key(|(length, _)| *length)?;
+    if let Some(token) = row["identitytoken"].as_str().filter(|token| !token.is_empty()) {
         return Some(Login::Identity(Secret::new(token)));
     }
-    let both = BASE64.decode(row.1["auth"].as_str()?.as_bytes()).ok()?;
+    let both = BASE64.decode(row["auth"].as_str()?.as_bytes()).ok()?;
     let both = String::from_utf8(both).ok()?;
     let (user, password) = both.trim_end_matches('\0').split_once(':')?;
     Some(Login::Basic(Credentials::new(user, Secret::new(password))))
 }
 
 /// Asks `docker-credential-NAME`; `None` where it knows nothing of the host.
-fn ask(helper: &str, host: &str) -> Result<Option<Login>> {
+fn ask(helper: &str, host: &str, patience: Duration) -> Result<Option<Login>> {
     let program = format!("docker-credential-{helper}");
     let failed = |why: &str| {
         Error::new(Kind::Auth, format!("{program} does not give the login for {host}: {why}"))
@@ -125,23 +151,36 @@ fn ask(helper: &str, host: &str) -> Result<Option<Login>> {
     if let Some(mut input) = child.stdin.take() {
         let _ = input.write_all(host.as_bytes());
     }
+    // Read beside the waiting: what it left running could keep its output open for ever.
+    let (sender, answers) = mpsc::channel();
+    if let Some(output) = child.stdout.take() {
+        threads::start("login", move || {
+            let mut answer = Vec::new();
+            let _ = output.take(1 << 20).read_to_end(&mut answer);
+            let _ = sender.send(answer);
+        })
+        .map_err(|error| failed("its answer cannot be read").because(error))?;
+    }
     let begin = Instant::now();
+    let mut answer = None;
     let status = loop {
-        if let Some(status) = child.try_wait().map_err(|error| failed("it was lost").because(error))? {
+        if answer.is_none() {
+            answer = answers.try_recv().ok();
+        }
+        if let (Some(status), true) =
+            (child.try_wait().map_err(|error| failed("it was lost").because(error))?, answer.is_some())
+        {
             break status;
         }
-        if begin.elapsed() > PATIENCE || interrupt::requested() {
+        if begin.elapsed() > patience || interrupt::requested() {
             let _ = child.kill();
             let _ = child.wait();
             interrupt::check()?;
-            return Err(failed("it took more than 30 s"));
+            return Err(failed(&format!("it took more than {} s", patience.as_secs_f32())));
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(10));
     };
-    let mut answer = Vec::new();
-    if let Some(output) = child.stdout.take() {
-        let _ = output.take(1 << 20).read_to_end(&mut answer);
-    }
+    let answer = answer.unwrap_or_default();
     if !status.success() {
         // What helpers print where there is no login.
         let unknown = String::from_utf8_lossy(&answer).contains("credentials not found");
@@ -159,29 +198,61 @@ fn ask(helper: &str, host: &str) -> Result<Option<Login>> {
 mod tests {
     use super::*;
 
-    fn found(config: &str, host: &str) -> Result<Option<Login>> {
+    fn found(config: &str, repository: &str) -> Result<Option<Login>> {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::write(dir.path().join("auth.json"), config).expect("written");
         let file = dir.path().join("auth.json");
-        Logins::of(&Env::of([("REGISTRY_AUTH_FILE", file.to_str().expect("UTF-8"))])).find(host)
+        Logins::of(&Env::of([("REGISTRY_AUTH_FILE", file.to_str().expect("UTF-8"))]), true)
+            .find(&repository.parse()?)
     }
 
     #[test]
     fn logins_are_found_by_host_and_port() {
         // "me:pass:word"
-        let config = r#"{"auths": {"https://reg.example/v2/": {"auth": "bWU6cGFzczp3b3Jk"}, "reg.example:5000": {"identitytoken": "tok"}}}"#;
+        let config = r#"{"auths": {"https://reg.example/v2/": {"auth": "bWU6cGFzczp3b3Jk"}, "reg.example:5000": {"identitytoken": "tok"},
+            "https://index.docker.io/v1/": {"identitytoken": "hub"}}}"#;
         assert!(
-            matches!(found(config, "reg.example"), Ok(Some(Login::Basic(login))) if login.basic() == ("me", "pass:word"))
+            matches!(found(config, "reg.example/v2"), Ok(Some(Login::Basic(login))) if login.basic() == ("me", "pass:word"))
         );
         assert!(
-            matches!(found(config, "reg.example:5000"), Ok(Some(Login::Identity(token))) if token.expose() == "tok")
+            matches!(found(config, "reg.example:5000/a"), Ok(Some(Login::Identity(token))) if token.expose() == "tok")
         );
-        assert!(matches!(found(config, "reg.example.evil"), Ok(None)));
+        assert!(
+            matches!(found(config, "docker.io/a"), Ok(Some(Login::Identity(token))) if token.expose() == "hub")
+        );
+        assert!(matches!(found(config, "reg.example.evil/a"), Ok(None)));
+    }
+
+    #[test]
+    fn rows_for_a_path_are_for_what_is_below_it() {
+        let config = r#"{"auths": {"reg.example/team": {"identitytoken": "team"}, "reg.example/team/shop": {"identitytoken": "shop"}}}"#;
+        let token = |repository: &str| match found(config, repository) {
+            Ok(Some(Login::Identity(token))) => Some(token.expose().to_owned()),
+            _ => None,
+        };
+        assert_eq!(token("reg.example/team/shop/web").as_deref(), Some("shop"));
+        assert_eq!(token("reg.example/team/shopping").as_deref(), Some("team"));
+        assert_eq!(token("reg.example/teams").as_deref(), None);
+    }
+
+    #[test]
+    fn a_job_of_gitlab_has_a_login_for_its_own_registry_alone() {
+        let env = Env::of([
+            ("CI_REGISTRY", "reg.example:5050"),
+            ("CI_REGISTRY_USER", "gitlab-ci-token"),
+            ("CI_REGISTRY_PASSWORD", "canary"),
+        ]);
+        let found = |ci, name: &str| {
+            let reference = name.parse().expect(name);
+            Logins::of(&env, ci).find(&reference).expect("no file").is_some()
+        };
+        assert!(found(true, "reg.example:5050/team/shop") && !found(false, "reg.example:5050/team/shop"));
+        assert!(!found(true, "reg.example/team/shop") && !found(true, "other.example/team/shop"));
     }
 
     #[test]
     fn a_damaged_file_is_an_error_that_shows_nothing_of_it() {
-        let error = found("{\"auths\": {\"x\": \"canary", "x").expect_err("damaged");
+        let error = found("{\"auths\": {\"x\": \"canary", "x.example/a").expect_err("damaged");
         assert!(
             error.report().contains("is not JSON (line 1)") && !error.report().contains("canary"),
             "{}",

@@ -4,9 +4,16 @@ use std::{fmt, str::FromStr};
 
 use url::Url;
 
-use crate::words::error::{Error, Kind};
+use crate::words::{
+    error::{Error, Kind},
+    vocab::Sha256,
+};
 
-/// `HOST[:PORT]/PATH:TAG`.
+/// Docker Hub, as it is written, and the host that answers for it.
+const HUB: &str = "docker.io";
+const HUB_HOST: &str = "registry-1.docker.io";
+
+/// `HOST[:PORT]/PATH[:TAG][@sha256:DIGEST]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     /// The registry, with its port where one was given.
@@ -15,6 +22,8 @@ pub struct Reference {
     pub path: String,
     /// The tag.
     pub tag: String,
+    /// The digest of the manifest, where it is named by that.
+    pub digest: Option<Sha256>,
 }
 
 impl FromStr for Reference {
@@ -25,10 +34,16 @@ impl FromStr for Reference {
             Error::new(Kind::Usage, format!("{text:?} is no image in a registry: {why}"))
                 .help("expected something like registry.example/team/shop:1.4")
         };
-        let (host, rest) = text.split_once('/').ok_or_else(|| wrong("it names no registry"))?;
-        if !(host.contains(['.', ':']) || host == "localhost") {
-            return Err(wrong("it names no registry"));
-        }
+        let (name, digest) = match text.split_once("@sha256:") {
+            Some((name, hex)) => {
+                (name, Some(hex.parse().map_err(|_| wrong("its digest is not one of SHA-256"))?))
+            }
+            None => (text, None),
+        };
+        let (host, rest) = name
+            .split_once('/')
+            .filter(|_| Self::names_registry(name))
+            .ok_or_else(|| wrong("it names no registry"))?;
         if host.contains('@') || Url::parse(&format!("https://{host}/")).is_err() {
             return Err(wrong("its registry is no host with or without a port"));
         }
@@ -50,23 +65,63 @@ impl FromStr for Reference {
         if !is_tag {
             return Err(wrong("its tag has other characters than letters, digits and . _ -"));
         }
-        Ok(Reference { host: host.to_owned(), path: path.to_owned(), tag: tag.to_owned() })
+        // Docker Hub's own images are written without their place.
+        let host = if host == "index.docker.io" { HUB } else { host };
+        let path =
+            if host == HUB && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
+        Ok(Reference { host: host.to_owned(), path, tag: tag.to_owned(), digest })
     }
 }
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}:{}", self.host, self.path, self.tag)
+        match &self.digest {
+            Some(digest) => write!(f, "{}/{}@sha256:{digest}", self.host, self.path),
+            None => write!(f, "{}/{}:{}", self.host, self.path, self.tag),
+        }
     }
 }
 
 impl Reference {
+    /// Whether a name begins with a registry, as engines decide it.
+    pub fn names_registry(text: &str) -> bool {
+        text.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost")
+    }
+
+    /// An image by a name that names no registry: Docker Hub's.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for what is no name.
+    pub fn of_hub(text: &str) -> Result<Self, Error> {
+        format!("{HUB}/{text}").parse()
+    }
+
+    /// The digest or else the tag: what a manifest is asked for by.
+    pub fn manifest(&self) -> String {
+        self.digest.map_or_else(|| self.tag.clone(), |digest| format!("sha256:{digest}"))
+    }
+
+    /// What logins of this registry stand under in docker's and podman's files.
+    pub fn login_name(&self) -> &str {
+        if self.host == HUB { "index.docker.io" } else { &self.host }
+    }
+
+    /// All names it may have in them, the one that helper programs are asked for first.
+    pub fn login_names(&self) -> Vec<&str> {
+        if self.host == HUB {
+            vec!["https://index.docker.io/v1/", "index.docker.io", HUB]
+        } else {
+            vec![&self.host]
+        }
+    }
+
     /// A URL of the registry's interface. Only a registry on this very machine is spoken to without TLS, as with engines.
     pub fn url(&self, rest: &str) -> Result<Url, Error> {
         let name = self.host.split(':').next().unwrap_or_default();
         let here = name == "localhost" || name.starts_with("127.") || self.host.starts_with("[::1]");
         let scheme = if here { "http" } else { "https" };
-        Url::parse(&format!("{scheme}://{}/v2/{}/{rest}", self.host, self.path)).map_err(|error| {
+        let host = if self.host == HUB { HUB_HOST } else { &self.host };
+        Url::parse(&format!("{scheme}://{host}/v2/{}/{rest}", self.path)).map_err(|error| {
             Error::new(Kind::Usage, format!("{self} cannot be written as a URL")).because(error)
         })
     }
@@ -82,7 +137,11 @@ mod tests {
         let owned = |a: &str, b: &str, c: &str| Some((a.to_owned(), b.to_owned(), c.to_owned()));
         assert_eq!(parse("localhost:5000/a/b"), owned("localhost:5000", "a/b", "latest"));
         assert_eq!(parse("reg.example/a:V1.2"), owned("reg.example", "a", "V1.2"));
+        let digest = format!("reg.example/a@sha256:{}", "0f".repeat(32));
+        assert_eq!(digest.parse::<Reference>().expect("a digest").to_string(), digest);
+        assert_eq!(digest.parse::<Reference>().expect("a digest").manifest(), digest[14..]);
         for wrong in [
+            "reg.example/a@sha256:0f",
             "shop",
             "team/shop:1",
             "reg.example/Shop",
@@ -93,6 +152,17 @@ mod tests {
         ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn docker_hub_has_three_names() {
+        let hub = |text: &str| Reference::of_hub(text).expect(text);
+        assert_eq!(hub("python:3.9-slim").to_string(), "docker.io/library/python:3.9-slim");
+        assert_eq!(hub("team/shop").path, "team/shop");
+        let url = hub("python").url("manifests/latest").expect("a URL");
+        assert_eq!(url.as_str(), "https://registry-1.docker.io/v2/library/python/manifests/latest");
+        assert_eq!(hub("python").login_name(), "index.docker.io");
+        assert_eq!("index.docker.io/python".parse::<Reference>().expect("a name"), hub("python"));
     }
 
     #[test]

@@ -236,10 +236,8 @@ fn pack(args: &PackArgs, global: &Global, env: Env, ui: &Ui, out: &mut Stdout) -
         common,
     };
     let packed = commands::pack(&request, &output, &pack, ui)?;
-    if let Some((manifest, layers, _)) = &packed.image
-        && !pack.takes_stdout()
-    {
-        for layer in layers {
+    if let Some(image) = packed.image.as_ref().filter(|_| !pack.takes_stdout()) {
+        for layer in &image.layers {
             ui.detail(&format!(
                 "layer sha256:{} {} {}",
                 layer.blob.sha256,
@@ -247,7 +245,7 @@ fn pack(args: &PackArgs, global: &Global, env: Env, ui: &Ui, out: &mut Stdout) -
                 layer.holds
             ));
         }
-        out.line(&format!("sha256:{manifest}"));
+        out.line(&format!("sha256:{}", image.digest));
     }
     ui.done(&output::packed(&packed, start.elapsed()));
     Ok(())

@@ -318,10 +318,11 @@ pub fn packed(packed: &Packed, took: Duration) -> String {
             bytes.map_or_else(|| place.clone(), |bytes| format!("{place} ({})", size(bytes)))
         })
         .collect();
-    let image = packed.image.as_ref().map_or(String::new(), |(_, layers, below)| {
-        let bytes = layers.iter().map(|layer| layer.blob.size).sum();
-        let below = if *below > 0 { format!(" on the {below} of its base") } else { String::new() };
-        format!(", {} of {}{below}", count(layers.len(), "layer"), size(bytes))
+    let image = packed.image.as_ref().map_or(String::new(), |image| {
+        let bytes = image.layers.iter().map(|layer| layer.blob.size).sum();
+        let below =
+            if image.below > 0 { format!(" on the {} of its base", image.below) } else { String::new() };
+        format!(", {} of {}{below}", count(image.layers.len(), "layer"), size(bytes))
     });
     format!(
         "{}: {}{image} in {:.2} s",

@@ -100,7 +100,7 @@ impl PackOptions {
         let options = PackOptions {
             archive: args.output.as_deref().map(archive).transpose()?,
             oci: oci.transpose()?,
-            push: args.push.as_deref().map(str::parse).transpose()?,
+            push: args.push.as_deref().map(push).transpose()?,
             base: args.base.clone(),
             name: name(&args.name)?,
             layers: if args.single_layer { 1 } else { args.max_layers.into() },
@@ -119,11 +119,26 @@ impl PackOptions {
         Ok(options)
     }
 
+    /// Whether an image is wanted, beside a tar or alone.
+    pub fn wants_image(&self) -> bool {
+        self.oci.is_some() || self.push.is_some()
+    }
+
     /// Whether standard output is taken by what is made.
     pub fn takes_stdout(&self) -> bool {
         self.oci == Some(Oci::Tar(To::Stdout))
             || self.archive.as_ref().is_some_and(|archive| archive.to == To::Stdout)
     }
+}
+
+/// Where to push to.
+fn push(text: &str) -> Result<Reference> {
+    let reference: Reference = text.parse()?;
+    if reference.digest.is_some() {
+        return Err(Error::new(Kind::Usage, format!("--push {text}: an image is pushed to a tag"))
+            .help("its digest is what comes of it: leave it out"));
+    }
+    Ok(reference)
 }
 
 fn archive(path: &Path) -> Result<Archive> {

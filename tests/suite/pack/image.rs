@@ -3,14 +3,15 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    io::Read as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use serde_json::{Value, json};
 
+use super::registry::DESCRIBED;
 use crate::support::{
     files::{below, names},
     lock::Lock,
@@ -21,15 +22,11 @@ use crate::support::{
 };
 
 /// `venvoy pack` with what is in `wheels`.
-fn pack(project: &Project, args: &[&str]) -> Run {
+pub fn pack(project: &Project, args: &[&str]) -> Run {
     project.run(&[&["pack", "--find-links", "../wheels"], args].concat())
 }
 
-/// A target that needs no interpreter.
-const DESCRIBED: [&str; 6] =
-    ["--python-version", "3.11", "--platform", "linux/amd64", "--python-home", "/usr/local/bin"];
-
-fn tar(args: &[&str], dir: &Path) -> String {
+pub fn tar(args: &[&str], dir: &Path) -> String {
     let output = Command::new("tar").args(args).current_dir(dir).output().expect("tar");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
@@ -102,7 +99,7 @@ fn a_tar_and_a_directory_are_the_same_environment() {
 }
 
 /// A layout's blob.
-fn blob(layout: &Path, digest: &Value) -> Vec<u8> {
+pub fn blob(layout: &Path, digest: &Value) -> Vec<u8> {
     let digest = digest.as_str().and_then(|text| text.strip_prefix("sha256:")).expect("a digest");
     let bytes = fs::read(layout.join("blobs/sha256").join(digest)).expect("a blob");
     assert_eq!(sha256(&bytes), digest);
@@ -110,7 +107,7 @@ fn blob(layout: &Path, digest: &Value) -> Vec<u8> {
 }
 
 /// A layout's manifest and config.
-fn image(layout: &Path) -> (Value, Value) {
+pub fn image(layout: &Path) -> (Value, Value) {
     let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("JSON");
     let index = json(&fs::read(layout.join("index.json")).expect("an index"));
     let manifest = json(&blob(layout, &index["manifests"][0]["digest"]));
@@ -119,7 +116,7 @@ fn image(layout: &Path) -> (Value, Value) {
 }
 
 /// The digests of a layout's layers.
-fn layers(layout: &Path) -> Vec<String> {
+pub fn layers(layout: &Path) -> Vec<String> {
     let (manifest, _) = image(layout);
     let rows = manifest["layers"].as_array().expect("layers").iter();
     rows.map(|row| row["digest"].as_str().expect("a digest").to_owned()).collect()
@@ -439,160 +436,6 @@ fn source_packages_for_a_foreign_target_are_named() {
         "{}",
         run.stderr
     );
-}
-
-/// An image layout with a base that is like an official Python's.
-fn base(project: &Project, dir: &str, architecture: &str, change: impl Fn(&mut Value)) {
-    let put = |bytes: &[u8]| {
-        let digest = sha256(bytes);
-        project.write(&format!("project/{dir}/blobs/sha256/{digest}"), bytes);
-        (format!("sha256:{digest}"), bytes.len())
-    };
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(&[0; 1024]).expect("memory");
-    let (layer, layer_size) = put(&encoder.finish().expect("memory"));
-    let mut config = json!({
-        "architecture": architecture, "os": "linux",
-        "config": {"Env": ["PATH=/usr/local/bin:/usr/bin", "PYTHON_VERSION=3.11.9"], "Cmd": ["python3"]},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256(&[0; 1024]))]},
-        "history": [{"created_by": "debian"}],
-    });
-    change(&mut config);
-    let (config, config_size) = put(config.to_string().as_bytes());
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": config_size},
-        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": layer, "size": layer_size}],
-    });
-    let (manifest, size) = put(manifest.to_string().as_bytes());
-    let index = json!({"schemaVersion": 2, "manifests": [{
-        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": manifest, "size": size,
-        "platform": {"os": "linux", "architecture": architecture},
-    }]});
-    project.write(&format!("project/{dir}/index.json"), index.to_string());
-    project.write(&format!("project/{dir}/oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#);
-}
-
-#[test]
-fn a_base_gives_its_layers_its_python_and_its_settings() {
-    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
-    base(&project, "base", "amd64", |_| ());
-    project.write("project/app/main.py", "print('app')\n");
-    project.write("project/app/bin/tool", "#!/bin/sh\n");
-    fs::set_permissions(project.path("project/app/bin/tool"), fs::Permissions::from_mode(0o750))
-        .expect("set");
-    symlink("main.py", project.path("project/app/link")).expect("a link");
-    let args = [
-        "--base",
-        "base",
-        "--oci",
-        "out",
-        "--copy",
-        "app:/srv/app",
-        "--cmd",
-        "python /srv/app/main.py",
-        "--user",
-        "1099",
-        "--workdir",
-        "/srv",
-        "--label",
-        "a=b",
-        "--env",
-        "X=Y",
-    ];
-    // Without any interpreter.
-    let mut command = project.command(&[&["pack", "--find-links", "../wheels"], &args[..]].concat());
-    project.finish(command.env("PATH", "/nowhere")).succeeds();
-    let out = project.path("project/out");
-    let (manifest, config) = image(&out);
-    let first = layers(&project.path("project/base"));
-    assert_eq!(layers(&out)[0], first[0], "the base's layer is as it was");
-    assert_eq!(manifest["layers"].as_array().map(Vec::len), Some(4));
-    assert_eq!(config["history"].as_array().map(Vec::len), Some(4));
-    assert_eq!(
-        config["config"],
-        json!({
-            "Env": ["PATH=/.venv/bin:/usr/local/bin:/usr/bin", "PYTHON_VERSION=3.11.9", "X=Y"], "Cmd": ["python", "/srv/app/main.py"],
-            "User": "1099", "WorkingDir": "/srv", "Labels": {"a": "b"},
-        })
-    );
-    let root = project.path("root");
-    fs::create_dir(&root).expect("a directory");
-    for digest in &layers(&out)[1..] {
-        fs::write(root.join("l.tgz"), blob(&out, &json!(digest))).expect("written");
-        tar(&["-xpzf", "l.tgz"], &root);
-    }
-    assert_eq!(
-        fs::read_link(root.join(".venv/bin/python")).expect("a link"),
-        Path::new("/usr/local/bin/python3.11")
-    );
-    let mode = |path: &str| fs::symlink_metadata(root.join(path)).expect(path).mode() & 0o7777;
-    assert_eq!((mode("srv/app/main.py"), mode("srv/app/bin/tool")), (0o644, 0o755));
-    assert_eq!(fs::read_link(root.join("srv/app/link")).expect("a link"), Path::new("main.py"));
-    // The same from a tar of the base, into a tar.
-    tar(&["-cf", "base.tar", "-C", "base", "."], &project.dir());
-    let again: Vec<&str> = args
-        .iter()
-        .map(|arg| match *arg {
-            "base" => "base.tar",
-            "out" => "out.tar",
-            arg => arg,
-        })
-        .collect();
-    let run = pack(&project, &again);
-    run.succeeds();
-    let unpacked = project.path("unpacked");
-    fs::create_dir(&unpacked).expect("a directory");
-    tar(&["-xf", project.path("project/out.tar").to_str().expect("UTF-8")], &unpacked);
-    assert_eq!(layers(&unpacked), layers(&out));
-    let docker: Value =
-        serde_json::from_slice(&fs::read(unpacked.join("manifest.json")).expect("it is there"))
-            .expect("JSON");
-    assert_eq!(docker[0]["RepoTags"], json!(["venvoy-pack:latest"]));
-    assert_eq!(docker[0]["Layers"].as_array().map(Vec::len), Some(4));
-}
-
-#[test]
-fn bases_that_do_not_fit_are_refused_with_what_there_is() {
-    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
-    base(&project, "arm", "arm64", |_| ());
-    pack(&project, &[&["--oci", "out", "--base", "arm"], &DESCRIBED[..]].concat()).ends(
-        2,
-        &[
-            "error: cannot use the base arm",
-            "  because: it has no image for linux/amd64; there are: linux/arm64",
-            "  help: choose one of these with --platform, or another base",
-        ],
-    );
-    base(&project, "plain", "amd64", |config| config["config"]["Env"] = json!(["PATH=/bin"]));
-    pack(&project, &["--oci", "out", "--base", "plain"]).ends(
-        2,
-        &[
-            "error: the base plain does not say where its Python is (it has no PYTHON_VERSION)",
-            "  help: say it: --python-home /usr/bin",
-        ],
-    );
-    base(&project, "old", "amd64", |config| config["config"]["Env"] = json!(["PYTHON_VERSION=3.8.1"]));
-    pack(&project, &[&["--oci", "out", "--base", "old"], &DESCRIBED[..]].concat())
-        .fails(4, &["error: the base old has Python 3.8.1, and the environment is for CPython 3.11"]);
-    base(&project, "many", "amd64", |_| ());
-    pack(&project, &["--oci", "out", "--base", "many:stable"]).ends(
-        2,
-        &["error: cannot use the base many:stable", "  because: many has no image stable; there are: none"],
-    );
-    pack(&project, &["--oci", "out", "--base", "nowhere"]).fails(2, &["error: cannot use the base nowhere"]);
-    pack(&project, &["--oci", "out", "--base", "../wheels"])
-        .fails(2, &["  because: ../wheels has no index.json; expected an OCI layout"]);
-    // A blob that is not what its name says.
-    base(&project, "lies", "amd64", |_| ());
-    for path in below(&project.path("project/lies/blobs")) {
-        let mut bytes = fs::read(&path).expect("a blob");
-        bytes.push(b' ');
-        fs::write(&path, bytes).expect("written");
-    }
-    pack(&project, &["--oci", "out", "--base", "lies"])
-        .fails(8, &["  help: the layout is damaged: copy the base again"]);
-    assert!(!project.path("project/out").exists());
 }
 
 #[test]

@@ -1,4 +1,6 @@
 //! `pack`: what an environment becomes instead of a directory.
 
+mod base;
 mod image;
 mod push;
+mod registry;

@@ -1,29 +1,14 @@
 //! `--push`: to Debian's registry, and to servers that answer as the specification lets them.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{Ipv4Addr, TcpListener, TcpStream},
-    process::Command,
-    sync::{Arc, Mutex},
-    thread,
-};
+use std::{fs, sync::Mutex};
 
 use serde_json::json;
 
+use super::registry::{EMPTY, debians, plain, push, server};
 use crate::support::{
-    package::{Package, greeter, noise, sha256},
-    process::{Running, free_port},
+    package::{Package, greeter, noise},
     project::Project,
-    run::Run,
 };
-
-const DESCRIBED: [&str; 6] =
-    ["--python-version", "3.11", "--platform", "linux/amd64", "--python-home", "/usr/local/bin"];
-
-fn push(project: &Project, to: &str, args: &[&str]) -> Run {
-    project.run(&[&["pack", "--find-links", "../wheels", "--push", to], &DESCRIBED[..], args].concat())
-}
 
 fn project() -> Project {
     Project::with_wheels(&[
@@ -35,18 +20,7 @@ fn project() -> Project {
 #[test]
 fn debians_registry_takes_an_image_and_what_it_has_is_not_sent_again() {
     let project = project();
-    let port = free_port();
-    let config = json!({
-        "version": "0.1",
-        "storage": {"filesystem": {"rootdirectory": project.path("registry")}},
-        "http": {"addr": format!("127.0.0.1:{port}")},
-        "log": {"level": "error"},
-    });
-    // JSON is YAML.
-    project.write("registry.yml", config.to_string());
-    let mut command = Command::new("docker-registry");
-    command.arg("serve").arg(project.path("registry.yml"));
-    let _registry = Running::start(&mut command, port, "docker-registry");
+    let (_registry, port) = debians(&project);
     let to = format!("127.0.0.1:{port}/team/shop:one");
     let first = push(&project, &to, &[]);
     first.succeeds();
@@ -61,73 +35,6 @@ fn debians_registry_takes_an_image_and_what_it_has_is_not_sent_again() {
     let other = push(&project, &to.replace("one", "two"), &["--env", "A=B"]);
     other.succeeds();
     assert!(!other.stderr.contains("kB)") && !other.stderr.contains("(0 B)"), "{}", other.stderr);
-}
-
-/// What came in: method, path, Authorization, body's digest and length.
-type Log = Arc<Mutex<Vec<(String, String, Option<String>, String, usize)>>>;
-
-/// What a server answers to a request: its number, method, path and authorization.
-type Answer = dyn Fn(usize, &str, &str, Option<&str>) -> Option<String>;
-
-/// A server that reads bodies; `answer` gets the number of the request, method, path and authorization. Nothing as an
-/// answer drops the connection.
-fn server(
-    answer: impl Fn(usize, &str, &str, Option<&str>) -> Option<String> + Send + Sync + 'static,
-) -> (u16, Log) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let log = Log::default();
-    let (kept, answer) = (Arc::clone(&log), Arc::new(answer));
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let (log, answer) = (Arc::clone(&kept), Arc::clone(&answer));
-            thread::spawn(move || serve(&stream, &log, &*answer));
-        }
-    });
-    (port, log)
-}
-
-fn serve(stream: &TcpStream, log: &Log, answer: &Answer) -> Option<()> {
-    let mut reader = BufReader::new(stream);
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let line = line.trim_end().to_owned();
-        if line.is_empty() {
-            break;
-        }
-        lines.push(line);
-    }
-    let mut words = lines.first()?.split(' ');
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let header = |name: &str| {
-        let found = lines.iter().filter_map(|line| line.split_once(": "));
-        found.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next()
-    };
-    let mut body = vec![0; header("content-length").and_then(|n| n.parse().ok()).unwrap_or(0)];
-    reader.read_exact(&mut body).ok()?;
-    let authorization = header("authorization");
-    let number = {
-        let mut log = log.lock().expect("a lock");
-        log.push((method.clone(), path.clone(), authorization.clone(), sha256(&body), body.len()));
-        log.len() - 1
-    };
-    let text = answer(number, &method, &path, authorization.as_deref())?;
-    let mut stream = stream;
-    stream.write_all(format!("HTTP/1.1 {text}").as_bytes()).ok()
-}
-
-const EMPTY: &str = "Content-Length: 0\r\nConnection: close\r\n\r\n";
-
-/// As a registry without logins answers; uploads go to `/upload`.
-fn plain(method: &str, path: &str) -> String {
-    match method {
-        "HEAD" => format!("404 Not Found\r\n{EMPTY}"),
-        "POST" => format!("202 Accepted\r\nLocation: /upload?state=x\r\n{EMPTY}"),
-        "PUT" => format!("201 Created\r\n{EMPTY}"),
-        _ => panic!("{method} {path}"),
-    }
 }
 
 #[test]
@@ -224,5 +131,5 @@ fn a_registry_that_refuses_or_lies_is_named_and_no_secret_is_shown() {
     let down = push(&project, "127.0.0.1:1/shop:one", &[]);
     assert_eq!(down.code, Some(7), "{}", down.stderr);
     push(&project, "127.0.0.1:1/shop:one", &["--offline"])
-        .fails(2, &["error: --push and --offline exclude each other"]);
+        .fails(2, &["error: --offline and an image of a registry (127.0.0.1:1/shop:one) exclude each other"]);
 }

@@ -1,0 +1,60 @@
+//! The registries and the engine that a run speaks to, opened when first needed.
+
+use std::sync::OnceLock;
+
+use crate::{
+    artifact::{
+        engine::Engine,
+        registry::{Logins, Reference, Registry},
+    },
+    packages::http::Client,
+    run::{
+        options::Options,
+        supply::{session::client, sources::Sources},
+    },
+    words::{
+        choices::EngineKind,
+        error::{Error, Kind, Result},
+        progress::Progress,
+    },
+};
+
+/// See the module.
+pub struct Doors<'a> {
+    options: &'a Options,
+    sources: &'a Sources<'a>,
+    /// Hears of what takes long.
+    pub progress: &'a dyn Progress,
+    client: OnceLock<Client<'a>>,
+}
+
+impl<'a> Doors<'a> {
+    /// Of a run; `sources` may bring credentials.
+    pub fn new(options: &'a Options, sources: &'a Sources<'a>, progress: &'a dyn Progress) -> Self {
+        Doors { options, sources, progress, client: OnceLock::new() }
+    }
+
+    /// A repository of a registry.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] with `--offline`.
+    pub fn registry(&self, reference: Reference) -> Result<Registry<'_>> {
+        let Options { common, index, .. } = self.options;
+        if index.offline {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("--offline and an image of a registry ({reference}) exclude each other"),
+            ));
+        }
+        if self.client.get().is_none() {
+            let _ = self.client.set(client(common, index, self.sources, &[], self.progress)?);
+        }
+        let client = self.client.get().ok_or_else(|| Error::new(Kind::Network, "there is no client"))?;
+        Registry::new(client, reference, &Logins::of(&common.env, index.ci_credentials))
+    }
+
+    /// The local engine of that kind, or of any.
+    pub fn engine(&self, kind: Option<EngineKind>) -> Result<Engine> {
+        Engine::find(&self.options.common.env, kind)
+    }
+}

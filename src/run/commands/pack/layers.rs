@@ -1,0 +1,228 @@
+//! The layers of one target: those kept of an earlier run, or made of wheels.
+
+use crate::{
+    artifact::pack::{
+        archive::{self, FORMAT, Items},
+        image::{Base, LAYER_LIMIT, Layer},
+        pieces::{self, Pieces},
+        split::{Part, split},
+        store::{self, Record},
+        tar::Common,
+    },
+    environment::layout::{DistInput, PlanKey},
+    packages::cache::Trust,
+    project::{
+        lock::{Entry, EntryOrigin},
+        python::Target,
+    },
+    run::{
+        assemble::{
+            Frame,
+            key::{self, Keys},
+            prepare::runtime_target,
+        },
+        commands::sync::{Named, local_digest, name},
+        options::{Archive, Form, Options},
+        supply::{builder::Builder, seed::seeds, session::Session, work::obtain_all},
+    },
+    words::{
+        error::{Error, Kind, Result},
+        vocab::Sha256,
+    },
+};
+
+use super::{Run, deliver::publish};
+
+/// What the cache calls the layers of an environment.
+const IMAGES: &str = "images";
+
+/// Some registries refuse larger layers.
+const LARGE: u64 = 2 << 30;
+
+/// One target being packed.
+pub(super) struct Packing<'a> {
+    pub(super) run: &'a Run<'a>,
+    pub(super) options: &'a Options,
+    pub(super) target: &'a Target,
+    pub(super) entries: &'a [Entry],
+}
+
+impl Packing<'_> {
+    /// The layers that go on `base`, where an image is wanted; a tar that is wanted is written and added to `made`.
+    pub(super) fn layers(
+        &self,
+        base: Option<&Base>,
+        made: &mut Vec<(String, Option<u64>)>,
+    ) -> Result<Option<Vec<Layer>>> {
+        let make = &self.run.output.make;
+        let runtime = runtime_target(self.target, &self.options.target)?;
+        let Named { copied, common, keys } = name(self.options, make, self.target, &runtime, self.entries)?;
+        let budget = self.budget(base)?;
+        if self.run.pack.archive.is_none()
+            && let Some(kept) = keys.whole.and_then(|key| self.kept(&self.layers_key(key, budget)))
+        {
+            return Ok(Some(kept));
+        }
+        self.run.sources.check(self.entries)?;
+        let trust = if make.strict { Trust::Unlinked } else { Trust::Recorded };
+        let session = Session::open(
+            self.options,
+            self.target,
+            self.run.sources,
+            self.entries,
+            trust,
+            self.run.progress,
+        )?;
+        let frame = Frame { runtime: &runtime, make, copied: &copied, common };
+        self.make_layers(&session, &frame, budget, made)
+    }
+
+    /// How many layers packages and environment may have.
+    fn budget(&self, base: Option<&Base>) -> Result<usize> {
+        let below = base.map_or(0, |base| base.layers.len());
+        let copies = usize::from(!self.run.pack.copies.is_empty());
+        let room = LAYER_LIMIT - below;
+        let budget = self.run.pack.layers.min(room).saturating_sub(copies);
+        if budget == 0 && room <= copies {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("the base has {below} layers, and --copy needs one more than the {LAYER_LIMIT} there may be"),
+            )
+            .help("squash the base, or use one with fewer layers"));
+        }
+        Ok(budget.max(1))
+    }
+
+    /// What decides the layers of an environment beside the environment itself.
+    fn layers_key(&self, plan: Sha256, budget: usize) -> Sha256 {
+        let Common { owner, mtime } = self.run.common;
+        let text = format!(
+            "image {FORMAT}\n{plan}\n{}\n{owner:?}\n{mtime}\n{budget}\n{:?}\n",
+            self.run.place,
+            self.local_names()
+        );
+        Sha256::of(text.as_bytes())
+    }
+
+    /// The layers that were made of this before, if all are still there.
+    fn kept(&self, key: &Sha256) -> Option<Vec<Layer>> {
+        let cache = self.run.cache;
+        let bytes = cache.keyed(IMAGES, key).read_kept()?;
+        let records: Vec<Record> = serde_json::from_slice(&bytes).ok()?;
+        records.iter().map(|record| record.layer(cache)).collect()
+    }
+
+    /// The packages that come from the project itself.
+    fn local_names(&self) -> Vec<&str> {
+        let local = self.entries.iter().filter(|entry| matches!(entry.origin, EntryOrigin::Path(_)));
+        local.map(|entry| entry.name.as_str()).collect()
+    }
+
+    /// Gets wheels and makes of them what was asked for.
+    fn make_layers(
+        &self,
+        session: &Session<'_>,
+        frame: &Frame<'_>,
+        budget: usize,
+        made: &mut Vec<(String, Option<u64>)>,
+    ) -> Result<Option<Vec<Layer>>> {
+        let builder = Builder::new(self.options, self.run.output);
+        let mut tries = 0;
+        loop {
+            self.run.progress.stage("Fetching", 0);
+            let obtained = obtain_all(session, &builder, self.entries, None, self.run.output.place.threads)?;
+            // A first build tells what it read beside its project, which counts from then on.
+            let keys = Keys::new(frame.common, self.entries, frame.make.seed, &|entry| {
+                local_digest(entry, self.options)
+            })?;
+            let mut inputs = Vec::with_capacity(obtained.len());
+            for (mut one, key) in obtained.into_iter().zip(&keys.entries) {
+                one.input.key = key.unwrap_or_else(|| key::of_wheel(&one.input));
+                inputs.push(one.input);
+            }
+            if frame.make.seed {
+                inputs.extend(seeds(session, &inputs, key::of_wheel)?);
+            }
+            match self.make(session, frame, &inputs, budget, made) {
+                // Bits that went bad in the cache: once they are gone from there, the same run can still succeed.
+                Err(error) if error.kind() == Kind::Integrity && tries == 0 => {
+                    tries += 1;
+                    let mut forgotten = false;
+                    for input in &inputs {
+                        forgotten |= session.forget_if_damaged(&input.wheel.file)?;
+                    }
+                    if !forgotten {
+                        return Err(error);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn make(
+        &self,
+        session: &Session<'_>,
+        frame: &Frame<'_>,
+        inputs: &[DistInput],
+        budget: usize,
+        made: &mut Vec<(String, Option<u64>)>,
+    ) -> Result<Option<Vec<Layer>>> {
+        let cache = &session.cache;
+        let plan = frame.plan(inputs.to_vec(), self.run.progress)?;
+        let compiler = frame.compiler(self.target, cache)?;
+        self.run.progress.stage("Reading", 0);
+        let pieces = Pieces::make(
+            &plan,
+            &pieces::Options { strict: frame.make.strict, compiler: compiler.as_ref(), cache },
+        )?;
+        pieces.warnings.iter().for_each(|warning| self.run.progress.warn(warning));
+        pieces.uncompiled.iter().for_each(|module| self.run.progress.detail(module));
+        self.run.progress.stage("Packing", 0);
+        if let Some(archive) = &self.run.pack.archive {
+            made.push(self.write_archive(archive, &pieces)?);
+        }
+        if !self.run.pack.wants_image() {
+            return Ok(None);
+        }
+        let local = self.local_names();
+        let is_local: Vec<bool> =
+            pieces.plan.dists.iter().map(|dist| local.contains(&dist.name.as_str())).collect();
+        let parts = split(&pieces, self.run.place, budget, &is_local);
+        let one = |part: &Part<'_>| {
+            store::layer(cache, &part.items, &pieces.plan, self.run.common, part.holds.clone())
+        };
+        let (layers, records): (Vec<Layer>, Vec<Record>) = {
+            use rayon::prelude::*;
+            let both: Vec<(Layer, Record)> = parts.par_iter().map(one).collect::<Result<_>>()?;
+            both.into_iter().unzip()
+        };
+        for layer in layers.iter().filter(|layer| layer.blob.size > LARGE) {
+            self.run.progress.warn(&format!(
+                "the layer of {} has {} bytes: some registries refuse more than 2 GB; --slim makes it smaller, \
+                 a larger --max-layers divides what is divisible",
+                layer.holds, layer.blob.size
+            ));
+        }
+        let PlanKey(key) = plan.key;
+        // A cache that cannot be written costs the next run the same again.
+        if let Ok(text) = serde_json::to_vec(&records) {
+            let _ = cache.keyed(IMAGES, &self.layers_key(key, budget)).publish(&text);
+        }
+        Ok(Some(layers))
+    }
+
+    fn write_archive(&self, archive: &Archive, pieces: &Pieces<'_>) -> Result<(String, Option<u64>)> {
+        let items = Items::environment(pieces, self.run.place);
+        let plan = &pieces.plan;
+        publish(&archive.to, &mut |out, failed| match archive.form {
+            Form::Plain => archive::plain(&items, plan, self.run.common, out, failed),
+            Form::Gzip => archive::gzip(&items, plan, self.run.common, false, out, failed).map(drop),
+            Form::Zstd => {
+                let mut encoder = zstd::Encoder::new(out, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(failed)?;
+                archive::plain(&items, plan, self.run.common, &mut encoder, failed)?;
+                encoder.finish().map(drop).map_err(failed)
+            }
+        })
+    }
+}

@@ -1,0 +1,328 @@
+//! `--base`: what the layers are put on.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    path::Path,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    image::{blob, image, layers, pack, tar},
+    registry::{DESCRIBED, EMPTY, debians, having, of_bytes, push, with_body},
+};
+use crate::support::{
+    files::below,
+    package::{Package, sha256},
+    project::Project,
+};
+
+/// An image layout with a base that is like an official Python's.
+pub fn base(project: &Project, dir: &str, architecture: &str, change: impl Fn(&mut Value)) {
+    let put = |bytes: &[u8]| {
+        let digest = sha256(bytes);
+        project.write(&format!("project/{dir}/blobs/sha256/{digest}"), bytes);
+        (format!("sha256:{digest}"), bytes.len())
+    };
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&[0; 1024]).expect("memory");
+    let (layer, layer_size) = put(&encoder.finish().expect("memory"));
+    let mut config = json!({
+        "architecture": architecture, "os": "linux",
+        "config": {"Env": ["PATH=/usr/local/bin:/usr/bin", "PYTHON_VERSION=3.11.9"], "Cmd": ["python3"]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256(&[0; 1024]))]},
+        "history": [{"created_by": "debian"}],
+    });
+    change(&mut config);
+    let (config, config_size) = put(config.to_string().as_bytes());
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": config_size},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": layer, "size": layer_size}],
+    });
+    let (manifest, size) = put(manifest.to_string().as_bytes());
+    let index = json!({"schemaVersion": 2, "manifests": [{
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": manifest, "size": size,
+        "platform": {"os": "linux", "architecture": architecture},
+    }]});
+    project.write(&format!("project/{dir}/index.json"), index.to_string());
+    project.write(&format!("project/{dir}/oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#);
+}
+
+#[test]
+fn a_base_gives_its_layers_its_python_and_its_settings() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    base(&project, "base", "amd64", |_| ());
+    project.write("project/app/main.py", "print('app')\n");
+    project.write("project/app/bin/tool", "#!/bin/sh\n");
+    fs::set_permissions(project.path("project/app/bin/tool"), fs::Permissions::from_mode(0o750))
+        .expect("set");
+    symlink("main.py", project.path("project/app/link")).expect("a link");
+    let args = [
+        "--base",
+        "base",
+        "--oci",
+        "out",
+        "--copy",
+        "app:/srv/app",
+        "--cmd",
+        "python /srv/app/main.py",
+        "--user",
+        "1099",
+        "--workdir",
+        "/srv",
+        "--label",
+        "a=b",
+        "--env",
+        "X=Y",
+    ];
+    // Without any interpreter.
+    let mut command = project.command(&[&["pack", "--find-links", "../wheels"], &args[..]].concat());
+    project.finish(command.env("PATH", "/nowhere")).succeeds();
+    let out = project.path("project/out");
+    let (manifest, config) = image(&out);
+    let first = layers(&project.path("project/base"));
+    assert_eq!(layers(&out)[0], first[0], "the base's layer is as it was");
+    assert_eq!(manifest["layers"].as_array().map(Vec::len), Some(4));
+    assert_eq!(config["history"].as_array().map(Vec::len), Some(4));
+    assert_eq!(
+        config["config"],
+        json!({
+            "Env": ["PATH=/.venv/bin:/usr/local/bin:/usr/bin", "PYTHON_VERSION=3.11.9", "X=Y"], "Cmd": ["python", "/srv/app/main.py"],
+            "User": "1099", "WorkingDir": "/srv", "Labels": {"a": "b"},
+        })
+    );
+    let root = project.path("root");
+    fs::create_dir(&root).expect("a directory");
+    for digest in &layers(&out)[1..] {
+        fs::write(root.join("l.tgz"), blob(&out, &json!(digest))).expect("written");
+        tar(&["-xpzf", "l.tgz"], &root);
+    }
+    assert_eq!(
+        fs::read_link(root.join(".venv/bin/python")).expect("a link"),
+        Path::new("/usr/local/bin/python3.11")
+    );
+    let mode = |path: &str| fs::symlink_metadata(root.join(path)).expect(path).mode() & 0o7777;
+    assert_eq!((mode("srv/app/main.py"), mode("srv/app/bin/tool")), (0o644, 0o755));
+    assert_eq!(fs::read_link(root.join("srv/app/link")).expect("a link"), Path::new("main.py"));
+    // The same from a tar of the base, into a tar.
+    tar(&["-cf", "base.tar", "-C", "base", "."], &project.dir());
+    let again: Vec<&str> = args
+        .iter()
+        .map(|arg| match *arg {
+            "base" => "base.tar",
+            "out" => "out.tar",
+            arg => arg,
+        })
+        .collect();
+    let run = pack(&project, &again);
+    run.succeeds();
+    let unpacked = project.path("unpacked");
+    fs::create_dir(&unpacked).expect("a directory");
+    tar(&["-xf", project.path("project/out.tar").to_str().expect("UTF-8")], &unpacked);
+    assert_eq!(layers(&unpacked), layers(&out));
+    let docker: Value =
+        serde_json::from_slice(&fs::read(unpacked.join("manifest.json")).expect("it is there"))
+            .expect("JSON");
+    assert_eq!(docker[0]["RepoTags"], json!(["venvoy-pack:latest"]));
+    assert_eq!(docker[0]["Layers"].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
+fn bases_that_do_not_fit_are_refused_with_what_there_is() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    base(&project, "arm", "arm64", |_| ());
+    pack(&project, &[&["--oci", "out", "--base", "arm"], &DESCRIBED[..]].concat()).ends(
+        2,
+        &[
+            "error: cannot use the base arm",
+            "  because: it has no image for linux/amd64; there are: linux/arm64",
+            "  help: choose one of these with --platform, or another base",
+        ],
+    );
+    base(&project, "plain", "amd64", |config| config["config"]["Env"] = json!(["PATH=/bin"]));
+    pack(&project, &["--oci", "out", "--base", "plain"]).ends(
+        2,
+        &[
+            "error: the base plain does not say where its Python is (it has no PYTHON_VERSION)",
+            "  help: say it: --python-home /usr/bin",
+        ],
+    );
+    base(&project, "old", "amd64", |config| config["config"]["Env"] = json!(["PYTHON_VERSION=3.8.1"]));
+    pack(&project, &[&["--oci", "out", "--base", "old"], &DESCRIBED[..]].concat())
+        .fails(4, &["error: the base old has Python 3.8.1, and the environment is for CPython 3.11"]);
+    base(&project, "many", "amd64", |_| ());
+    pack(&project, &["--oci", "out", "--base", "many:stable"]).ends(
+        2,
+        &["error: cannot use the base many:stable", "  because: many has no image stable; there are: none"],
+    );
+    pack(&project, &["--oci", "out", "--base", "nowhere"]).fails(2, &["error: cannot use the base nowhere"]);
+    pack(&project, &["--oci", "out", "--base", "../wheels"])
+        .fails(2, &["  because: ../wheels has no index.json; expected an OCI layout"]);
+    // A blob that is not what its name says.
+    base(&project, "lies", "amd64", |_| ());
+    for path in below(&project.path("project/lies/blobs")) {
+        let mut bytes = fs::read(&path).expect("a blob");
+        bytes.push(b' ');
+        fs::write(&path, bytes).expect("written");
+    }
+    pack(&project, &["--oci", "out", "--base", "lies"])
+        .fails(8, &["  help: the layout is damaged: copy the base again"]);
+    assert!(!project.path("project/out").exists());
+}
+
+/// A registry that has the image of the layout `base`, where `mount` answers requests for mounts.
+fn having_base(project: &Project, mount: &'static str) -> (u16, super::registry::Log) {
+    let usual = having(&project.path("project/base"));
+    of_bytes(move |_, method, path, _| {
+        if method == "POST" && path.contains("mount=") {
+            return Some(format!("{mount}\r\n{EMPTY}").into_bytes());
+        }
+        Some(usual(method, path))
+    })
+}
+
+#[test]
+fn of_a_base_in_a_registry_manifest_and_config_are_read_and_layers_mounted() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    base(&project, "base", "amd64", |_| ());
+    let (port, log) = having_base(&project, "201 Created");
+    let from = format!("127.0.0.1:{port}/base:3.11");
+    let run = push(&project, &format!("127.0.0.1:{port}/team/shop:one"), &["--base", &from]);
+    run.succeeds();
+    let log = log.lock().expect("a lock");
+    let below = layers(&project.path("project/base"))[0].clone();
+    let got: Vec<&str> =
+        log.iter().filter(|(method, ..)| method == "GET").map(|(_, path, ..)| path.as_str()).collect();
+    assert_eq!(got.len(), 2, "{got:?}");
+    assert!(got[0] == "/v2/base/manifests/3.11" && !got[1].ends_with(&below[7..]), "{got:?}");
+    let mounts: Vec<&str> = log
+        .iter()
+        .filter(|(_, path, ..)| path.contains("mount="))
+        .map(|(_, path, ..)| path.as_str())
+        .collect();
+    assert_eq!(mounts, [format!("/v2/team/shop/blobs/uploads/?mount=sha256%3A{}&from=base", &below[7..])]);
+    assert!(!log.iter().any(|(method, path, ..)| method == "PUT" && path.ends_with(&below[7..])));
+}
+
+#[test]
+fn any_answer_to_a_mount_but_done_means_that_the_layer_is_sent() {
+    for answer in
+        ["202 Accepted", "401 Unauthorized", "403 Forbidden", "404 Not Found", "405 Method Not Allowed"]
+    {
+        let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+        base(&project, "base", "amd64", |_| ());
+        let (port, log) = if answer.starts_with("202") {
+            having_base(&project, "202 Accepted\r\nLocation: /upload?state=mount")
+        } else {
+            having_base(&project, answer)
+        };
+        let from = format!("127.0.0.1:{port}/base:3.11");
+        let run = push(&project, &format!("127.0.0.1:{port}/shop:one"), &["--base", &from]);
+        run.succeeds();
+        let log = log.lock().expect("a lock");
+        let below = layers(&project.path("project/base"))[0].clone();
+        let sent: Vec<_> =
+            log.iter().filter(|(method, path, ..)| method == "PUT" && path.ends_with(&below[7..])).collect();
+        assert_eq!(sent.len(), 1, "{answer}");
+        // All of it, as it was; where an upload was begun instead of a mount, there.
+        assert_eq!(sent[0].3, below[7..], "{answer}");
+        assert_eq!(sent[0].1.contains("state=mount"), answer.starts_with("202"), "{answer}");
+    }
+}
+
+#[test]
+fn a_base_is_copied_through_to_another_registry_and_into_a_layout() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    base(&project, "base", "amd64", |_| ());
+    let (port, _) = having_base(&project, "201 Created");
+    let (_registry, debian) = debians(&project);
+    let from = format!("127.0.0.1:{port}/base:3.11");
+    push(&project, &format!("127.0.0.1:{debian}/shop:one"), &["--base", &from]).succeeds();
+    pack(&project, &["--oci", "out", "--base", &from]).succeeds();
+    pack(&project, &["--oci", "out.tar", "--base", &from]).succeeds();
+    pack(&project, &["--oci", "same", "--base", "base"]).succeeds();
+    let out = project.path("project/out");
+    assert_eq!(layers(&out), layers(&project.path("project/same")));
+    let below = layers(&out)[0].clone();
+    assert_eq!(below, layers(&project.path("project/base"))[0]);
+    blob(&out, &json!(below));
+    // From Debian's registry, into another of its repositories: nothing but what differs is sent.
+    let again = push(
+        &project,
+        &format!("127.0.0.1:{debian}/other:one"),
+        &["--base", &format!("127.0.0.1:{debian}/shop:one"), "--single-layer"],
+    );
+    again.succeeds();
+    let (_, config) = image(&out);
+    assert_eq!(config["config"]["Env"][1], json!("PYTHON_VERSION=3.11.9"));
+}
+
+/// What is answered to a method and path instead of the usual.
+type Quirk = Box<dyn Fn(&str, &str) -> Option<Vec<u8>> + Send + Sync>;
+
+#[test]
+fn bases_that_a_registry_cannot_give_are_refused() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    base(&project, "base", "amd64", |_| ());
+    let with = |answer: Quirk| {
+        let usual = having(&project.path("project/base"));
+        let (port, _) = of_bytes(move |_, method, path, _| {
+            Some(answer(method, path).unwrap_or_else(|| usual(method, path)))
+        });
+        fs::remove_dir_all(project.path("cache"))
+            .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+            .expect("removed");
+        pack(&project, &["--oci", "out", "--base", &format!("127.0.0.1:{port}/base:3.11")])
+    };
+    let manifests = |media_type: &str, body: Value| -> Quirk {
+        let headers = format!("Content-Type: {media_type}\r\n");
+        Box::new(move |_, path| {
+            path.contains("/manifests/").then(|| with_body("200 OK", &headers, body.to_string().as_bytes()))
+        })
+    };
+    let list = json!({"schemaVersion": 2, "manifests": [
+        {"digest": format!("sha256:{}", "1".repeat(64)), "size": 2, "platform": {"os": "linux", "architecture": "s390x"}},
+        {"digest": format!("sha256:{}", "2".repeat(64)), "size": 2, "platform": {"os": "unknown", "architecture": "unknown"}},
+    ]});
+    with(manifests("application/vnd.oci.image.index.v1+json", list))
+        .fails(2, &["  because: it has no image for linux/amd64; there are: linux/s390x"]);
+    let old = json!({"schemaVersion": 1, "name": "base", "fsLayers": []});
+    with(manifests("application/vnd.docker.distribution.manifest.v1+prettyjws", old))
+        .fails(2, &["  because: its manifest is Docker's schema 1; expected schema 2 or OCI"]);
+    let missing = with(Box::new(|_, path| {
+        path.contains("/manifests/").then(|| format!("404 Not Found\r\n{EMPTY}").into_bytes())
+    }));
+    missing
+        .fails(2, &["  help: check its name and tag; some registries say so of what a login may not read"]);
+    let lies = with(Box::new(|_, path| {
+        let headers = format!("Docker-Content-Digest: sha256:{}\r\n", "0".repeat(64));
+        path.contains("/manifests/").then(|| with_body("200 OK", &headers, b"{}"))
+    }));
+    assert_eq!(lies.code, Some(8), "{}", lies.stderr);
+    assert!(
+        lies.stderr.contains(&format!(
+            "gave sha256:{}, expected sha256:{}",
+            crate::support::package::sha256(b"{}"),
+            "0".repeat(64)
+        )),
+        "{}",
+        lies.stderr
+    );
+    let other = with(Box::new(|_, path| path.contains("/blobs/").then(|| with_body("200 OK", "", b"{}"))));
+    assert_eq!(other.code, Some(8), "{}", other.stderr);
+    // A layer that is cut off, in an answer that is whole.
+    let below = layers(&project.path("project/base"))[0].clone();
+    let cut = with(Box::new(move |_, path| {
+        path.ends_with(&below[7..]).then(|| with_body("200 OK", "", b"\x1f\x8b"))
+    }));
+    assert_eq!(cut.code, Some(7), "{}", cut.stderr);
+    assert!(cut.stderr.contains("left out the last "), "{}", cut.stderr);
+    assert!(!project.path("project/out/index.json").exists());
+    pack(&project, &["--oci", "out", "--offline", "--base", "127.0.0.1:1/base:3.11"]).fails(
+        2,
+        &["  because: --offline and an image of a registry (127.0.0.1:1/base:3.11) exclude each other"],
+    );
+}
