@@ -3,6 +3,7 @@
 pub mod pipenv;
 mod reading;
 pub mod variables;
+mod warm;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ pub use reading::{
     DiffArgs, DoctorArgs, GraphArgs, ManArgs, Questions, Reading, RequirementsArgs, RunArgs, ScriptsArgs,
     WhyArgs,
 };
+pub use warm::{WarmArgs, WarmKeepArgs, WarmTargetArgs};
 
 /// Compiles a Pipfile.lock into a virtual environment that can be moved.
 #[derive(Debug, Parser)]
@@ -34,7 +36,7 @@ pub struct Cli {
 }
 
 /// Options of every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Print more: what was chosen, cached and asked (twice: every request).
     #[arg(short, long, action = clap::ArgAction::Count, global = true, conflicts_with = "quiet")]
@@ -64,6 +66,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Make a tar or an image instead of a directory, straight from wheels.
     Pack(Box<PackArgs>),
+    /// Fill the cache with all that `sync` and `pack` of locks need, for one or many targets.
+    Warm(Box<WarmArgs>),
     /// Show which credentials would be used for each source, never the secret.
     Auth(AuthArgs),
     /// Compare an environment with what was written and with the lock.
@@ -361,7 +365,7 @@ pub struct LockArgs {
     #[arg(long, value_name = "A,B")]
     pub categories: Option<String>,
     /// All categories that the lock has.
-    #[arg(long = "all", conflicts_with = "categories")]
+    #[arg(long = "all", visible_alias = "all-categories", conflicts_with = "categories")]
     pub all_categories: bool,
     /// Refuse a lock that is out of date, and an interpreter other than the one the project requires [or
     /// PIPENV_DEPLOY].
@@ -444,6 +448,13 @@ pub struct IndexArgs {
     /// Present this client certificate (PEM with certificate and key).
     #[arg(long, value_name = "FILE")]
     pub client_cert: Option<PathBuf>,
+    /// Also take files from this cache, which is only read from: a cache's directory, or one in a tar (see `warm`); may
+    /// be repeated, and they are asked in this order before the indexes [or VENVOY_CACHE_FROM].
+    #[arg(long, value_name = "DIR|FILE.tar")]
+    pub cache_from: Vec<String>,
+    /// Take from these caches also what was built there, which no lock pins.
+    #[arg(long)]
+    pub trust_built: bool,
     /// How many downloads may run at once.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrent_downloads: u16,

@@ -13,3 +13,4 @@ mod pack;
 mod private;
 mod scripts;
 mod sync;
+mod warm;

@@ -16,27 +16,32 @@ use crate::words::{
 pub(super) const KIND: &str = "files";
 
 /// The place of a file below a root. Its size is a part of it, so that one look notices a truncated file.
-pub(super) fn path(digest: &Sha256, size: u64, file_name: &str) -> PathBuf {
+pub fn path(digest: &Sha256, size: u64, file_name: &str) -> PathBuf {
     Path::new(KIND).join(sharded(digest)).join(size.to_string()).join(file_name)
 }
 
 /// A file under a digest, not yet compared with it.
-struct Candidate {
-    dir: Dir,
-    name: std::ffi::OsString,
-    size: u64,
+pub(super) struct Candidate {
+    pub(super) dir: Dir,
+    pub(super) name: std::ffi::OsString,
+    pub(super) size: u64,
 }
 
 impl Cache {
     /// The size of the file with this digest, if there is one that could be it: nothing is read.
     pub fn has(&self, digest: &Sha256) -> Option<u64> {
-        self.roots().find_map(|root| candidates(root, digest).next()).map(|found| found.size)
+        let own = self.roots().find_map(|root| candidates(root, digest).next()).map(|found| found.size);
+        own.or_else(|| self.size_below(digest))
     }
 
     /// The file with this digest, if it is here and right. It is digested unless this user's venvoy did so before, in
     /// this very file; what is damaged is removed, and a note says so. The last component of its path is the name it
     /// first came under; which name counts is the caller's to know.
     pub fn file(&self, digest: &Sha256) -> Option<VerifiedFile> {
+        self.own_file(digest).or_else(|| self.file_near(digest))
+    }
+
+    fn own_file(&self, digest: &Sha256) -> Option<VerifiedFile> {
         self.roots().find_map(|root| {
             candidates(root, digest).find_map(|candidate| {
                 let Candidate { dir, name, size } = &candidate;
@@ -59,7 +64,12 @@ impl Cache {
     }
 
     /// Compares a file with its digest unless that was done before; `None` if it is another's.
-    fn digested(&self, dir: &Dir, name: &OsStr, digest: &Sha256) -> std::io::Result<Option<Identity>> {
+    pub(super) fn digested(
+        &self,
+        dir: &Dir,
+        name: &OsStr,
+        digest: &Sha256,
+    ) -> std::io::Result<Option<Identity>> {
         let file = dir.file(name)?;
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);
@@ -91,7 +101,7 @@ impl Cache {
         Ok(())
     }
 
-    /// The file with this digest, brought by `bring` if it is not here. Of several threads and processes
+    /// The file with this digest, from a cache below or brought by `bring` if it is not here. Of several threads and processes
     /// that want the same file, one brings it and the others wait.
     pub fn file_or(
         &self,
@@ -104,6 +114,9 @@ impl Cache {
         }
         let _sole = self.lock(digest);
         if let Some(file) = self.file(digest) {
+            return Ok(file);
+        }
+        if let Some(file) = self.file_far(digest, file_name)? {
             return Ok(file);
         }
         let mut pending = self.begin(file_name)?;
@@ -166,7 +179,7 @@ impl Cache {
 }
 
 /// What is there under a digest, whole files only.
-fn candidates(root: &Dir, digest: &Sha256) -> impl Iterator<Item = Candidate> + use<> {
+pub(super) fn candidates(root: &Dir, digest: &Sha256) -> impl Iterator<Item = Candidate> + use<> {
     let dir = root.below(Path::new(KIND).join(sharded(digest))).ok();
     let sizes = dir.as_ref().and_then(|dir| dir.names().ok()).unwrap_or_default();
     sizes.into_iter().flat_map(move |size_name| {

@@ -18,7 +18,7 @@ use crate::words::{
 pub(super) const SELECTIONS: &str = "selections";
 
 /// More than any record is, in bytes.
-const LIMIT: u64 = 1 << 30;
+pub(super) const LIMIT: u64 = 1 << 30;
 
 /// The place of a record.
 #[derive(Debug)]
@@ -58,7 +58,18 @@ impl Cache {
 impl Keyed<'_> {
     /// The contents, whoever wrote them: for records that say nothing which is not compared with the lock.
     pub fn read(&self) -> Option<Vec<u8>> {
-        self.cache.roots().find_map(|root| self.dir(root)?.read(self.file_name()?, LIMIT).ok())
+        self.readings().next().map(|reading| reading.bytes)
+    }
+
+    /// The contents that this cache and those below it have, in their order: one of them may say more than another.
+    pub fn readings(&self) -> impl Iterator<Item = Reading> {
+        let own = self.cache.roots().filter_map(|root| self.dir(root)?.read(self.file_name()?, LIMIT).ok());
+        own.map(|bytes| Reading { bytes, is_here: true }).chain(self.cache.records_below(&self.path))
+    }
+
+    /// Its path below the layout's directory.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The contents, if this user's venvoy wrote them, in this very file: for what nothing can be compared with.
@@ -80,7 +91,7 @@ impl Keyed<'_> {
     /// and nothing pins. What stands where this user's venvoy wrote something else is not taken, and nothing of a cache
     /// that is only read from (`--cache-from`), unless the user trusts that.
     pub fn read_kept(&self) -> Option<Vec<u8>> {
-        self.cache.trusted_roots().find_map(|root| {
+        let own = self.cache.roots().find_map(|root| {
             let file = self.dir(root)?.file(self.file_name()?).ok()?;
             let metadata = file.metadata().ok()?;
             let (ledger, identity) = (self.cache.ledger(self.kind), Identity::of(&metadata));
@@ -88,7 +99,9 @@ impl Keyed<'_> {
                 || !ledger.contradicts(&self.name, &identity)
                     && (is_own_or_roots(&metadata) || is_read_only(&file));
             if taken { files::read(&file, LIMIT).ok() } else { None }
-        })
+        });
+        let trusted = || self.cache.0.trust_built.then(|| self.cache.records_below(&self.path).next())?;
+        own.or_else(|| trusted().map(|reading| reading.bytes))
     }
 
     /// Publishes a file with these contents, in place of one that may be there.
@@ -110,6 +123,7 @@ impl Keyed<'_> {
         let published = temporary
             .publish(&root, &self.path)
             .map_err(|(_, error)| (root.path().join(&self.path), error))?;
+        self.cache.note_added(&self.path, contents.len() as u64, None);
         if self.kind != SELECTIONS {
             self.cache.ledger(self.kind).record(&self.name, published.identity, published.own);
         }
@@ -119,7 +133,7 @@ impl Keyed<'_> {
     /// A directory that was published here, under the conditions of [`Keyed::read_kept`]: to be copied, never to be
     /// changed.
     pub fn kept_dir(&self) -> Option<Dir> {
-        self.cache.trusted_roots().find_map(|root| {
+        let own = self.cache.roots().find_map(|root| {
             let dir = self.dir(root)?.below(self.file_name()?).ok()?;
             let (ledger, identity) = (self.cache.ledger(self.kind), dir.identity().ok()?);
             let metadata = dir.handle().metadata().ok()?;
@@ -127,7 +141,10 @@ impl Keyed<'_> {
                 || !ledger.contradicts(&self.name, &identity)
                     && (is_own_or_roots(&metadata) || is_read_only(dir.handle()));
             taken.then_some(dir)
-        })
+        });
+        let below =
+            |root: &Dir| self.cache.0.trust_built.then(|| self.dir(root)?.below(self.file_name()?).ok())?;
+        own.or_else(|| self.cache.directories_below().find_map(below))
     }
 
     /// Begins a directory, to be published with [`Keyed::commit`].
@@ -165,6 +182,15 @@ impl Keyed<'_> {
     fn file_name(&self) -> Option<&std::ffi::OsStr> {
         self.path.file_name()
     }
+}
+
+/// What one of several caches has under a key.
+#[derive(Debug)]
+pub struct Reading {
+    /// The contents.
+    pub bytes: Vec<u8>,
+    /// Whether the next run finds it without asking again: it is in this cache, or in a directory below it.
+    pub is_here: bool,
 }
 
 /// Whether only this user or root can have written it.

@@ -15,7 +15,9 @@
 //! a later one would trust. Nothing secret is ever part of a key or of what is kept. One open directory leads to all
 //! of it, never through a link (`dir`).
 
+mod below;
 mod built;
+mod bundle;
 mod dir;
 mod files;
 mod identity;
@@ -43,14 +45,17 @@ use std::{
     },
 };
 
+pub use below::{Below, Lower};
 pub use built::{of_commit, of_project};
+pub use bundle::Bundle;
 pub use dir::Dir;
+pub use files::path as file_path;
 pub use identity::Identity;
-pub use keyed::{Keyed, PendingDir};
+pub use keyed::{Keyed, PendingDir, Reading};
 pub use lock::KeyLock;
 pub use pending::Pending;
 pub use unpacked::{Unpacked, UnpackedWheel};
-pub use upkeep::{Item, Policy, Usage};
+pub use upkeep::{Item, Policy, Usage, is_carried};
 pub use verified::VerifiedFile;
 pub use verify::Found;
 
@@ -61,6 +66,7 @@ use crate::{
         vocab::Sha256,
     },
 };
+use below::Layer;
 use ledger::Ledger;
 
 /// The layout's version: another one is another directory, so old and new venvoys share a cache.
@@ -70,12 +76,16 @@ const LAYOUT: &str = "v1";
 const INTERPRETERS: &str = "interpreters";
 
 /// How a cache is opened.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub struct Options {
     /// Change nothing in the cache, as if it could not be written.
     pub read_only: bool,
     /// What counts as verified before.
     pub trust: Trust,
+    /// Caches that are only read from, in the order in which they are asked (`--cache-from`).
+    pub below: Vec<Lower>,
+    /// Whether what was built, which no lock pins, is taken from them as well (`--trust-built`).
+    pub trust_built: bool,
 }
 
 /// What a run takes from the cache without digesting it again.
@@ -109,9 +119,25 @@ struct Inner {
     /// New entries of a run that cannot keep them; removed at its end.
     private: OnceLock<Option<Private>>,
     trust: Trust,
+    /// Caches below this one.
+    below: Vec<Layer>,
+    trust_built: bool,
+    /// What this run put into the cache, by its path below the layout's directory.
+    added: Mutex<Vec<Added>>,
     ledgers: Mutex<BTreeMap<&'static str, Arc<Ledger>>>,
     /// What happened that the user should hear.
     notes: Mutex<Vec<String>>,
+}
+
+/// Something that a run put into the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// Its path below the layout's directory.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The cache below that it came from, if it did.
+    pub from: Option<String>,
 }
 
 #[derive(Debug)]
@@ -140,6 +166,13 @@ impl Cache {
                 (readable.into_iter().collect(), Some(why.unwrap_or_default()))
             }
         };
+        let (mut below, mut notes) = (Vec::new(), Vec::new());
+        for lower in options.below {
+            match Layer::new(lower) {
+                Ok(layer) => below.push(layer),
+                Err(note) => notes.push(note),
+            }
+        }
         Cache(Arc::new(Inner {
             place: place.to_owned(),
             roots,
@@ -147,8 +180,11 @@ impl Cache {
             why_not,
             private: OnceLock::new(),
             trust: options.trust,
+            below,
+            trust_built: options.trust_built,
+            added: Mutex::default(),
             ledgers: Mutex::default(),
-            notes: Mutex::default(),
+            notes: Mutex::new(notes),
         }))
     }
 
@@ -217,9 +253,14 @@ impl Cache {
         private.map(|private| &private.root).into_iter().chain(&self.0.roots)
     }
 
-    /// Those of them whose built wheels are taken, which nothing pins.
-    fn trusted_roots(&self) -> impl Iterator<Item = &Dir> {
-        self.roots()
+    /// What this run put into the cache so far.
+    pub fn added(&self) -> Vec<Added> {
+        self.0.added.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_added(&self, path: &Path, size: u64, from: Option<String>) {
+        let added = Added { path: path.to_owned(), size, from };
+        self.0.added.lock().unwrap_or_else(PoisonError::into_inner).push(added);
     }
 
     fn private(&self) -> Result<Dir> {

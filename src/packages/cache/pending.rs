@@ -25,6 +25,8 @@ pub struct Pending {
     cache: Cache,
     /// Parts are written to this file by others: it stays the one they have.
     in_parts: bool,
+    /// The cache below that it comes from.
+    from: Option<String>,
 }
 
 impl Cache {
@@ -45,6 +47,7 @@ impl Cache {
             root,
             cache: self.clone(),
             in_parts: false,
+            from: None,
         })
     }
 
@@ -68,6 +71,12 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 }
 
 impl Pending {
+    /// Says which cache below it comes from.
+    pub(super) fn from(mut self, layer: String) -> Self {
+        self.from = Some(layer);
+        self
+    }
+
     /// How many bytes have come so far: where a broken download goes on.
     pub fn len(&self) -> u64 {
         self.length
@@ -169,6 +178,7 @@ impl Pending {
                 Ok(published) => break published,
             }
         };
+        self.cache.note_added(&path, self.length, self.from.take());
         self.cache.ledger(files::KIND).record(&digest.to_string(), published.identity, published.own);
         Ok(VerifiedFile::of(published.path, digest, self.length, published.identity))
     }

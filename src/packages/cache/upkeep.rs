@@ -28,6 +28,12 @@ const ABOUT_ANY_FILE: [&str; 2] = [SELECTIONS, built::KIND];
 /// Kinds that are cheaper to make than to carry to another machine, or mean nothing there.
 const CHEAPER_TO_MAKE: [&str; 5] = [unpacked::KIND, "bytecode", "interpreters", "places", "logs"];
 
+/// Whether something is worth carrying to another machine, by its path below the layout's directory.
+pub fn is_carried(path: &Path) -> bool {
+    let kind = path.iter().next().and_then(|kind| kind.to_str()).unwrap_or_default();
+    !CHEAPER_TO_MAKE.contains(&kind)
+}
+
 /// Directories that hold nothing which is kept.
 const AT_WORK: [&str; 2] = ["tmp", "locks"];
 
@@ -208,6 +214,16 @@ impl Cache {
             }
         }
         needed
+    }
+
+    /// The records of builds that gave one of these files, by their paths below the layout's directory.
+    pub fn builds_of(&self, files: &HashSet<Sha256>) -> Vec<PathBuf> {
+        let Some(root) = self.0.roots.first() else { return Vec::new() };
+        let list = Lister { root, kind: built::KIND };
+        let mut items = Vec::new();
+        list.sharded(&mut items);
+        items.retain(|item| built_digest(root, item).is_some_and(|digest| files.contains(&digest)));
+        items.into_iter().map(|item| item.path).collect()
     }
 
     /// Removes one thing.

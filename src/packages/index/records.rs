@@ -1,5 +1,7 @@
 //! Selection records: which files the digests of a lock's entry belong to.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -73,9 +75,32 @@ impl SelectionKey<'_> {
     }
 
     /// The record; one that is damaged counts as none.
+    ///
+    /// Of several (caches may lie below the cache) the first complete one counts, else the first.
     pub fn known(&self, cache: &Cache) -> Option<SelectionRecord> {
-        let bytes = self.place(cache)?.read()?;
-        let records: Vec<Record> = serde_json::from_slice(&bytes).ok()?;
+        let place = self.place(cache)?;
+        let mut first = None;
+        for reading in place.readings() {
+            let Some(selection) = self.parse(&reading.bytes) else { continue };
+            if selection.complete {
+                if !reading.is_here {
+                    // It saves asking again, and nothing else.
+                    let _ = place.publish(&reading.bytes);
+                }
+                return Some(selection);
+            }
+            first.get_or_insert(selection);
+        }
+        first
+    }
+
+    /// Where the record is, below the cache's layout; `None` for an entry without digests.
+    pub fn path(&self, cache: &Cache) -> Option<PathBuf> {
+        self.place(cache).map(|place| place.path().to_owned())
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Option<SelectionRecord> {
+        let records: Vec<Record> = serde_json::from_slice(bytes).ok()?;
         let files: Option<Vec<IndexFile>> =
             records.into_iter().map(|record| record.read(self.concealed)).collect();
         let files = files?;

@@ -18,7 +18,7 @@ use crate::{
     run::{
         commands::{self, Outcome},
         options::{
-            self, BuildOptions, Common, IndexOptions, LockOptions, Options, OutputOptions, PackOptions,
+            self, BuildOptions, Common, IndexOptions, Keep, LockOptions, Options, OutputOptions, PackOptions,
             TargetOptions,
         },
         timings::{self, Report, Timings},
@@ -26,7 +26,7 @@ use crate::{
     words::{
         args::{
             CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, PackArgs, Questions, Reading, SizeArgs,
-            SyncArgs,
+            SyncArgs, WarmArgs,
             pipenv::{self, Answer, Other},
         },
         env::Env,
@@ -160,6 +160,7 @@ fn dispatch(command: Command, global: &Global, env: Env, ui: &Ui) -> Result<Exit
             }
         }
         Command::Pack(args) => pack(&args, global, env, ui, &mut out)?,
+        Command::Warm(args) => return warm(&args, global, &env, ui, out),
         Command::Auth(args) => {
             let common = common(global, &args.lock, env, ui)?;
             let lock = LockOptions::new(&args.lock, &common.env);
@@ -249,6 +250,29 @@ fn pack(args: &PackArgs, global: &Global, env: Env, ui: &Ui, out: &mut Stdout) -
     }
     ui.done(&output::packed(&packed, start.elapsed()));
     Ok(())
+}
+
+/// Fills the cache.
+fn warm(args: &WarmArgs, global: &Global, env: &Env, ui: &Ui, mut out: Stdout) -> Result<ExitCode> {
+    let start = std::time::Instant::now();
+    let asks = options::asks(args, global, env)?;
+    if let [ask] = &*asks
+        && let Some((_, options)) = ask.targets.first()
+    {
+        // The project's `.env` may say how much.
+        ui.print(options.common.verbosity);
+    }
+    let keep = Keep::new(args)?;
+    let (warmed, outcome) = commands::warm(&asks, &keep, ui)?;
+    if args.json {
+        out.json(&warmed)?;
+    } else if !keep.takes_stdout() {
+        output::warmed(&mut out, &warmed);
+    }
+    let code = out.finish(ExitCode::SUCCESS)?;
+    outcome?;
+    ui.done(&output::warmed_line(&warmed, start.elapsed()));
+    Ok(code)
 }
 
 /// Compares an environment with what was written and with the lock; with `--repair` it is made anew.

@@ -10,7 +10,9 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    run::commands::{AuthRow, Changes, Checked, Difference, Foreseen, Outcome, Packed, PlanRow, Summary},
+    run::commands::{
+        AuthRow, Changes, Checked, Difference, Foreseen, Outcome, Packed, PlanRow, Summary, Warmed,
+    },
     words::{
         error::{Error, Kind, Result},
         vocab::{Concealed, count, fit_to_show, fit_to_show_json, size},
@@ -330,6 +332,59 @@ pub fn packed(packed: &Packed, took: Duration) -> String {
         count(packed.packages, "package"),
         took.as_secs_f64()
     )
+}
+
+/// `venvoy warm`: a line for each target of each lock.
+pub fn warmed(out: &mut Stdout, warmed: &Warmed) {
+    for target in &warmed.targets {
+        let counts = [
+            (target.came, "came"),
+            (target.there, "there"),
+            (target.built, "built"),
+            (target.no_wheel.len(), "without a wheel"),
+            (target.failed.len(), "not to be had"),
+        ];
+        let counts: Vec<String> = counts
+            .iter()
+            .filter(|(many, _)| *many > 0)
+            .map(|(many, word)| format!("{many} {word}"))
+            .collect();
+        let packages = count(target.packages, "package");
+        let counts = if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) };
+        out.line(&format!("{} for {}: {packages}{counts}", target.lock, target.target));
+        for package in &target.no_wheel {
+            out.line(&format!("  no wheel: {package}"));
+        }
+    }
+}
+
+/// The last line of a run that warmed.
+pub fn warmed_line(warmed: &Warmed, took: Duration) -> String {
+    let mut parts = Vec::new();
+    if warmed.downloaded > 0 {
+        parts.push(format!(
+            "{} downloaded ({})",
+            count(warmed.downloaded, "file"),
+            size(warmed.downloaded_bytes)
+        ));
+    }
+    if warmed.copied > 0 {
+        parts.push(format!("{} from other caches", count(warmed.copied, "file")));
+    }
+    if warmed.built > 0 {
+        parts.push(format!("{} built", warmed.built));
+    }
+    if warmed.layers > 0 {
+        parts.push(format!("{} in the cache", count(warmed.layers, "layer")));
+    }
+    for written in &warmed.written {
+        let files = count(written.files, "file");
+        parts.push(format!("{} ({files}, {})", written.place, size(written.bytes)));
+    }
+    if parts.is_empty() {
+        parts.push("everything was there".to_owned());
+    }
+    format!("warm: {} in {:.2} s: {}", count(warmed.locks, "lock"), took.as_secs_f64(), parts.join(", "))
 }
 
 /// What `--slim` saved, for the line after.

@@ -15,6 +15,7 @@ mod requirements;
 pub mod run;
 mod sync;
 mod verify;
+mod warm;
 mod why;
 
 pub use self::{
@@ -31,5 +32,6 @@ pub use self::{
     requirements::requirements,
     sync::{Outcome, Summary, sync},
     verify::{Verified, verify},
+    warm::{Warmed, warm},
     why::{Why, asked_extras, why},
 };

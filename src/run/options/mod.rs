@@ -1,19 +1,23 @@
 //! What was typed and the environment, checked: what the pipeline runs with.
 
+mod cache_from;
 mod categories;
 mod output;
 mod pack;
 mod project;
+mod warm;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
+pub use cache_from::CacheFrom;
 pub use categories::{Categories, Local, LockOptions, category_names};
 pub use output::{DEFAULT_MTIME, MakeOptions, OutputOptions, PlaceOptions, SlimOptions};
 pub use pack::{Archive, Form, Oci, PackOptions, To};
 pub use project::{LockFile, Project};
+pub use warm::{Ask, Keep, asks};
 
 use crate::{
     packages::http::{CaPaths, Proxies},
@@ -104,6 +108,10 @@ pub struct IndexOptions {
     pub client_cert: Option<PathBuf>,
     /// How many downloads at once.
     pub concurrent_downloads: usize,
+    /// Caches that are only read from, in the order in which they are asked.
+    pub cache_from: Vec<CacheFrom>,
+    /// Whether what was built is taken from them as well.
+    pub trust_built: bool,
 }
 
 /// How source packages are treated.
@@ -349,6 +357,8 @@ impl IndexOptions {
             proxies: Proxies::from_env(&variables),
             client_cert: args.client_cert.clone().or_else(|| env.path("PIP_CLIENT_CERT")),
             concurrent_downloads: args.concurrent_downloads.into(),
+            cache_from: CacheFrom::all(&args.cache_from, env)?,
+            trust_built: args.trust_built,
         })
     }
 }

@@ -74,6 +74,21 @@ pub enum Oci {
 }
 
 impl PackOptions {
+    /// For layers that only go into the cache.
+    pub fn of_layers(owner: &str, layers: u16) -> Result<Self> {
+        Ok(PackOptions {
+            archive: None,
+            oci: None,
+            push: None,
+            base: None,
+            name: String::new(),
+            layers: layers.into(),
+            owner: self::owner(owner)?,
+            settings: Settings::default(),
+            copies: Vec::new(),
+        })
+    }
+
     /// Checks what was typed.
     pub fn new(args: &ArtifactArgs) -> Result<Self> {
         let settings = Settings {
@@ -119,9 +134,9 @@ impl PackOptions {
         Ok(options)
     }
 
-    /// Whether an image is wanted, beside a tar or alone.
+    /// Whether an image is wanted, beside a tar or alone, be it only to have its layers in the cache.
     pub fn wants_image(&self) -> bool {
-        self.oci.is_some() || self.push.is_some()
+        self.archive.is_none() || self.oci.is_some() || self.push.is_some()
     }
 
     /// Whether standard output is taken by what is made.
@@ -139,6 +154,11 @@ fn push(text: &str) -> Result<Reference> {
             .help("its digest is what comes of it: leave it out"));
     }
     Ok(reference)
+}
+
+/// Where a file goes that was typed: `-` is standard output.
+pub(super) fn to(path: &Path) -> Result<To> {
+    Ok(if path == Path::new("-") { To::Stdout } else { To::File(absolute(path)?) })
 }
 
 fn archive(path: &Path) -> Result<Archive> {

@@ -3,6 +3,7 @@
 pub(crate) mod builder;
 mod download;
 pub(crate) mod obtain;
+pub(crate) mod pages;
 pub(crate) mod resolve;
 pub(crate) mod seed;
 pub(crate) mod session;

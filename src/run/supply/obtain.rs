@@ -54,6 +54,30 @@ pub struct Obtained {
     pub checkout: Option<(PathBuf, PathBuf)>,
 }
 
+/// Gets the file of an entry that has one, without a look into it; the second value is how many bytes were fetched.
+pub fn bring(
+    session: &Session<'_>,
+    entry: &Entry,
+    file: &IndexFile,
+    resolved: &Resolved,
+) -> Result<(VerifiedFile, u64)> {
+    let via = resolved.source.as_ref().map(|index| &index.url);
+    match indexed(session, entry, file, via) {
+        Err(error) if may_have_moved(session, resolved, &error) => {
+            let again = resolve(session, entry, Records::Ignore)?;
+            let file = again.file().unwrap_or(file);
+            indexed(session, entry, file, again.source.as_ref().map(|index| &index.url))
+        }
+        outcome => outcome,
+    }
+}
+
+/// Whether what a record says may not be true any more: indexes move and replace files.
+fn may_have_moved(session: &Session<'_>, resolved: &Resolved, error: &Error) -> bool {
+    let moved = matches!(error.kind(), Kind::Selection | Kind::Network | Kind::Auth);
+    resolved.remembered && moved && !session.request.index.offline
+}
+
 /// Gets the wheel of an entry whose file is known.
 pub fn obtain(
     session: &Session<'_>,
@@ -62,10 +86,8 @@ pub fn obtain(
     resolved: &Resolved,
 ) -> Result<Obtained> {
     let outcome = try_obtain(session, builder, entry, resolved);
-    let moved = |e: &Error| matches!(e.kind(), Kind::Selection | Kind::Network | Kind::Auth);
     match outcome {
-        // What a record says was true once; indexes move and replace files.
-        Err(error) if resolved.remembered && moved(&error) && !session.request.index.offline => {
+        Err(error) if may_have_moved(session, resolved, &error) => {
             let again = resolve(session, entry, Records::Ignore)?;
             try_obtain(session, builder, entry, &again)
         }

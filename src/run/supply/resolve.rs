@@ -1,5 +1,7 @@
 //! Which file an entry is installed from.
 
+use std::sync::Arc;
+
 use url::Url;
 
 use crate::run::supply::{
@@ -305,13 +307,21 @@ fn ask(
         .help("run once without --offline, with the same lock and cache, or add --find-links")));
     }
     let url = page_url(&index, &entry.name);
-    session.progress.request(&url);
-    let answer = if entry.hashes.sha256.is_empty() {
-        session.client.page_of_unpinned(&url, &index.url)
-    } else {
-        session.client.page(&url, &index.url)
+    let ask = || {
+        session.progress.request(&url);
+        if entry.hashes.sha256.is_empty() {
+            session.client.page_of_unpinned(&url, &index.url)
+        } else {
+            session.client.page(&url, &index.url)
+        }
     };
-    Ok(match answer? {
+    // What is pinned may come from elsewhere, what is not may not: two questions.
+    let pages = session.pages.as_ref().filter(|_| !entry.hashes.sha256.is_empty());
+    let answer = match pages {
+        Some(pages) => pages.get(&url, &index.url, ask),
+        None => ask().map(Arc::new),
+    };
+    Ok(match &*answer? {
         Answer::Page(page) => {
             let mut files = parse_page_for(request, page.content_type.as_deref(), &page.body, &page.url)?;
             if let Some(known) = known {
@@ -319,7 +329,7 @@ fn ask(
             }
             Ok(Listing { source: Some(index), files, remembered: false })
         }
-        Answer::NotFound(error) => Err(error),
+        Answer::NotFound(error) => Err(error.again()),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use url::Url;
@@ -19,7 +20,7 @@ use crate::{
         lock::{Entry, EntryOrigin},
         python::Target,
     },
-    run::options::{Common, IndexOptions},
+    run::options::{CacheFrom, Common, IndexOptions},
     words::{
         error::{Error, Kind, Result},
         vocab::{NOT_SHOWN, PackageName, Realm, SourceUrl, shown_text},
@@ -28,7 +29,10 @@ use crate::{
 use crate::{
     run::{
         options::Options,
-        supply::sources::{Index, Sources},
+        supply::{
+            pages::Pages,
+            sources::{Index, Sources},
+        },
     },
     words::progress::Progress,
 };
@@ -44,10 +48,23 @@ pub struct Session<'a> {
     /// Verified files.
     pub cache: Cache,
     /// The network.
-    pub client: Client<'a>,
+    pub client: Arc<Client<'a>>,
+    /// Pages that several entries ask for.
+    pub pages: Option<Arc<Pages>>,
     /// Whoever watches.
     pub progress: &'a dyn Progress,
     find_links: Vec<IndexFile>,
+}
+
+/// What the sessions of a run share.
+#[derive(Clone)]
+pub struct Shared<'a> {
+    /// Verified files.
+    pub cache: Cache,
+    /// The network, as whom this run is.
+    pub client: Arc<Client<'a>>,
+    /// Pages that several entries ask for.
+    pub pages: Option<Arc<Pages>>,
 }
 
 impl<'a> Session<'a> {
@@ -60,15 +77,25 @@ impl<'a> Session<'a> {
         trust: Trust,
         progress: &'a dyn Progress,
     ) -> Result<Self> {
-        let options = cache::Options { trust, ..cache::Options::default() };
-        let cache = Cache::open(&request.common.cache_dir, options);
-        if let Some(warning) = cache.warning() {
-            progress.warn(&warning);
-        }
+        let cache = open_cache(request, trust, progress);
         let client = client(&request.common, &request.index, sources, entries, progress)?;
+        let shared = Shared { cache, client: Arc::new(client), pages: None };
+        Self::over(request, target, sources, shared, progress)
+    }
+
+    /// The same with what other sessions of the run have as well.
+    pub fn over(
+        request: &'a Options,
+        target: &'a Target,
+        sources: &'a Sources<'a>,
+        shared: Shared<'a>,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let Shared { cache, client, pages } = shared;
         let mut session =
-            Session { request, target, sources, cache, client, progress, find_links: Vec::new() };
+            Session { request, target, sources, cache, client, pages, progress, find_links: Vec::new() };
         session.find_links = session.list_find_links()?;
+        session.tell();
         Ok(session)
     }
 
@@ -190,6 +217,18 @@ fn is_of(file_name: &str, name: &PackageName) -> bool {
     }
     // The name of an old sdist may hold dashes: try each.
     dashes.any(names)
+}
+
+/// Opens the cache of a run with those below it.
+pub fn open_cache(request: &Options, trust: Trust, progress: &dyn Progress) -> Cache {
+    let IndexOptions { cache_from, trust_built, .. } = &request.index;
+    let below = cache_from.iter().map(CacheFrom::open).collect();
+    let options = cache::Options { trust, below, trust_built: *trust_built, ..cache::Options::default() };
+    let cache = Cache::open(&request.common.cache_dir, options);
+    if let Some(warning) = cache.warning() {
+        progress.warn(&warning);
+    }
+    cache
 }
 
 /// The network with every source's credentials known to it.

@@ -59,6 +59,15 @@ impl<'a> Sources<'a> {
         Ok(sources)
     }
 
+    /// Whether these are the same sources, asked as the same user.
+    pub fn is_same(&self, other: &Sources<'_>) -> bool {
+        let all = |sources: &Sources<'_>| -> Vec<Option<(String, SourceUrl, bool)>> {
+            let one = |index: Index| (index.name, index.url, index.verify_ssl);
+            sources.all().map(|index| index.ok().map(one)).collect()
+        };
+        self.search_all == other.search_all && all(self) == all(other)
+    }
+
     /// All of them, for `auth`.
     pub fn all(&self) -> impl Iterator<Item = Result<Index>> {
         self.known.iter().map(|source| self.index(source))

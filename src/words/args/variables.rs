@@ -6,7 +6,7 @@ pub struct Row(pub &'static [&'static str], pub &'static str);
 /// Every variable that decides something, as the README lists them.
 pub const VARIABLES: &[Row] = &[
     Row(&["VENVOY_CACHE_DIR", "PIPENV_CACHE_DIR"], "where the cache is (the latter with `/venvoy`)"),
-    Row(&["VENVOY_OFFLINE", "VENVOY_LINK"], "as `--offline`, `--link`"),
+    Row(&["VENVOY_OFFLINE", "VENVOY_LINK", "VENVOY_CACHE_FROM"], "as `--offline`, `--link`, `--cache-from`"),
     Row(&["VENVOY_INDEX_<NAME>_USERNAME", "_PASSWORD"], "credentials of the source called NAME"),
     Row(&["NETRC"], "the netrc file (also `/run/secrets/netrc`, `~/.netrc`)"),
     Row(

@@ -90,6 +90,32 @@ pub fn with_mounts(script: &str, source: &Path, command: &Command) -> Option<Com
     Some(wrapped)
 }
 
+/// The command run where there is no network at all, not even a loopback. Without the privilege there is no such place,
+/// and the test that wants one says so and ends.
+pub fn without_network(command: &Command) -> Option<Command> {
+    let wrapped = |program: &std::ffi::OsStr| {
+        let mut wrapped = Command::new("unshare");
+        wrapped.arg("--net").arg(program);
+        wrapped
+    };
+    let possible = wrapped("true".as_ref()).output();
+    if !possible.as_ref().is_ok_and(|output| output.status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "no network namespace can be had here: {possible:?}");
+        eprintln!("skipped: no network namespace can be had here: {possible:?}");
+        return None;
+    }
+    let mut wrapped = wrapped(command.get_program());
+    wrapped
+        .args(command.get_args())
+        .env_clear()
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .stdin(std::process::Stdio::null());
+    if let Some(directory) = command.get_current_dir() {
+        wrapped.current_dir(directory);
+    }
+    Some(wrapped)
+}
+
 fn as_root(program: &str) -> Command {
     if rustix::process::geteuid().is_root() {
         return Command::new(program);

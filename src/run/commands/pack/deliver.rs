@@ -95,7 +95,7 @@ impl Deliver<'_, '_> {
 }
 
 /// Writes to a file that appears whole, or to standard output.
-pub(super) fn publish(
+pub(in crate::run::commands) fn publish(
     to: &To,
     write: &mut dyn FnMut(&mut dyn Write, archive::Failed<'_>) -> Result<()>,
 ) -> Result<Delivered> {

@@ -1,7 +1,7 @@
 //! `pack`: from a lock to a tar or an image, without an environment on disk in between.
 
 mod base;
-mod deliver;
+pub(super) mod deliver;
 mod doors;
 mod layers;
 
@@ -103,6 +103,17 @@ pub fn pack(
         packed.made.push(deliver.push(reference, open.as_ref())?);
     }
     Ok(packed)
+}
+
+/// Makes the layers that [`pack`] would make, and keeps them in the cache; says how many.
+pub(super) fn layers(
+    options: &Options,
+    output: &OutputOptions,
+    pack: &PackOptions,
+    progress: &dyn Progress,
+) -> Result<usize> {
+    let packed = self::pack(options, output, pack, progress)?;
+    Ok(packed.image.map_or(0, |image| image.layers.len()))
 }
 
 /// What one platform gave.

@@ -1,0 +1,5 @@
+//! A cache that is filled beforehand, and caches below the cache.
+
+mod below;
+mod kept;
+mod locks;
