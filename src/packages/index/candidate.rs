@@ -2,15 +2,13 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use pep440_rs::{Operator, VersionSpecifier};
-
 use super::{IndexFile, Pinned, SdistName};
 use crate::{
     project::{
         lock::Pin,
         python::{Mismatch, Target},
     },
-    words::vocab::{Version, VersionSpecifiers, WheelName},
+    words::vocab::{Specifiers, Version, WheelName},
 };
 
 /// What a file name says, read for the package of the request.
@@ -75,7 +73,7 @@ impl<'a> Candidate<'a> {
         let unasked_pre = match request.pin {
             Pin::Exact(_) | Pin::Arbitrary(_) => false,
             Pin::Any => form.is_pre(),
-            Pin::Range(range) => form.is_pre() && !range.iter().any(asks_for_pre),
+            Pin::Range(range) => form.is_pre() && !range.ask_for_prereleases(),
         };
         Ok(Candidate { file, form, rank, unasked_pre })
     }
@@ -163,19 +161,11 @@ impl Form {
     }
 }
 
-/// Whether a specifier asks for pre-releases: by naming one, other than to exclude it (PEP 440).
-fn asks_for_pre(specifier: &VersionSpecifier) -> bool {
-    let excludes = matches!(specifier.operator(), Operator::NotEqual | Operator::NotEqualStar);
-    !excludes && specifier.version().any_prerelease()
-}
-
-/// Whether a `Requires-Python` admits the target. What cannot be read excludes nothing, as in pip;
-/// empty parts, as in `>=3.6,`, count as absent.
+/// Whether a `Requires-Python` admits the target. What cannot be read excludes nothing, as in pip.
 /// Only release numbers are compared, and an assumed micro version is given the benefit of the doubt.
 fn admits(text: &str, target: &Target) -> bool {
     const MICRO_LIMIT: u8 = 40;
-    let parts: Vec<&str> = text.split(',').filter(|part| !part.trim().is_empty()).collect();
-    let Ok(range) = parts.join(",").parse::<VersionSpecifiers>() else { return true };
+    let Ok(range) = text.parse::<Specifiers>() else { return true };
     let (major, minor, micro) = target.version;
     let admits = |micro: u8| range.contains(&Version::new([major, minor, micro].map(u64::from)));
     admits(micro) || target.assumed_micro && (0..MICRO_LIMIT).any(admits)

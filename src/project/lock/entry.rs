@@ -1,6 +1,6 @@
 //! One entry of a lock: a package, what pins it and where it comes from.
 
-use crate::words::vocab::{Extra, PackageName, Sha256, SourceUrl, Version, VersionSpecifiers};
+use crate::words::vocab::{Extra, PackageName, Sha256, SourceUrl, Specifiers, Version};
 
 /// A package as one category of the lock holds it.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub enum Pin {
     /// `===text`: compared as text.
     Arbitrary(String),
     /// Any other specifier.
-    Range(VersionSpecifiers),
+    Range(Specifiers),
     /// `*`, or none at all.
     Any,
 }

@@ -8,7 +8,7 @@ use super::{Entry, EntryOrigin, Hashes, Pin, Vcs, VcsKind, expand::expand_url, p
 use crate::words::{
     env::Env,
     error::{Error, Kind, Result},
-    vocab::{Extra, Marker, PackageName, RelPath, Sha256, VersionSpecifiers},
+    vocab::{Extra, Marker, PackageName, RelPath, Sha256, Specifiers},
 };
 
 /// Marker variables that early pipenvs wrote as keys beside an entry: `"sys_platform": "== 'win32'"`.
@@ -165,7 +165,7 @@ pub(super) fn pin(text: &str) -> Result<Pin> {
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return text.parse().map(Pin::Exact).map_err(|_| unusable("a version"));
     }
-    text.parse::<VersionSpecifiers>().map(Pin::Range).map_err(|_| unusable("a version specifier"))
+    text.parse::<Specifiers>().map(Pin::Range).map_err(|_| unusable("a version specifier"))
 }
 
 /// Some locks hold all extras in one string.

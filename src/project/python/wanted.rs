@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use crate::words::{
     error::{Error, Kind, Result},
-    vocab::{Version, VersionSpecifiers},
+    vocab::{Specifiers, Version},
 };
 
 /// A wanted Python version: components (`3`, `3.9`, `3.9.1`, `3.13t`) or a range (`>=3.6`).
@@ -18,7 +18,7 @@ pub enum Wanted {
         free_threaded: bool,
     },
     /// PEP 440 clauses that the full version satisfies. `*` is the range of everything.
-    Range(VersionSpecifiers),
+    Range(Specifiers),
 }
 
 impl FromStr for Wanted {
@@ -31,7 +31,7 @@ impl FromStr for Wanted {
                 .help("expected something like 3.11, 3.11.7, 3.13t or >=3.9,<3.13")
         };
         if text == "*" {
-            return Ok(Wanted::Range(VersionSpecifiers::empty()));
+            return Ok(Wanted::Range(Specifiers::default()));
         }
         if text.starts_with(|c: char| c.is_ascii_digit()) {
             let (numbers, free_threaded) = match text.strip_suffix('t') {

@@ -11,6 +11,7 @@ mod name;
 mod rel_path;
 mod show;
 mod source_url;
+mod specifier;
 mod wheel_name;
 
 pub use archive_format::ArchiveFormat;
@@ -21,8 +22,9 @@ pub use figures::{count, parse_age, parse_size, size};
 pub use marker::Marker;
 pub use marker_env::MarkerEnv;
 pub use name::{Extra, PackageName};
-pub use pep440_rs::{Version, VersionSpecifiers};
+pub use pep440_rs::Version;
 pub use rel_path::RelPath;
 pub use show::{NOT_SHOWN, fit_to_show, fit_to_show_json, place, shown_scheme, shown_text, shown_url};
 pub use source_url::SourceUrl;
+pub use specifier::Specifiers;
 pub use wheel_name::{BuildTag, WheelName};

@@ -2,15 +2,16 @@
 //! only for the variables that hold one, everything else compares as text.
 
 mod parse;
-mod specifier;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
-use super::{Extra, MarkerEnv};
+use super::{
+    Extra, MarkerEnv,
+    specifier::{Clause, Operator as Comparator},
+};
 use crate::words::error::Result;
-use specifier::Specifier;
 
 /// A parsed marker expression. Displays in `packaging`'s canonical form (double quotes, only the
 /// parentheses that matter) and reads back equal.
@@ -37,16 +38,10 @@ struct Comparison {
     reversed: bool,
 }
 
+/// How a variable is compared: as a version is, or by what is in a text or a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {
-    Less,
-    LessEqual,
-    Equal,
-    NotEqual,
-    GreaterEqual,
-    Greater,
-    Compatible,
-    Arbitrary,
+    Comparator(Comparator),
     In,
     NotIn,
 }
@@ -54,14 +49,7 @@ enum Operator {
 impl Operator {
     fn as_str(self) -> &'static str {
         match self {
-            Operator::Less => "<",
-            Operator::LessEqual => "<=",
-            Operator::Equal => "==",
-            Operator::NotEqual => "!=",
-            Operator::GreaterEqual => ">=",
-            Operator::Greater => ">",
-            Operator::Compatible => "~=",
-            Operator::Arbitrary => "===",
+            Operator::Comparator(comparator) => comparator.as_str(),
             Operator::In => "in",
             Operator::NotIn => "not in",
         }
@@ -223,19 +211,22 @@ impl Comparison {
             value
         };
         let (left, right) = if self.reversed { (&*self.literal, value) } else { (value, &*self.literal) };
+        let comparator = match self.operator {
+            Operator::In => return right.contains(left),
+            Operator::NotIn => return !right.contains(left),
+            Operator::Comparator(comparator) => comparator,
+        };
         if self.variable.is_version()
-            && let Some(specifier) = Specifier::parse(self.operator, right)
+            && let Some(clause) = Clause::parse(comparator, right)
         {
-            return specifier.contains(left);
+            return clause.contains(left);
         }
         // What is no version has no order: only equality is left of `<=` and `>=`.
-        match self.operator {
-            Operator::In => right.contains(left),
-            Operator::NotIn => !right.contains(left),
-            Operator::Equal | Operator::LessEqual | Operator::GreaterEqual => left == right,
-            Operator::NotEqual => left != right,
-            Operator::Arbitrary => left.to_lowercase() == right.to_lowercase(),
-            Operator::Less | Operator::Greater | Operator::Compatible => false,
+        match comparator {
+            Comparator::Equal | Comparator::LessEqual | Comparator::GreaterEqual => left == right,
+            Comparator::NotEqual => left != right,
+            Comparator::Arbitrary => left.to_lowercase() == right.to_lowercase(),
+            Comparator::Less | Comparator::Greater | Comparator::Compatible => false,
         }
     }
 }

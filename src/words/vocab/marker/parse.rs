@@ -1,7 +1,10 @@
 //! The grammar of markers (PEP 508, with the names of PEP 345 that old locks use).
 
-use super::{AnyOf, Comparison, Operator, Term, Variable, normalise, specifier::Specifier};
-use crate::words::error::{Error, Kind, Result};
+use super::{AnyOf, Clause, Comparator, Comparison, Operator, Term, Variable, normalise};
+use crate::words::{
+    error::{Error, Kind, Result},
+    vocab::specifier::OPERATORS,
+};
 
 /// Parentheses may nest this deep: as deep as pip can read them (`packaging` takes 494 before Python's stack ends),
 /// far below the end of ours.
@@ -29,18 +32,6 @@ const VARIABLES: [(&str, Variable); 20] = [
     ("extra", Variable::Extra),
     ("extras", Variable::Extras),
     ("dependency_groups", Variable::DependencyGroups),
-];
-
-/// Longer operators first, so that `==` is not read where `===` stands.
-const OPERATORS: [(&str, Operator); 8] = [
-    ("===", Operator::Arbitrary),
-    ("==", Operator::Equal),
-    ("~=", Operator::Compatible),
-    ("!=", Operator::NotEqual),
-    ("<=", Operator::LessEqual),
-    (">=", Operator::GreaterEqual),
-    ("<", Operator::Less),
-    (">", Operator::Greater),
 ];
 
 /// Reads a whole marker.
@@ -165,8 +156,9 @@ impl Parser<'_> {
             let name = variable.as_str();
             return Err(self.error(start, &format!("{name} holds a set: expected '\"NAME\" in {name}'")));
         }
-        if operator == Operator::Compatible {
-            let fits = variable.is_version() && (reversed || Specifier::parse(operator, &literal).is_some());
+        if operator == Operator::Comparator(Comparator::Compatible) {
+            let fits = variable.is_version()
+                && (reversed || Clause::parse(Comparator::Compatible, &literal).is_some());
             if !fits {
                 return Err(self.error(start, "'~=' compares versions of two or more numbers only"));
             }
@@ -189,7 +181,7 @@ impl Parser<'_> {
         }
         OPERATORS
             .into_iter()
-            .find_map(|(text, operator)| self.take(text).then_some(operator))
+            .find_map(|(text, operator)| self.take(text).then_some(Operator::Comparator(operator)))
             .ok_or_else(|| self.expected("one of <=, <, !=, ==, >=, >, ~=, ===, in, not in"))
     }
 
