@@ -32,6 +32,7 @@ impl FromStr for Requirement {
 
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || Error::new(Kind::Destination, format!("{text:?} is not a requirement (PEP 508)"));
+        let text = text.trim();
         let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let end = text.find(|c| !name(c)).unwrap_or(text.len());
         let (written, rest) = text.split_at(end);
@@ -79,6 +80,7 @@ mod tests {
             ),
             ("a; python_version < '3'", "a [] ; python_version < \"3\""),
             ("a ;", "a [] "),
+            ("\t a ", "a [] "),
         ] {
             let found: Requirement = text.parse().expect(text);
             let extras: Vec<&str> = found.extras.iter().map(PackageName::as_str).collect();

@@ -28,12 +28,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Vec<EntryPoint>, Vec<String>)> {
     for wanted_gui in [false, true] {
         let wanted = if wanted_gui { "gui_scripts" } else { "console_scripts" };
         let mut section = "";
-        for line in text.trim_start_matches('\u{feff}').lines().map(str::trim) {
+        for line in text.trim_start_matches('\u{feff}').split(is_line_end).map(str::trim) {
             if line.is_empty() || line.starts_with(['#', ';']) {
                 continue;
             }
-            if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
-                section = name.trim();
+            if line.starts_with('[') && line.ends_with(']') {
+                section = line.trim_matches(['[', ']']);
             } else if section == wanted {
                 match entry_point(line, wanted_gui).context(|| format!("{wanted} line {line:?} is refused")) {
                     Ok((entry, ignored)) => {
@@ -52,6 +52,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Vec<EntryPoint>, Vec<String>)> {
     }
     gather(bad, |many| format!("{many} lines are refused"))?;
     Ok((found, odd))
+}
+
+/// What Python's `splitlines` takes for the end of a line.
+fn is_line_end(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 /// `name = module:object [extra]`; extras are ignored, as by pip. Gives what follows and is ignored as well.

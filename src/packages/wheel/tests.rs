@@ -214,6 +214,21 @@ fn entries_of_the_wrong_kind_are_refused() {
     }
 }
 
+/// Python's zipfile refuses it, and so pip would: found by fuzzing.
+#[test]
+fn a_version_of_the_format_that_nobody_knows_is_refused() {
+    let wheel = demo();
+    let mut bytes = wheel.build();
+    let at = bytes.windows(4).position(|four| four == b"PK\x01\x02").expect("a central header");
+    for (version, taken) in [(63, true), (64, false)] {
+        bytes[at + 6] = version;
+        let dir = tempfile::tempdir().expect("a directory");
+        let opened = open_bytes(dir.path(), &wheel.file_name(), &bytes, Strictness::Warn);
+        assert_eq!(opened.is_ok(), taken, "version {version}");
+        assert!(opened.err().is_none_or(|error| error.report().contains("a version of the zip format")));
+    }
+}
+
 #[test]
 fn headers_that_differ_are_refused() {
     let base = || Member::deflated("demo/x", b"content content");
@@ -475,7 +490,7 @@ fn many_complaints_are_one_sentence() {
 fn entry_points_are_read_as_importlib_does() {
     let text = "\u{feff}stray = x:y\n[other]\nbroken line\nA = not : a script\n\n[console_scripts]\n# comment\n; too\n\
                 Demo=demo.cli:main\nb = demo:app.run [extra, more]\nd\u{e9}j\u{e0} = mod\u{fc}le : f\n\
-                Demo = demo.other:main\n\n[ gui_scripts ]\r\ngui = demo.gui:main\r\n";
+                Demo = demo.other:main\n\n[ gui_scripts ]\nno = a:b\n[other]x = y\u{b}[[gui_scripts]\r\ngui = demo.gui:main\r\n";
     let (opened, _) = open(&demo().entry_points(text)).unwrap_or_else(|e| panic!("{}", e.report()));
     let found: Vec<String> = opened
         .scripts

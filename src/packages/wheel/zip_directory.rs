@@ -31,6 +31,9 @@ pub(super) const LOCAL_SIZE: usize = 30;
 /// The longest data descriptor: signature, CRC-32 and two 64-bit sizes.
 const DESCRIPTOR_SIZE: u64 = 24;
 
+/// The version of the format (6.3) that readers know.
+const NEWEST: u8 = 63;
+
 /// Encrypted, patched, strongly encrypted, masked headers.
 pub(super) const REFUSED_FLAGS: u16 = 1 | 1 << 5 | 1 << 6 | 1 << 13;
 const UTF8: u16 = 1 << 11;
@@ -293,6 +296,10 @@ fn central(bytes: &[u8]) -> Result<Central<'_>> {
 
     if flags & REFUSED_FLAGS != 0 {
         return Err(wrong("is encrypted or patched"));
+    }
+    // Python's zipfile, and so pip, refuses them as well.
+    if header[6] > NEWEST {
+        return Err(wrong("needs a version of the zip format that is not known"));
     }
     if u16_at(header, 34) != 0 {
         return Err(wrong("lies in another file of a split archive"));

@@ -61,21 +61,32 @@ fn fit(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
 
 /// The text with the userinfo of each URL in it replaced. Only a user of ssh, who is no secret, stays.
 fn without_userinfo(text: &str) -> Cow<'_, str> {
-    if !text.contains("://") || !text.contains('@') {
+    if !text.contains(':') || !text.contains('@') {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
+    while let Some(at) = rest.find(':') {
+        let (before, after) = rest.split_at(at + 1);
+        let slashes = if is_web(&before[..at]) {
+            // Those who read URLs forgive any number of slashes here, none among them, and backslashes.
+            after.len() - after.trim_start_matches(['/', '\\']).len()
+        } else if after.starts_with("//") {
+            2
+        } else {
+            out.push_str(before);
+            rest = after;
+            continue;
+        };
+        let after = &after[slashes..];
+        out.push_str(&rest[..=at + slashes]);
         // Userinfo ends at the last @ of the authority, which a slash, a question mark or the end of the word ends.
         let ends =
             |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '`' | '\\');
         let authority = &after[..after.find(ends).unwrap_or(after.len())];
         rest = after;
         if let Some((userinfo, _)) = authority.rsplit_once('@') {
-            let of_ssh = before.ends_with("ssh://") && !userinfo.contains(':');
+            let of_ssh = before.ends_with("ssh:") && !userinfo.contains(':');
             if of_ssh || PLACEHOLDERS.contains(&userinfo) {
                 continue;
             }
@@ -85,6 +96,13 @@ fn without_userinfo(text: &str) -> Cow<'_, str> {
     }
     out.push_str(rest);
     Cow::Owned(out)
+}
+
+/// Whether a text ends in the name of a scheme of which every URL has a host.
+fn is_web(text: &str) -> bool {
+    let start = text.rfind(|c: char| !c.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+    let word = text.get(start..).unwrap_or_default();
+    ["http", "https", "ftp", "ws", "wss"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
 }
 
 /// How long the rest of a colour's sequence (`[1;31m`) is that a text begins with.
@@ -186,10 +204,24 @@ mod tests {
             shown("got \"https://u:can@ry@h.example/x\", expected http://canary@[::1]:80"),
             "got \"https://****@h.example/x\", expected http://****@[::1]:80"
         );
+        // Whoever reads URLs forgives these.
+        for (text, expected) in [
+            ("https:///u:canary@h.example", "https:///****@h.example"),
+            ("HTTP:\\\\u:canary@h.example", "HTTP:\\\\****@h.example"),
+            ("git+https:u:canary@h.example/x", "git+https:****@h.example/x"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
         assert_eq!(shown("git+ssh://git@h.example/x"), "git+ssh://git@h.example/x");
         assert_eq!(shown("ssh://u:canary@h.example/x"), "ssh://****@h.example/x");
-        for text in ["https://${USER}:${TOKEN}@h.example/…", "mail@h.example", "https://h.example/@scope/x"]
-        {
+        for text in [
+            "https://${USER}:${TOKEN}@h.example/…",
+            "mail@h.example",
+            "https://h.example/@scope/x",
+            "file:///a/b@c/d",
+            "refused by https: mail@h.example",
+            "git@h.example:a/b@v1",
+        ] {
             assert_eq!(shown(text), text);
         }
     }
