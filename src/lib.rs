@@ -18,3 +18,6 @@ pub mod packages;
 pub mod environment;
 pub mod artifact;
 pub mod run;
+
+#[doc(hidden)]
+pub mod fuzzing;

@@ -7,6 +7,7 @@ mod builds;
 mod corpus;
 mod daily;
 mod docs;
+mod fuzz;
 mod itself;
 mod net;
 mod pack;

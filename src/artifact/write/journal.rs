@@ -40,7 +40,7 @@ const HEAD: &str = "venvoy journal 1\n";
 
 /// A step of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Remove a file or link.
     Remove(RelPath),
     /// Remove something with all that is in it; a directory that is empty, too.
@@ -70,17 +70,17 @@ impl Step {
 
 /// What is left to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     /// The staging directory's name.
-    pub(super) staging: String,
+    pub(crate) staging: String,
     /// Seconds since 1970.
-    pub(super) mtime: i64,
+    pub(crate) mtime: i64,
     /// In the order in which they are done.
-    pub(super) steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 impl Journal {
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let mut out = format!("{HEAD}staging {}\nmtime {}\n", escape(&self.staging), self.mtime);
         for step in &self.steps {
             let (letter, path) = match step {
@@ -98,7 +98,7 @@ impl Journal {
     }
 
     /// Reads a journal; `None` if it is not whole, of another version, or names a path outside.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (lines, end) = text.strip_suffix('\n')?.rsplit_once('\n')?;
         let lines = &text[..=lines.len()];
         if end.strip_prefix("end ")? != Sha256::of(lines.as_bytes()).to_string() {

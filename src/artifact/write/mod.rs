@@ -10,7 +10,7 @@ mod ahead;
 mod bytecode;
 mod change;
 mod destination;
-mod journal;
+pub(crate) mod journal;
 mod remove;
 mod replace;
 mod store;

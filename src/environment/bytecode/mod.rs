@@ -9,7 +9,7 @@
 
 mod batch;
 mod kept;
-mod marshal;
+pub(crate) mod marshal;
 mod worker;
 
 #[cfg(test)]

@@ -1,12 +1,21 @@
 //! Programs that a test runs and must succeed.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 /// Where the tests' interpreter and programs are: nothing of the user's own.
 pub const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// A program of `tests/tools.txt`, which `tests/run` installs.
+pub fn tool(name: &str) -> PathBuf {
+    let tools = std::env::var_os("VENVOY_TEST_TOOLS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin"), PathBuf::from);
+    let program = tools.join(name);
+    assert!(program.exists(), "{} is not there: tests/run installs it", program.display());
+    program
+}
 
 /// A program without the user's environment.
 pub fn clean(program: &Path) -> Command {

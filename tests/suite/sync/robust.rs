@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command},
     sync::{
         Arc,
@@ -20,7 +20,7 @@ use crate::support::{
     lock::Lock,
     mount::Mount,
     package::{Package, greeter, noise},
-    program::{clean, script, script_of_python},
+    program::{clean, script, script_of_python, tool},
     project::Project,
     server::{self, Server},
 };
@@ -576,9 +576,7 @@ fn an_environment_of_venv_is_replaced() {
 #[test]
 fn an_environment_of_virtualenv_is_replaced() {
     let project = Project::with_wheels(&[demo("1.0")]);
-    let tools = std::env::var_os("VENVOY_TEST_TOOLS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin"), PathBuf::from);
-    let made = clean(&tools.join("virtualenv"))
+    let made = clean(&tool("virtualenv"))
         .env("HOME", project.path("home"))
         .args(["--no-seed", "--quiet", "--python", "python3"])
         .arg(project.venv())

@@ -1,0 +1,4 @@
+//! libFuzzer's bytes for the reader `specifier`.
+#![no_main]
+
+venvoy_fuzz::target!("specifier");
