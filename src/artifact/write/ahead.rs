@@ -121,7 +121,7 @@ impl Ahead {
             let (dir, shown, executable) = (open.as_fd(), dir, entry.executable);
             let spot = Spot { dir, name: &name, shown, path: &name, executable, chmod };
             let got = with_scratch(|scratch| spot.unpack(wheel, position, scratch, held, self.mtime))?;
-            if entry.sha256 != Some(got) {
+            if wheel.contradiction(position, got).is_some() {
                 rustix::fs::unlinkat(dir, &name, AtFlags::empty()).map_err(|e| spot.failed("remove", e))?;
             }
             Ok(())

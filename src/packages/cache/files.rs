@@ -27,6 +27,9 @@ pub(super) struct Candidate {
     pub(super) size: u64,
 }
 
+/// What the ledger calls wheels whose entries are what their RECORDs say.
+pub(super) const AS_RECORDED: &str = "records";
+
 impl Cache {
     /// The size of the file with this digest, if there is one that could be it: nothing is read.
     pub fn has(&self, digest: &Sha256) -> Option<u64> {
@@ -83,6 +86,20 @@ impl Cache {
         }
         ledger.record(&key, identity, is_own(&metadata));
         Ok(Some(identity))
+    }
+
+    /// Whether each entry of this wheel was found to be what its RECORD says, in this very file, by this user's venvoy.
+    pub fn is_as_recorded(&self, wheel: &VerifiedFile) -> bool {
+        let ledger = self.ledger(AS_RECORDED);
+        wheel.identity().is_some_and(|identity| ledger.knows(&wheel.sha256().to_string(), &identity))
+    }
+
+    /// Notes that each entry of this wheel was found to be what its RECORD says.
+    pub fn note_as_recorded(&self, wheel: &VerifiedFile) {
+        if let Some(identity) = wheel.identity() {
+            let own = std::fs::symlink_metadata(wheel.path()).is_ok_and(|metadata| is_own(&metadata));
+            self.ledger(AS_RECORDED).record(&wheel.sha256().to_string(), identity, own);
+        }
     }
 
     /// Links a file to another place on the same file system. What was verified stays so: a link moves the file's time of

@@ -94,8 +94,8 @@ pub enum Trust {
     /// Whatever this user's venvoy verified or made itself, as long as it is the very same file.
     #[default]
     Recorded,
-    /// The same, but nothing that environments may be linked to: whoever writes into one of them changes it
-    /// (`--strict`).
+    /// The same, but nothing that environments may be linked to: whoever writes into one of them changes it. Nor that
+    /// what a wheel holds is what its RECORD says (`--strict`).
     Unlinked,
     /// Nothing (`check --repair`, `cache verify`).
     Nothing,
@@ -325,7 +325,7 @@ impl Cache {
             let dir = dir.and_then(|root| root.make(Path::new(ledger::DIR).join(user)).ok());
             let doubted = match self.0.trust {
                 Trust::Recorded => false,
-                Trust::Unlinked => kind == unpacked::KIND,
+                Trust::Unlinked => [unpacked::KIND, files::AS_RECORDED].contains(&kind),
                 Trust::Nothing => true,
             };
             Arc::new(Ledger::new(dir, kind, doubted))

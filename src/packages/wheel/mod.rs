@@ -3,6 +3,7 @@
 //! The archive's directory is read by our own strict reader ([`zip_directory`]): a wheel that two zip
 //! readers could see differently is refused, so that what was reviewed is what is installed.
 
+mod as_recorded;
 pub mod deflate;
 mod dist_info;
 mod entry_points;
@@ -19,6 +20,7 @@ mod zip_directory;
 
 use std::sync::Arc;
 
+use as_recorded::AsRecorded;
 use handle::Handle;
 pub use proof::{Proof, Proven, Section};
 pub use read::{Checked, Content, STREAM_LIMIT, Scratch, with_scratch};
@@ -44,6 +46,7 @@ pub struct Wheel {
     pub file: VerifiedFile,
     /// The open file.
     handle: Handle,
+    as_recorded: AsRecorded,
     /// `NAME-VERSION.dist-info` as the wheel spells it.
     pub dist_info: RelPath,
     /// `NAME-VERSION.data` as the wheel spells it, if it has one.
@@ -125,7 +128,7 @@ impl Wheel {
         let handle = Handle::of(&open);
         let mut contents = zip_directory::read(&open, file.path(), file.size())?;
         contents.unify(|entry| {
-            read::stream(&open, file.path(), entry, &mut |_| Ok(())).map(|checked| checked.sha256)
+            read::stream(&open, file.path(), entry, None, &mut |_| Ok(())).map(|checked| checked.sha256)
         })?;
         let odd = std::mem::take(&mut contents.complaints);
         let index = contents.index()?;
@@ -182,16 +185,29 @@ impl Wheel {
                 kept.push(entry);
             }
         }
-        let wheel =
-            Wheel { name, file, handle, dist_info, data_dir, root_is_purelib, entries: kept, scripts };
+        let as_recorded = AsRecorded::nothing(kept.len());
+        let wheel = Wheel {
+            name,
+            file,
+            handle,
+            as_recorded,
+            dist_info,
+            data_dir,
+            root_is_purelib,
+            entries: kept,
+            scripts,
+        };
         Ok((wheel, warnings))
     }
 
     /// What to say where an entry's bytes have not the digest that RECORD gives; `None` if they have, or
     /// if RECORD gives none (which `open` complained about). The caller warns or refuses.
-    pub fn contradiction(&self, entry: usize, actual: Sha256) -> Option<Error> {
-        let entry = &self.entries[entry];
+    pub fn contradiction(&self, position: usize, actual: Sha256) -> Option<Error> {
+        let entry = &self.entries[position];
         let recorded = entry.sha256?;
+        if recorded == actual {
+            self.as_recorded.found(position);
+        }
         (recorded != actual).then(|| {
             refused(format!(
                 "{}: {}: got sha256:{actual}, expected sha256:{recorded} as its RECORD says",

@@ -67,7 +67,7 @@ impl Wheel {
     pub fn inflate<'s>(&self, entry: usize, scratch: &'s mut Scratch) -> Result<Content<'s>> {
         let file = self.handle.file(&self.file)?;
         bytes(&file, self.file.path(), &self.entries[entry], scratch)
-            .map(|bytes| Content { bytes, sha256: Sha256::of(bytes) })
+            .map(|bytes| Content { bytes, sha256: self.known(entry).unwrap_or_else(|| Sha256::of(bytes)) })
             .context(|| format!("cannot unpack wheel {}", self.name))
     }
 
@@ -78,11 +78,16 @@ impl Wheel {
         let mut from_sink = false;
         let mut watched = |bytes: &[u8]| sink(bytes).inspect_err(|_| from_sink = true);
         let file = self.handle.file(&self.file)?;
-        let result = stream(&file, self.file.path(), &self.entries[entry], &mut watched);
+        let result = stream(&file, self.file.path(), &self.entries[entry], self.known(entry), &mut watched);
         match result {
             Err(error) if !from_sink => Err(error.context(format!("cannot unpack wheel {}", self.name))),
             other => other,
         }
+    }
+
+    /// The digest of an entry, where it need not be computed (see [`Wheel::rely_on`]).
+    fn known(&self, entry: usize) -> Option<Sha256> {
+        self.entries[entry].sha256.filter(|_| self.as_recorded.known())
     }
 
     /// The first `length` of an entry's bytes as the archive holds them, after its local header was checked.
@@ -148,11 +153,12 @@ fn inflated<'s>(
     Ok(bytes)
 }
 
-/// [`Wheel::stream`] before there is a wheel.
+/// [`Wheel::stream`] before there is a wheel. Its digest is not computed where it is `known`.
 pub(super) fn stream(
     handle: &File,
     path: &Path,
     entry: &WheelEntry,
+    known: Option<Sha256>,
     sink: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<Checked> {
     let mut sha256 = sha2::Sha256::new();
@@ -165,7 +171,9 @@ pub(super) fn stream(
             return Err(too_long(entry));
         }
         crc.update(bytes);
-        sha256.update(bytes);
+        if known.is_none() {
+            sha256.update(bytes);
+        }
         sink(bytes).inspect_err(|_| sink_failed = true)
     };
     let result = (|| {
@@ -229,7 +237,8 @@ pub(super) fn stream(
         Ok(size) => {
             check_crc(entry, crc.sum())
                 .context(|| format!("entry {:?} cannot be unpacked", entry.path.as_str()))?;
-            Ok(Checked { sha256: Sha256(sha256.finalize().into()), size })
+            let sha256 = known.unwrap_or_else(|| Sha256(sha256.finalize().into()));
+            Ok(Checked { sha256, size })
         }
         Err(error) if sink_failed => Err(error),
         Err(error) => Err(error.context(format!("entry {:?} cannot be unpacked", entry.path.as_str()))),

@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use super::{
     Method, STREAM_LIMIT, Strictness, Wheel,
-    testing::{Member, WheelBuilder},
+    testing::{Member, WheelBuilder, record_digest},
     with_scratch,
 };
 use crate::{
-    packages::cache::VerifiedFile,
+    packages::cache::{self, Cache, Trust, VerifiedFile},
     words::{
         error::{Error, Kind, Result, Warnings},
         vocab::{RelPath, Sha256},
@@ -671,4 +671,64 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_was_found_to_be_as_recorded_is_not_digested_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let large = vec![7; usize::try_from(STREAM_LIMIT).expect("a size") + 1];
+    let name = "demo-1.0-py3-none-any.whl";
+    let open_with = |cache: &Cache, wheel: &WheelBuilder| {
+        let bytes = wheel.build();
+        let file = cache
+            .file_or(&Sha256::of(&bytes), name, |pending| {
+                std::io::Write::write_all(pending, &bytes)
+                    .map_err(|e| Error::io("cannot write", dir.path(), e))
+            })
+            .expect("a file");
+        let mut wheel =
+            Wheel::open(file, name.parse().expect("a name"), Strictness::Warn).expect("a wheel").0;
+        wheel.rely_on(cache);
+        wheel
+    };
+    let trusting = || Cache::open(&dir.path().join("cache"), cache::Options::default());
+    // Reads all and says whether each digest is what the bytes have.
+    let read_all = |wheel: &Wheel| {
+        let digests = |at: usize| {
+            let streamed = wheel.stream(at, &mut |_| Ok(())).expect("bytes").sha256;
+            with_scratch(|scratch| {
+                let content = wheel.inflate(at, scratch).expect("bytes");
+                assert_eq!(content.sha256, streamed);
+                (content.sha256, Sha256::of(content.bytes))
+            })
+        };
+        (0..wheel.entries.len()).all(|at| {
+            let (told, true_one) = digests(at);
+            wheel.contradiction(at, told);
+            told == true_one
+        })
+    };
+
+    let right = demo().file("demo/large.bin", &large);
+    let cache = trusting();
+    let wheel = open_with(&cache, &right);
+    wheel.settle(&cache);
+    assert!(!open_with(&cache, &right).as_recorded.known(), "nothing was read yet");
+    assert!(read_all(&wheel));
+    wheel.settle(&cache);
+    assert!(open_with(&trusting(), &right).as_recorded.known());
+    for trust in [Trust::Unlinked, Trust::Nothing] {
+        let strict = Cache::open(&dir.path().join("cache"), cache::Options { trust, ..Default::default() });
+        assert!(!open_with(&strict, &right).as_recorded.known());
+    }
+
+    // One that contradicts its RECORD is never noted.
+    let lying = demo().record(&format!("demo/__init__.py,{},6\n", record_digest(b"something else")));
+    let wheel = open_with(&cache, &lying);
+    assert!(read_all(&wheel));
+    wheel.settle(&cache);
+    assert!(!open_with(&trusting(), &lying).as_recorded.known());
+    // Had it been, its digests would not be computed.
+    cache.note_as_recorded(&wheel.file);
+    assert!(!read_all(&open_with(&trusting(), &lying)));
 }

@@ -133,6 +133,7 @@ pub(super) fn apply(
         .context(|| format!("cannot change {}", run.place.venv.display()))?;
     let Some(report) = report else { return Ok(None) };
     run.tell(&report);
+    plan.dists.iter().for_each(|dist| dist.wheel.settle(&session.cache));
     for (_, one) in &coming {
         if let Some((from, to)) = &one.checkout {
             place_checkout(from, to)?;

@@ -249,6 +249,7 @@ impl Run<'_> {
         if report.current {
             return Ok((report, Vec::new()));
         }
+        plan.dists.iter().for_each(|dist| dist.wheel.settle(cache));
         for (from, to) in checkouts {
             place_checkout(from, to)?;
         }

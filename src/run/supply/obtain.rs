@@ -160,7 +160,8 @@ fn open(
     name: WheelName,
 ) -> Result<Arc<Wheel>> {
     let strictness = if builder.strict { Strictness::Refuse } else { Strictness::Warn };
-    let (wheel, warnings) = Wheel::open(file, name, strictness)?;
+    let (mut wheel, warnings) = Wheel::open(file, name, strictness)?;
+    wheel.rely_on(&session.cache);
     warnings.0.iter().for_each(|warning| session.progress.warn(warning));
     Ok(Arc::new(wheel))
 }
