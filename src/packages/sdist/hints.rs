@@ -204,11 +204,9 @@ pub fn hint(output: &str, package: &str) -> Option<String> {
             "{package} needs setuptools older than 82 (which dropped pkg_resources): pass PIP_CONSTRAINT a file with `setuptools<82`, or lock a newer version of it"
         ));
     }
-    if let Some((_, rest)) = output.rsplit_once("No module named '")
-        && let Some((module, _)) = rest.split_once('\'')
-    {
+    if let Some(module) = missing_module(output) {
         return Some(format!(
-            "{package} imports {module} while it is built without declaring it as a build requirement: lock a newer version of it, one with a wheel, or pass --extra-pip-args=--no-build-isolation with {module} installed in the interpreter"
+            "{package} imports {module} while it is built without declaring it as a build requirement: lock a newer version of it, one with a wheel, or pass --extra-pip-args=--no-build-isolation with {module} in a category before it or installed in the interpreter"
         ));
     }
     if output.contains("Permission denied") || output.contains("PermissionError") {
@@ -225,6 +223,32 @@ pub fn hint(output: &str, package: &str) -> Option<String> {
         return Some("free some space on that file system, or point TMPDIR to another one".into());
     }
     None
+}
+
+/// What the user can do about a build without isolation that printed `output`, where it did not find what it needs:
+/// a module, or one of its build requirements.
+pub fn without_isolation(output: &str, package: &str, missing: &[String]) -> Option<String> {
+    let module = missing_module(output);
+    let absent = match (missing, module) {
+        ([], None) => return None,
+        ([], Some(module)) => format!("{module} is not among it"),
+        (missing, None) => format!("of its build requirements there is no {}", missing.join(", ")),
+        (missing, Some(module)) => {
+            format!(
+                "{module} is not among it, and of its build requirements there is no {}",
+                missing.join(", ")
+            )
+        }
+    };
+    Some(format!(
+        "--no-build-isolation builds {package} with what the lock installs before it and what the interpreter has; {absent}: lock that in a category that is installed before (--categories=\"prereq packages\"), or leave --no-build-isolation out"
+    ))
+}
+
+/// The module that Python did not find last.
+fn missing_module(output: &str) -> Option<&str> {
+    let (_, rest) = output.rsplit_once("No module named '")?;
+    Some(rest.split_once('\'')?.0)
 }
 
 #[cfg(test)]

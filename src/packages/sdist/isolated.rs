@@ -12,12 +12,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::{
-    Context, IndexSource,
+    Context, IndexSource, Installed,
     backend::check_requirement,
     confine::{confines, writable},
     environment::Environment,
     process::{Failure, Runner, Step},
-    requirements::{Requirement, resolve},
+    requirements::{LayOut, Requirement, resolve},
     settings::Settings,
 };
 use crate::words::{
@@ -138,8 +138,24 @@ impl<'a> Isolated<'a> {
         settings: &Settings,
         warnings: &mut Warnings,
     ) -> Result<Vec<Requirement>> {
-        if requirements.is_empty() || settings.no_isolation {
+        if requirements.is_empty() {
             return Ok(Vec::new());
+        }
+        let (wheels, known) = self.find(requirements, settings, warnings)?;
+        let how = LayOut { read_only: self.read_only, again: known, interpreters: false };
+        self.context.workshop.lay_out(&wheels, &self.home, how).context(|| cannot_install(requirements))?;
+        Ok(wheels)
+    }
+
+    /// The wheels of these requirements and of what they need, and whether they were known.
+    fn find(
+        &self,
+        requirements: &[String],
+        settings: &Settings,
+        warnings: &mut Warnings,
+    ) -> Result<(Vec<Requirement>, bool)> {
+        if requirements.is_empty() {
+            return Ok((Vec::new(), true));
         }
         for requirement in requirements {
             check_requirement(requirement)?;
@@ -151,11 +167,43 @@ impl<'a> Isolated<'a> {
         }
         let mut warn = |warning| warnings.push(warning);
         resolve(self.context, requirements, settings, &into, &ask, &mut warn)
-            .and_then(|(wheels, known)| {
-                self.context.workshop.lay_out(&wheels, &self.home, self.read_only, known)?;
-                Ok(wheels)
-            })
-            .context(|| format!("cannot install the build requirements ({})", requirements.join(", ")))
+            .context(|| cannot_install(requirements))
+    }
+
+    /// Without isolation: makes the environment one of what is installed before, beside what the interpreter has. The
+    /// build may write to it, so it shares nothing with the cache. Gives the wheels that these build requirements name.
+    pub fn share(
+        &self,
+        requirements: &[String],
+        settings: &Settings,
+        warnings: &mut Warnings,
+    ) -> Result<Vec<Requirement>> {
+        let Installed { wheels, requires, interpreter: _ } = self.context.installed;
+        let mut first = self.find(requires, settings, warnings)?.0;
+        first.retain(|one| wheels.iter().all(|wheel| wheel.name.name != one.name.name));
+        let wheels = [first, wheels.clone()].concat();
+        if wheels.is_empty() {
+            return Ok(wheels);
+        }
+        let how = LayOut { read_only: false, again: false, interpreters: true };
+        self.context
+            .workshop
+            .lay_out(&wheels, &self.home, how)
+            .context(|| "cannot make an environment of what is installed before it")?;
+        let named: Vec<PackageName> = requirements.iter().filter_map(|one| name_of(one)).collect();
+        Ok(wheels.into_iter().filter(|wheel| named.contains(&wheel.name.name)).collect())
+    }
+
+    /// What of these requirements a build without isolation does not find installed, by name: whether a version fits
+    /// is left to the backend, as pip does.
+    pub fn missing(&self, requirements: &[String]) -> Vec<String> {
+        let installed = self.context.installed;
+        let first: Vec<PackageName> = installed.requires.iter().filter_map(|one| name_of(one)).collect();
+        let is_missing = |one: &&String| {
+            let name = name_of(one).filter(|_| !one.contains(';'));
+            name.is_some_and(|name| !installed.has(&name) && !first.contains(&name))
+        };
+        requirements.iter().filter(is_missing).cloned().collect()
     }
 
     /// Has pip collect the wheels of requirements and of what they need. Where the lock has several sources, what the
@@ -343,6 +391,10 @@ impl<'a> Isolated<'a> {
         };
         Ok(wheel.join("pip"))
     }
+}
+
+fn cannot_install(requirements: &[String]) -> String {
+    format!("cannot install the build requirements ({})", requirements.join(", "))
 }
 
 /// The package a requirement (PEP 508) names; `None` where its URL stands beside it, so that no index is asked.

@@ -10,7 +10,7 @@ use std::{
 
 use url::Url;
 
-use super::{BuildStore, EditableInfo, Workshop, vcs::is_full_commit};
+use super::{BuildStore, EditableInfo, Requirement, Workshop, vcs::is_full_commit};
 use crate::{
     packages::cache::{VerifiedFile, of_commit, of_project},
     project::{
@@ -63,6 +63,8 @@ pub struct Context<'a> {
     pub workshop: &'a dyn Workshop,
     /// Build requirements are asked for again, though they are known from an earlier run.
     pub refresh: bool,
+    /// What a build finds installed that is not isolated (`--no-build-isolation`).
+    pub installed: &'a Installed,
     /// Neither indexes nor repositories are asked.
     pub offline: bool,
     /// How long one build may take.
@@ -94,6 +96,35 @@ impl Context<'_> {
     pub fn epoch(&self) -> u64 {
         const ZIP_BEGINS: u64 = 315_532_800;
         self.source_date_epoch.unwrap_or(ZIP_BEGINS).max(ZIP_BEGINS)
+    }
+}
+
+/// What a build without isolation finds installed.
+#[derive(Debug, Clone, Default)]
+pub struct Installed {
+    /// The wheels of what is installed before it, in the order of installation.
+    pub wheels: Vec<Requirement>,
+    /// What the interpreter itself has, as `name-version`.
+    pub interpreter: Vec<String>,
+    /// Requirements that are installed before everything else (`[build-system] requires` of the Pipfile).
+    pub requires: Vec<String>,
+}
+
+impl Installed {
+    /// All of it as text for a key.
+    pub(super) fn key(&self) -> String {
+        let wheels = self.wheels.iter().map(|one| format!("{} {}", one.name.file_name, one.file.sha256()));
+        let all = wheels.chain(self.interpreter.iter().chain(&self.requires).cloned());
+        all.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Whether a package is among it.
+    pub(super) fn has(&self, name: &PackageName) -> bool {
+        let named = |text: &String| {
+            let (found, _) = text.split_once('-').unwrap_or((text, ""));
+            found.parse::<PackageName>().is_ok_and(|found| found == *name)
+        };
+        self.wheels.iter().any(|one| one.name.name == *name) || self.interpreter.iter().any(named)
     }
 }
 

@@ -32,11 +32,20 @@ pub trait Workshop: Sync {
     fn file(&self, digest: &Sha256) -> Option<VerifiedFile>;
     /// The sole right to resolve what `key` stands for.
     fn lock(&self, key: &Sha256) -> KeyLock;
-    /// Makes an environment of these wheels at a place, whose parent is private. It may share files with the cache
-    /// where it is `read_only` to those who use it. Bytecode, which takes longer to make than one build saves by it, is
-    /// there when such an environment is made `again`.
-    fn lay_out(&self, wheels: &[Requirement], environment: &Path, read_only: bool, again: bool)
-    -> Result<()>;
+    /// Makes an environment of these wheels at a place, whose parent is private.
+    fn lay_out(&self, wheels: &[Requirement], environment: &Path, how: LayOut) -> Result<()>;
+}
+
+/// How an environment to build in is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LayOut {
+    /// Whether nobody who uses it can write to it, so that it may share files with the cache.
+    pub read_only: bool,
+    /// Whether such an environment was made before. Only then there is bytecode, which takes longer to make than one build
+    /// saves by it.
+    pub again: bool,
+    /// Whether what the interpreter itself has is seen in it.
+    pub interpreters: bool,
 }
 
 /// A wheel that a build needs.

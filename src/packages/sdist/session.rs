@@ -433,7 +433,11 @@ impl BuildSession<'_> {
         let isolated = Isolated::create(self.context, &self.runner, work, &self.settings, lasting)?;
         let mut installed = backend.requires.clone();
         let mut warnings = Warnings::default();
-        let mut requirements = isolated.install(&installed, &self.settings, &mut warnings)?;
+        let mut requirements = if self.settings.no_isolation {
+            isolated.share(&installed, &self.settings, &mut warnings)?
+        } else {
+            isolated.install(&installed, &self.settings, &mut warnings)?
+        };
         let out = work.join("out");
         fs::create_dir_all(&out).map_err(|e| Error::io("cannot create", &out, e))?;
         let ask = hook.replace("build_", "get_requires_for_build_");
@@ -446,7 +450,9 @@ impl BuildSession<'_> {
                 Error::new(Kind::Build, "the backend's further requirements are no list of texts").because(e)
             })?;
             installed.extend(further.into_iter().filter(|one| !backend.requires.contains(one)));
-            requirements = isolated.install(&installed, &self.settings, &mut warnings)?;
+            if !self.settings.no_isolation {
+                requirements = isolated.install(&installed, &self.settings, &mut warnings)?;
+            }
             name = self.hooks(&call, &[hook], &installed)?;
         }
         let name = name.value;
@@ -511,7 +517,14 @@ impl BuildSession<'_> {
         let last = told.as_ref().map_or(hooks[0], |told| &told.hook).to_owned();
         if let Err(failure) = result {
             let error = failure.error();
-            let error = match hints::hint(&failure.output, self.job.name.as_str()) {
+            let hint = if self.settings.no_isolation {
+                let missing = isolated.missing(installed);
+                hints::without_isolation(&failure.output, self.job.name.as_str(), &missing)
+            } else {
+                None
+            };
+            let hint = hint.or_else(|| hints::hint(&failure.output, self.job.name.as_str()));
+            let error = match hint {
                 Some(hint) => error.help(hint),
                 None => error,
             };
@@ -643,6 +656,11 @@ impl BuildSession<'_> {
             self.context.epoch(),
             self.settings.key(),
         );
+        let text = if self.settings.no_isolation {
+            format!("{text}\n{}", self.context.installed.key())
+        } else {
+            text
+        };
         Sha256::of(text.as_bytes()).to_string()
     }
 }

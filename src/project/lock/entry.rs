@@ -31,6 +31,25 @@ pub struct Entry {
     pub pip_args: Vec<String>,
     /// The files themselves, where the lock names them (`pylock.toml`); no index is asked then.
     pub files: Vec<PinnedFile>,
+    /// When pipenv would install it; only of a selected entry.
+    pub turn: Turn,
+}
+
+/// When pipenv would install an entry, in runs of pip, counted over all categories that are asked for. pip builds what one
+/// run installs before it installs any of it, so a build without isolation sees what the runs before brought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// The run that first installs the package, in whatever version.
+    pub first: usize,
+    /// The run that installs this entry.
+    pub last: usize,
+}
+
+impl Turn {
+    /// Whether the package is there when `other` is built.
+    pub fn is_before(self, other: Turn) -> bool {
+        self.first < other.last
+    }
 }
 
 /// A file as `pylock.toml` names it.

@@ -51,9 +51,14 @@ fn wheel_of(entry: &Entry) -> Option<WheelName> {
     percent_encoding::percent_decode_str(&name).decode_utf8().ok()?.parse().ok()
 }
 
-/// The entries that one category installs, in the order of installation. `default` is the index of those that name
-/// none; with `search_all` (`install_search_all_sources`) an entry's index makes no difference.
-pub(super) fn in_category(entries: &mut [&Entry], default: Option<&str>, search_all: bool) {
+/// The entries that one category installs, in the order of installation, each with the run of pip that installs it,
+/// counted from 0. `default` is the index of those that name none; with `search_all` (`install_search_all_sources`) an
+/// entry's index makes no difference.
+pub(super) fn in_category<'a>(
+    mut entries: Vec<&'a Entry>,
+    default: Option<&str>,
+    search_all: bool,
+) -> Vec<(usize, &'a Entry)> {
     let is_last = |entry: &Entry| entry.editable && entry.origin != EntryOrigin::Index;
     entries.sort_by_key(|entry| is_last(entry));
     let index = |entry: &Entry| {
@@ -67,13 +72,18 @@ pub(super) fn in_category(entries: &mut [&Entry], default: Option<&str>, search_
             let index = position(&mut indexes, index(entry));
             let arguments = position(&mut arguments, (index, entry.pip_args.clone()));
             let built = entry.origin != EntryOrigin::Index || entry.hashes.is_empty();
-            ((index, arguments, built, Reverse(entry.name.clone())), *entry)
+            ((index, arguments, built), Reverse(entry.name.clone()), *entry)
         })
         .collect();
-    keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
-    for (place, (_, entry)) in entries.iter_mut().zip(keyed) {
-        *place = entry;
-    }
+    keyed.sort_by(|(a, name, _), (b, other, _)| a.cmp(b).then_with(|| name.cmp(other)));
+    let mut run = 0;
+    let mut before = None;
+    let numbered = keyed.into_iter().map(|(together, _, entry)| {
+        run += usize::from(before.is_some_and(|before| before != together));
+        before = Some(together);
+        (run, entry)
+    });
+    numbered.collect()
 }
 
 /// The number of what was seen before, or the next one.

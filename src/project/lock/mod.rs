@@ -20,7 +20,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Entry, EntryOrigin, Hashes, Pin, PinnedFile, Vcs, VcsKind};
+pub use entry::{Entry, EntryOrigin, Hashes, Pin, PinnedFile, Turn, Vcs, VcsKind};
 pub use parse::Lock;
 pub use pipfile::Pipfile;
 pub use pylock::parse_pylock;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use toml::{Table, Value};
 
 use super::{
-    Entry, EntryOrigin, Hashes, Lock, Pin, PinnedFile, Requires, Source, Vcs, VcsKind,
+    Entry, EntryOrigin, Hashes, Lock, Pin, PinnedFile, Requires, Source, Turn, Vcs, VcsKind,
     read_entry::{digests, path_of_file_url, pin, repository, subdirectory},
 };
 use crate::words::{
@@ -171,6 +171,7 @@ fn read_package(package: &Table, writer: &Writer, env: &Env, sources: &mut Vec<S
         no_binary: false,
         pip_args: Vec::new(),
         files: Vec::new(),
+        turn: Turn::default(),
     };
     let kinds: Vec<&str> = ["vcs", "directory", "archive"]
         .into_iter()

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::{Entry, EntryOrigin, Hashes, Pin, Vcs, VcsKind, expand::expand_url, parse::kind_of};
+use super::{Entry, EntryOrigin, Hashes, Pin, Turn, Vcs, VcsKind, expand::expand_url, parse::kind_of};
 use crate::words::{
     env::Env,
     error::{Error, Kind, Result},
@@ -60,6 +60,7 @@ fn try_read(category: &str, key: &str, value: &Value, env: &Env) -> Result<Entry
         no_binary: fields.flag("no_binary")?,
         pip_args: pip_args(&fields)?,
         files: Vec::new(),
+        turn: Turn::default(),
     })
 }
 

@@ -1,9 +1,9 @@
 //! Which entries of a lock are wanted and apply to a target.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
-    Entry, EntryOrigin, Lock, Pin,
+    Entry, EntryOrigin, Lock, Pin, Turn,
     install_order::{in_category, satisfies},
 };
 use crate::words::{
@@ -58,7 +58,8 @@ pub fn select(lock: &Lock, choose: Choose<'_>, markers: &MarkerEnv) -> Result<Se
     let mut selection = Selection::default();
     let mut chosen: BTreeMap<PackageName, Chosen> = BTreeMap::new();
     let default_index = lock.sources.first().and_then(|source| source.name.as_deref());
-    let mut order: Vec<PackageName> = Vec::new();
+    let mut order: Vec<(PackageName, usize)> = Vec::new();
+    let mut runs = 0;
     for (number, category) in choose.categories.iter().enumerate() {
         let Some((_, entries)) = lock.categories.iter().find(|(name, _)| name == category) else {
             let known: Vec<&str> = lock.categories.iter().map(|(name, _)| name.as_str()).collect();
@@ -91,14 +92,20 @@ pub fn select(lock: &Lock, choose: Choose<'_>, markers: &MarkerEnv) -> Result<Se
             }
             installed.push(entry.name.clone());
         }
-        let mut here: Vec<&Entry> =
-            installed.iter().filter_map(|name| Some(&chosen.get(name)?.entry)).collect();
-        in_category(&mut here, default_index, choose.search_all_sources);
-        order.extend(here.into_iter().map(|entry| entry.name.clone()));
+        let here: Vec<&Entry> = installed.iter().filter_map(|name| Some(&chosen.get(name)?.entry)).collect();
+        let here = in_category(here, default_index, choose.search_all_sources);
+        let next = here.last().map_or(runs, |(last, _)| runs + last + 1);
+        order.extend(here.into_iter().map(|(run, entry)| (entry.name.clone(), runs + run)));
+        runs = next;
+    }
+    let mut first: HashMap<&PackageName, usize> = HashMap::new();
+    for (name, run) in &order {
+        first.entry(name).or_insert(*run);
     }
     // A package that two categories install comes where the later one does; what is taken is not there twice.
-    for name in order.iter().rev() {
-        if let Some(one) = chosen.remove(name) {
+    for (name, run) in order.iter().rev() {
+        if let Some(mut one) = chosen.remove(name) {
+            one.entry.turn = Turn { first: first.get(name).copied().unwrap_or(*run), last: *run };
             one.settle(&mut selection);
         }
     }

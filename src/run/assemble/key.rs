@@ -92,6 +92,8 @@ pub fn of_entry(entry: &Entry, local: Option<Sha256>) -> Option<Sha256> {
         extras: _,
         index: _,
         files: _,
+        // What builds without isolation see is added by `Keys`.
+        turn: _,
         pin,
         hashes,
         origin,
@@ -162,12 +164,21 @@ impl Keys {
         common: Sha256,
         entries: &[Entry],
         seed: bool,
+        build: &BuildOptions,
         local: &dyn Fn(&Entry) -> Result<Option<Sha256>>,
     ) -> Result<Self> {
-        let keys = entries
+        let mut keys = entries
             .iter()
             .map(|entry| Ok(if is_decided(entry) { of_entry(entry, local(entry)?) } else { None }))
             .collect::<Result<Vec<_>>>()?;
+        // What is built without isolation depends on what is installed before. Whether an index has a wheel of it is
+        // not known here.
+        for at in (0..entries.len()).filter(|&at| build.is_unisolated(&entries[at])) {
+            let before =
+                entries.iter().zip(&keys).filter(|(entry, _)| entry.turn.is_before(entries[at].turn));
+            let before: Option<Vec<Sha256>> = before.map(|(_, key)| *key).collect();
+            keys[at] = keys[at].zip(before).map(|(own, before)| whole(own, before.into_iter()));
+        }
         // Which wheels an interpreter ships is seen only when it is asked.
         let all: Option<Vec<Sha256>> = if seed { None } else { keys.iter().copied().collect() };
         let whole = all.map(|all| whole(common, all.into_iter()));

@@ -71,12 +71,11 @@ pub(super) fn apply(
         return Ok(None);
     }
     let session = run.session;
-    let subset: Vec<Entry> = wanted.iter().map(|&at| entries[at].clone()).collect();
-    let obtained = if subset.is_empty() {
+    let obtained = if wanted.is_empty() {
         Vec::new()
     } else {
         session.progress.stage("Fetching", 0);
-        obtain_all(session, builder, &subset, ahead, run.place.threads)?
+        obtain_all(session, builder, entries, &wanted, ahead, run.place.threads)?
     };
     let mut summary = Summary::default();
     let mut coming: Vec<(usize, Obtained)> = Vec::new();

@@ -160,9 +160,11 @@ pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) 
     let mut tries = 0;
     loop {
         progress.stage("Fetching", 0);
-        let mut obtained = obtain_all(&session, &builder, &entries, ahead.as_ref(), place.threads)?;
+        let all: Vec<usize> = (0..entries.len()).collect();
+        let mut obtained = obtain_all(&session, &builder, &entries, &all, ahead.as_ref(), place.threads)?;
         // A first build tells what it read beside its project, which counts from then on.
-        let keys = Keys::new(common, &entries, make.seed, &|entry| local_digest(entry, options))?;
+        let keys =
+            Keys::new(common, &entries, make.seed, &options.build, &|entry| local_digest(entry, options))?;
         for (one, key) in obtained.iter_mut().zip(&keys.entries) {
             one.input.key = key.unwrap_or_else(|| key::of_wheel(&one.input));
         }
@@ -310,7 +312,7 @@ pub(super) fn name(
     }
     let copied = if make.copies { copies::interpreter(target)? } else { Vec::new() };
     let common = key::common(runtime, make, &options.build, &copied);
-    let keys = Keys::new(common, entries, make.seed, &|entry| local_digest(entry, options))?;
+    let keys = Keys::new(common, entries, make.seed, &options.build, &|entry| local_digest(entry, options))?;
     Ok(Named { copied, common, keys })
 }
 

@@ -20,7 +20,10 @@ pub use project::{LockFile, Project};
 pub use warm::{Ask, Keep, asks};
 
 use crate::{
-    packages::http::{CaPaths, Proxies},
+    packages::{
+        http::{CaPaths, Proxies},
+        sdist,
+    },
     project::lock::{Entry, dotenv},
     words::{
         args::{BuildArgs, Global, IndexArgs, Keyring, TargetArgs},
@@ -141,6 +144,15 @@ pub enum Packages {
     Named(Vec<PackageName>),
     /// All.
     All,
+}
+
+impl BuildOptions {
+    /// Whether a build of this entry is not isolated (`--no-build-isolation`, also the entry's own). A word that is wrong is
+    /// told by the build.
+    pub fn is_unisolated(&self, entry: &Entry) -> bool {
+        let words: Vec<String> = self.extra_pip_args.iter().chain(&entry.pip_args).cloned().collect();
+        sdist::Settings::parse(&words).is_ok_and(|settings| settings.no_isolation)
+    }
 }
 
 impl Packages {
@@ -394,12 +406,17 @@ impl BuildOptions {
             return Err(both(name.as_str()));
         }
         let extra = args.extra_pip_args.as_deref().or_else(|| env.get("PIPENV_EXTRA_PIP_ARGS"));
+        let mut extra_pip_args = shlex::split(extra.unwrap_or_default())
+            .ok_or_else(|| Error::new(Kind::Usage, "--extra-pip-args has a quote that is not closed"))?;
+        // As pip reads it: the variable is what the option sets, which is whether builds are isolated.
+        if env.get("PIP_NO_BUILD_ISOLATION").is_some() && !env.flag("PIP_NO_BUILD_ISOLATION") {
+            extra_pip_args.push("--no-build-isolation".to_owned());
+        }
         Ok(BuildOptions {
             // What is typed outweighs what the environment says.
             no_binary: no_binary.without(&typed_no, &typed_only),
             only_binary: only_binary.without(&typed_only, &typed_no),
-            extra_pip_args: shlex::split(extra.unwrap_or_default())
-                .ok_or_else(|| Error::new(Kind::Usage, "--extra-pip-args has a quote that is not closed"))?,
+            extra_pip_args,
             no_editable: args.no_editable,
             refresh: args.refresh,
             timeout: std::time::Duration::from_secs(args.build_timeout),

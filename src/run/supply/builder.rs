@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Condvar, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -20,9 +20,12 @@ use crate::{
     packages::{
         fetch::Answer,
         index::{self, Choice, choose, parse_page_for},
-        sdist::{self, Built, Context, DirStore, IndexSource, Job},
+        sdist::{self, Built, Context, DirStore, IndexSource, Installed, Job},
     },
-    project::lock::{Entry, Hashes, Pin},
+    project::{
+        lock::{Entry, Hashes, Pin},
+        python::isolated_command,
+    },
     run::options::OutputOptions,
     words::{
         error::{Error, Kind, Result},
@@ -46,6 +49,7 @@ pub struct Builder<'a> {
     freed: Condvar,
     request: &'a Options,
     mtime: i64,
+    interpreters: OnceLock<Vec<String>>,
 }
 
 impl<'a> Builder<'a> {
@@ -72,6 +76,7 @@ impl<'a> Builder<'a> {
             freed: Condvar::new(),
             request,
             mtime: output.make.mtime,
+            interpreters: OnceLock::new(),
         }
     }
 
@@ -107,7 +112,13 @@ impl<'a> Builder<'a> {
     }
 
     /// Builds for an entry; waits while as many builds run as there are cores.
-    pub fn run(&self, session: &Session<'_>, entry: &Entry, job: &Job) -> Result<Built> {
+    pub fn run(
+        &self,
+        session: &Session<'_>,
+        entry: &Entry,
+        job: &Job,
+        installed: &Installed,
+    ) -> Result<Built> {
         self.check_target(&job.subject())?;
         let _permit = self.permit();
         interrupt::check()?;
@@ -150,6 +161,7 @@ impl<'a> Builder<'a> {
             env: &self.env,
             pip_args: &self.request.build.extra_pip_args,
             workshop: &Workshop { cache: &session.cache, target: session.target },
+            installed,
             refresh: self.request.build.refresh,
             offline: self.request.index.offline,
             timeout: self.request.build.timeout,
@@ -160,6 +172,31 @@ impl<'a> Builder<'a> {
             interrupted: Some(stop),
         };
         sdist::build(job, &context)
+    }
+
+    /// Whether a build of this entry is not isolated. A word that is wrong is told by the build.
+    pub fn is_unisolated(&self, entry: &Entry) -> bool {
+        self.request.build.is_unisolated(entry)
+    }
+
+    /// What the interpreter has installed, asked for once: builds without isolation find it.
+    pub fn interpreters(&self, session: &Session<'_>) -> Result<&[String]> {
+        const LIST: &str = "\
+            import os, sys\n\
+            for place in sys.path:\n    \
+                for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():\n        \
+                    stem, end = os.path.splitext(name)\n        \
+                    if end in ('.dist-info', '.egg-info', '.egg-link'): print(stem)";
+        if let Some(known) = self.interpreters.get() {
+            return Ok(known);
+        }
+        let python = &session.target.executable;
+        let output = isolated_command(python)
+            .args(["-I", "-c", LIST])
+            .output()
+            .map_err(|e| Error::io("cannot run", python, e).with_kind(Kind::Target))?;
+        let list = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+        Ok(self.interpreters.get_or_init(|| list))
     }
 
     /// A directory of this run, made when the first build needs it.

@@ -21,7 +21,7 @@ use crate::{
     packages::{
         cache::VerifiedFile,
         index::IndexFile,
-        sdist::{self, BuildSource, Built, EditableInfo, Job, relativise, relativise_hook},
+        sdist::{self, BuildSource, Built, EditableInfo, Installed, Job, relativise, relativise_hook},
         wheel::{Strictness, Wheel, with_scratch},
     },
     project::lock::{Entry, EntryOrigin},
@@ -78,18 +78,19 @@ fn may_have_moved(session: &Session<'_>, resolved: &Resolved, error: &Error) -> 
     resolved.remembered && moved && !session.request.index.offline
 }
 
-/// Gets the wheel of an entry whose file is known.
+/// Gets the wheel of an entry whose file is known. `installed` is what a build without isolation finds.
 pub fn obtain(
     session: &Session<'_>,
     builder: &Builder<'_>,
     entry: &Entry,
     resolved: &Resolved,
+    installed: &Installed,
 ) -> Result<Obtained> {
-    let outcome = try_obtain(session, builder, entry, resolved);
+    let outcome = try_obtain(session, builder, entry, resolved, installed);
     match outcome {
         Err(error) if may_have_moved(session, resolved, &error) => {
             let again = resolve(session, entry, Records::Ignore)?;
-            try_obtain(session, builder, entry, &again)
+            try_obtain(session, builder, entry, &again, installed)
         }
         outcome => outcome,
     }
@@ -100,6 +101,7 @@ fn try_obtain(
     builder: &Builder<'_>,
     entry: &Entry,
     resolved: &Resolved,
+    installed: &Installed,
 ) -> Result<Obtained> {
     let via = resolved.source.as_ref().map(|index| &index.url);
     match &resolved.what {
@@ -130,11 +132,11 @@ fn try_obtain(
         What::Sdist(file, _) => {
             let (verified, _) = indexed(session, entry, file, via)?;
             let source = BuildSource::Sdist { file: verified, file_name: file.filename.clone() };
-            build(session, builder, entry, source)
+            build(session, builder, entry, source, installed)
         }
         What::Direct => {
             let source = direct(session, builder, entry)?;
-            build(session, builder, entry, source)
+            build(session, builder, entry, source, installed)
         }
     }
 }
@@ -223,6 +225,7 @@ fn build(
     builder: &Builder<'_>,
     entry: &Entry,
     source: BuildSource,
+    installed: &Installed,
 ) -> Result<Obtained> {
     let job =
         Job { name: entry.name.clone(), pin: entry.pin.clone(), source, pip_args: entry.pip_args.clone() };
@@ -231,7 +234,7 @@ fn build(
         BuildSource::LocalFile { path, .. } => is_wheel(path),
         _ => false,
     };
-    let built = builder.run(session, entry, &job)?;
+    let built = builder.run(session, entry, &job, installed)?;
     built.warnings.0.iter().for_each(|warning| session.progress.warn(warning));
     session.progress.detail(&format!(
         "{} {}: {} from {} ({})",
@@ -253,6 +256,16 @@ fn build(
     let input = DistInput { direct_url, extra, ..DistInput::new(wheel) };
     let came = if built.cached || fetched_wheel { Came::Cached } else { Came::Built };
     Ok(Obtained { input, came, checkout: built.checkout.zip(place) })
+}
+
+/// Whether what was resolved has to be built, as far as names tell.
+pub fn is_built(entry: &Entry, resolved: &Resolved) -> bool {
+    match (&resolved.what, &entry.origin) {
+        (What::Wheel(..), _) => false,
+        (What::Direct, EntryOrigin::Url(url)) => !is_wheel(Path::new(url.url().path())),
+        (What::Direct, EntryOrigin::Path(path)) => !is_wheel(Path::new(path)),
+        (What::Sdist(..), _) | (What::Direct, EntryOrigin::Vcs(_) | EntryOrigin::Index) => true,
+    }
 }
 
 fn is_wheel(path: &Path) -> bool {

@@ -28,6 +28,7 @@ pub struct Sources<'a> {
     known: Vec<Source>,
     options: &'a IndexOptions,
     search_all: bool,
+    build_requires: Vec<String>,
 }
 
 impl<'a> Sources<'a> {
@@ -46,6 +47,7 @@ impl<'a> Sources<'a> {
             known: sources,
             options,
             search_all: pipfile.is_some_and(|p| p.install_search_all_sources),
+            build_requires: pipfile.map(|p| p.build_requires.clone()).unwrap_or_default(),
         };
         for (name, _) in &options.mirrors {
             if !sources.known.iter().any(|source| source.name.as_deref() == Some(name)) {
@@ -71,6 +73,11 @@ impl<'a> Sources<'a> {
     /// All of them, for `auth`.
     pub fn all(&self) -> impl Iterator<Item = Result<Index>> {
         self.known.iter().map(|source| self.index(source))
+    }
+
+    /// What the Pipfile wants installed from them before everything else.
+    pub fn build_requires(&self) -> &[String] {
+        &self.build_requires
     }
 
     /// Their names in the same order, also of those that cannot be used.

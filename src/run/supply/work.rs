@@ -12,14 +12,17 @@ use std::{
 
 use crate::run::supply::{
     builder::Builder,
-    obtain::{Came, Obtained, obtain},
+    obtain::{Came, Obtained, is_built, obtain},
     resolve::{Records, Resolved, What, resolve},
     session::Session,
 };
 use crate::{
     artifact::write::Ahead,
-    packages::wheel::Wheel,
-    project::lock::Entry,
+    packages::{
+        sdist::{self, Installed},
+        wheel::Wheel,
+    },
+    project::lock::{Entry, Turn},
     words::{
         error::{Error, Kind, Result},
         gather::gather_by_cause,
@@ -61,6 +64,8 @@ struct State {
     next: usize,
     resolving: usize,
     waiting: BinaryHeap<Waiting>,
+    /// Builds that find installed what comes before them, so they wait for all else.
+    late: Vec<Waiting>,
     done: Vec<Option<Obtained>>,
     finished: usize,
     failed: Vec<(usize, Error)>,
@@ -70,6 +75,8 @@ struct Queue<'a> {
     session: &'a Session<'a>,
     builder: &'a Builder<'a>,
     entries: &'a [Entry],
+    /// Those to get, in any order.
+    positions: Vec<usize>,
     ahead: Option<&'a Ahead>,
     state: Mutex<State>,
     changed: Condvar,
@@ -84,8 +91,11 @@ enum Task {
     Obtain(Box<Waiting>),
 }
 
-/// Gets the wheels of all entries, in their order. Every entry that cannot be had is in the error; once
+/// Gets the wheels of the wanted entries, in their order. Every entry that cannot be had is in the error; once
 /// one failed, nothing more is fetched, but all are looked up.
+///
+/// For builds without isolation those of the entries that pipenv would install before are got as well, and then each is
+/// built when all of these are there.
 ///
 /// Wheels that came over the network are unpacked `ahead` while others still come, by `threads` (0 for one
 /// per core).
@@ -93,13 +103,15 @@ pub fn obtain_all(
     session: &Session<'_>,
     builder: &Builder<'_>,
     entries: &[Entry],
+    wanted: &[usize],
     ahead: Option<&Ahead>,
     threads: usize,
 ) -> Result<Vec<Obtained>> {
-    let queue = Queue {
+    let mut queue = Queue {
         session,
         builder,
         entries,
+        positions: wanted.to_vec(),
         ahead,
         state: Mutex::new(State {
             done: std::iter::repeat_with(|| None).take(entries.len()).collect(),
@@ -109,19 +121,31 @@ pub fn obtain_all(
         complete: AtomicBool::new(false),
         failed: AtomicBool::new(false),
     };
-    match threads {
-        0 => rayon::in_place_scope(|pool| queue.run(pool)),
-        threads => rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(|e| Error::new(Kind::Io, "cannot start worker threads").because(e))?
-            .in_place_scope(|pool| queue.run(pool)),
+    let mut asked = vec![false; entries.len()];
+    while !queue.positions.is_empty() {
+        match threads {
+            0 => rayon::in_place_scope(|pool| queue.run(pool)),
+            threads => rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .map_err(|e| Error::new(Kind::Io, "cannot start worker threads").because(e))?
+                .in_place_scope(|pool| queue.run(pool)),
+        }
+        queue.check()?;
+        queue.positions.iter().for_each(|&position| asked[position] = true);
+        let state = queue.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.next = 0;
+        let turns: Vec<Turn> = state.late.iter().map(|late| entries[late.position].turn).collect();
+        let is_needed = |&position: &usize| {
+            !asked[position] && turns.iter().any(|turn| entries[position].turn.is_before(*turn))
+        };
+        queue.positions = (0..entries.len()).filter(is_needed).collect();
+        // Nothing of it is written.
+        queue.ahead = None;
     }
-    interrupt::check()?;
-    let state = queue.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let failed = state.failed.into_iter().map(|(position, error)| (subject(&entries[position]), error));
-    gather_by_cause(failed.collect(), entries.len())?;
-    Ok(state.done.into_iter().flatten().collect())
+    queue.build_late()?;
+    let mut state = queue.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(wanted.iter().filter_map(|&position| state.done[position].take()).collect())
 }
 
 /// How messages call an entry.
@@ -137,7 +161,7 @@ pub fn subject(entry: &Entry) -> String {
 
 impl Queue<'_> {
     fn run<'s>(&'s self, pool: &rayon::Scope<'s>) {
-        let threads = self.session.request.index.concurrent_downloads.min(self.entries.len()).max(1);
+        let threads = self.session.request.index.concurrent_downloads.min(self.positions.len()).max(1);
         std::thread::scope(|scope| {
             for _ in 1..threads {
                 let worker = std::thread::Builder::new().name("download".into());
@@ -164,10 +188,8 @@ impl Queue<'_> {
                 }
                 Task::Obtain(waiting) => {
                     let Waiting { position, resolved, .. } = *waiting;
-                    let entry = &self.entries[position];
                     let began = Instant::now();
-                    let obtained = interrupt::check()
-                        .and_then(|()| obtain(self.session, self.builder, entry, &resolved));
+                    let obtained = self.obtain(position, &resolved, &Installed::default());
                     match obtained.as_ref().map(|obtained| obtained.came) {
                         Ok(Came::Downloaded(bytes)) => self.told(position, Part::Download, began, bytes),
                         Ok(Came::Built) => self.told(position, Part::Build, began, 0),
@@ -184,13 +206,86 @@ impl Queue<'_> {
                             }
                             state.done[position] = Some(obtained);
                             state.finished += 1;
-                            self.session.progress.packages(state.finished, self.entries.len());
+                            self.session.progress.packages(state.finished, self.positions.len());
                         }
                         Err(error) => self.fail(&mut state, position, error),
                     }
                 }
             }
         }
+    }
+
+    fn obtain(&self, position: usize, resolved: &Resolved, installed: &Installed) -> Result<Obtained> {
+        interrupt::check()?;
+        obtain(self.session, self.builder, &self.entries[position], resolved, installed)
+    }
+
+    /// Fails with all that failed so far.
+    fn check(&mut self) -> Result<()> {
+        interrupt::check()?;
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let failed = state.failed.drain(..);
+        let failed = failed.map(|(position, error)| (subject(&self.entries[position]), error));
+        gather_by_cause(failed.collect(), self.positions.len())
+    }
+
+    /// Builds what is not isolated, each when all that pipenv would install before it is there.
+    fn build_late(&mut self) -> Result<()> {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut late = std::mem::take(&mut state.late);
+        late.sort_by_key(|late| (self.entries[late.position].turn.last, late.position));
+        let mut late = late.as_slice();
+        while let Some(first) = late.first() {
+            let turn = self.entries[first.position].turn;
+            let is_later = |late: &Waiting| self.entries[late.position].turn.last > turn.last;
+            let (together, rest) = late.split_at(late.iter().position(is_later).unwrap_or(late.len()));
+            late = rest;
+            self.positions = together.iter().map(|late| late.position).collect();
+            let installed = self.installed(turn)?;
+            // As many run as there are cores: the builder sees to that.
+            std::thread::scope(|scope| {
+                for waiting in together {
+                    let worker = std::thread::Builder::new().name("build".into());
+                    let build = || self.build(waiting, &installed);
+                    if worker.spawn_scoped(scope, build).is_err() {
+                        self.build(waiting, &installed);
+                    }
+                }
+            });
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    fn build(&self, waiting: &Waiting, installed: &Installed) {
+        let began = Instant::now();
+        let obtained = self.obtain(waiting.position, &waiting.resolved, installed);
+        let part = match &obtained {
+            Ok(obtained) if obtained.came == Came::Cached => Part::Open,
+            _ => Part::Build,
+        };
+        self.told(waiting.position, part, began, 0);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match obtained {
+            Ok(obtained) => state.done[waiting.position] = Some(obtained),
+            Err(error) => self.fail(&mut state, waiting.position, error),
+        }
+    }
+
+    /// What is installed when what has this turn is built.
+    fn installed(&mut self, turn: Turn) -> Result<Installed> {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let done = state.done.iter().zip(self.entries);
+        let wheels = done
+            .filter(|(_, entry)| entry.turn.is_before(turn))
+            .filter_map(|(done, _)| done.as_ref())
+            .map(|done| {
+                let wheel = &done.input.wheel;
+                sdist::Requirement { file: wheel.file.clone(), name: wheel.name.clone() }
+            });
+        let interpreter = self.builder.interpreters(self.session)?.to_vec();
+        let requires = self.session.sources.build_requires().to_vec();
+        Ok(Installed { wheels: wheels.collect(), interpreter, requires })
     }
 
     /// Refuses a source distribution that cannot be built already now, while all entries are looked up: so all of them are
@@ -223,10 +318,10 @@ impl Queue<'_> {
     fn task(&self) -> Option<Task> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if state.next < self.entries.len() {
+            if let Some(&position) = self.positions.get(state.next) {
                 state.next += 1;
                 state.resolving += 1;
-                return Some(Task::Resolve(state.next - 1));
+                return Some(Task::Resolve(position));
             }
             if !state.failed.is_empty() && state.resolving == 0 {
                 return None;
@@ -255,7 +350,10 @@ impl Queue<'_> {
                 {
                     self.session.progress.expect(size);
                 }
-                state.waiting.push(Waiting { position, size, resolved });
+                let entry = &self.entries[position];
+                let late = is_built(entry, &resolved) && self.builder.is_unisolated(entry);
+                let waiting = Waiting { position, size, resolved };
+                if late { state.late.push(waiting) } else { state.waiting.push(waiting) }
             }
             Err(error) => self.fail(&mut state, position, error),
         }

@@ -11,7 +11,7 @@ use crate::{
     },
     packages::{
         cache::{Cache, KeyLock, VerifiedFile},
-        sdist::{self, Requirement},
+        sdist::{self, LayOut, Requirement},
         wheel::{Strictness, Wheel},
     },
     project::python::Target,
@@ -47,7 +47,8 @@ impl sdist::Workshop for Workshop<'_> {
         self.cache.lock(key)
     }
 
-    fn lay_out(&self, wheels: &[Requirement], place: &Path, read_only: bool, again: bool) -> Result<()> {
+    fn lay_out(&self, wheels: &[Requirement], place: &Path, how: LayOut) -> Result<()> {
+        let LayOut { read_only, again, interpreters } = how;
         let at = place.to_str().ok_or_else(|| {
             Error::new(Kind::Usage, format!("{} is not UTF-8: no script could name it", place.display()))
                 .help("set TMPDIR to another directory")
@@ -64,10 +65,12 @@ impl sdist::Workshop for Workshop<'_> {
             files: own
                 .files
                 .into_iter()
-                .map(|file| GivenFile {
-                    path: file.path,
-                    bytes: file.bytes.into(),
-                    executable: file.executable,
+                .map(|file| {
+                    let bytes = match file.path.as_str() {
+                        "pyvenv.cfg" if interpreters => with_interpreters(&file.bytes),
+                        _ => file.bytes,
+                    };
+                    GivenFile { path: file.path, bytes: bytes.into(), executable: file.executable }
                 })
                 .collect(),
             links: own
@@ -98,4 +101,12 @@ impl sdist::Workshop for Workshop<'_> {
         };
         write(&plan, place, &options).map(drop)
     }
+}
+
+/// A `pyvenv.cfg` that lets through what the interpreter itself has.
+fn with_interpreters(config: &[u8]) -> Vec<u8> {
+    const SETTING: &str = "include-system-site-packages = ";
+    String::from_utf8_lossy(config)
+        .replace(&format!("{SETTING}false"), &format!("{SETTING}true"))
+        .into_bytes()
 }

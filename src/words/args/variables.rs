@@ -35,7 +35,10 @@ pub const VARIABLES: &[Row] = &[
         "the project's `.env`, in which all that does not say where project, `.env` and cache are may stand",
     ),
     Row(&["PIPENV_PYPI_MIRROR"], "replaces the public index"),
-    Row(&["PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_NO_BINARY", "PIP_ONLY_BINARY"], "as in pip"),
+    Row(
+        &["PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_NO_BINARY", "PIP_ONLY_BINARY", "PIP_NO_BUILD_ISOLATION"],
+        "as in pip",
+    ),
     Row(
         &["PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CLIENT_CERT"],
         "certificates",

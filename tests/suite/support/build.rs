@@ -187,6 +187,7 @@ impl Run {
                 pip_args: &self.pip_args,
                 offline: self.offline,
                 refresh: false,
+                installed: &sdist::Installed::default(),
                 workshop: &Workshop { cache: &cache, target: target() },
                 timeout: self.timeout,
                 source_date_epoch: None,

@@ -15,3 +15,4 @@ mod settings;
 mod slim;
 mod source;
 mod terminal;
+mod unisolated;

@@ -130,11 +130,14 @@ impl Packing<'_> {
         let mut tries = 0;
         loop {
             self.run.progress.stage("Fetching", 0);
-            let obtained = obtain_all(session, &builder, self.entries, None, self.run.output.place.threads)?;
+            let all: Vec<usize> = (0..self.entries.len()).collect();
+            let threads = self.run.output.place.threads;
+            let obtained = obtain_all(session, &builder, self.entries, &all, None, threads)?;
             // A first build tells what it read beside its project, which counts from then on.
-            let keys = Keys::new(frame.common, self.entries, frame.make.seed, &|entry| {
-                local_digest(entry, self.options)
-            })?;
+            let keys =
+                Keys::new(frame.common, self.entries, frame.make.seed, &self.options.build, &|entry| {
+                    local_digest(entry, self.options)
+                })?;
             let mut inputs = Vec::with_capacity(obtained.len());
             for (mut one, key) in obtained.into_iter().zip(&keys.entries) {
                 one.input.key = key.unwrap_or_else(|| key::of_wheel(&one.input));

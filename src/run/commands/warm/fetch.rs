@@ -16,6 +16,7 @@ use crate::{
     packages::{
         cache::{Cache, VerifiedFile},
         index::IndexFile,
+        sdist::Installed,
         wheel::{Strictness, Wheel},
     },
     project::lock::{Entry, EntryOrigin},
@@ -250,8 +251,9 @@ fn get(
             let (found, fetched) = bring(session, entry, file, resolved)?;
             Ok(Outcome::Wheel(Got { file: found, file_name: file.filename.clone(), came: came(fetched) }))
         }
-        _ if work.is_native => {
-            let obtained = obtain(session, builder, entry, resolved)?;
+        // What is not isolated is built by the run that has what is installed before it.
+        _ if work.is_native && !builder.is_unisolated(entry) => {
+            let obtained = obtain(session, builder, entry, resolved, &Installed::default())?;
             if matches!(entry.origin, EntryOrigin::Path(_)) || obtained.checkout.is_some() {
                 return Ok(Outcome::Local);
             }
