@@ -5,4 +5,5 @@
 pub mod write;
 pub mod registry;
 pub mod engine;
+pub mod sbom;
 pub mod pack;

@@ -99,6 +99,7 @@ impl Inputs {
         deploy: bool,
         progress: &dyn Progress,
     ) -> Result<Target> {
+        options.check()?;
         let wanted = match self.requires().wanted() {
             Err(error) if deploy => return Err(error),
             Err(error) => {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::choices::{Invalidation, LinkMode, Slim, SlimKind};
+use super::choices::{EngineKind, Invalidation, LinkMode, Slim, SlimKind};
 
 pub use reading::{
     DiffArgs, DoctorArgs, GraphArgs, ManArgs, Questions, Reading, RequirementsArgs, RunArgs, ScriptsArgs,
@@ -153,8 +153,8 @@ pub struct PlanArgs {
 
 /// `pack`.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("artifact").required(true).multiple(true).args(["output", "oci", "push"]))]
-#[command(group = clap::ArgGroup::new("image").multiple(true).args(["oci", "push"]))]
+#[command(group = clap::ArgGroup::new("artifact").required(true).multiple(true).args(["output", "oci", "push", "load"]))]
+#[command(group = clap::ArgGroup::new("image").multiple(true).args(["oci", "push", "load"]))]
 pub struct PackArgs {
     /// What to take from the lock.
     #[command(flatten)]
@@ -189,6 +189,10 @@ pub struct ArtifactArgs {
     /// Push the image to a registry: what is there already is not sent again.
     #[arg(long, value_name = "REGISTRY/NAME:TAG")]
     pub push: Option<String>,
+    /// Load the image into the local engine: docker, else podman, or the one that is named.
+    #[arg(long, value_name = "ENGINE", num_args = 0..=1, require_equals = true)]
+    #[allow(clippy::option_option, reason = "an option that may have a value")]
+    pub load: Option<Option<EngineKind>>,
     /// Put the layers on this image: of a registry, of the local engine, or of an OCI layout (DIR, FILE.tar, either with
     /// :TAG).
     #[arg(long, value_name = "IMAGE", requires = "image")]
@@ -223,6 +227,9 @@ pub struct ArtifactArgs {
     /// A label of the image; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", requires = "image")]
     pub label: Vec<String>,
+    /// Write what is inside as cyclonedx or spdx: to a file, or beside the image that is pushed; may be repeated.
+    #[arg(long, num_args = 2, value_names = ["cyclonedx|spdx", "FILE|attach"])]
+    pub sbom: Vec<String>,
     /// Files of the project that come along in a layer of their own: a directory's contents, or a file; may be repeated.
     #[arg(long, value_name = "SRC:DST", requires = "image")]
     pub copy: Vec<String>,
@@ -393,11 +400,12 @@ pub struct TargetArgs {
     #[arg(long, value_name = "PATH|VERSION")]
     pub python: Option<String>,
     /// Make an environment for this Python without running one (3.9, 3.13t); needs --platform and --python-home.
-    #[arg(long, value_name = "VERSION", conflicts_with = "python", requires_all = ["platform", "python_home"])]
+    #[arg(long, value_name = "VERSION", conflicts_with = "python")]
     pub python_version: Option<String>,
-    /// For this platform, in Docker's words: linux/amd64, linux/arm64, linux/amd64/musl.
-    #[arg(long, value_name = "OS/ARCH", requires = "python_version")]
-    pub platform: Option<String>,
+    /// For this platform, in Docker's words: linux/amd64, linux/arm64, linux/amd64/musl. For an image several may be
+    /// given.
+    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
+    pub platform: Vec<String>,
     /// Where the base interpreter's directory will be at run time, when that is not where it is now.
     #[arg(long, value_name = "DIR")]
     pub python_home: Option<PathBuf>,

@@ -43,6 +43,15 @@ impl EngineKind {
     }
 }
 
+/// Which form a list of what is inside has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SbomFormat {
+    /// CycloneDX 1.6, in JSON.
+    Cyclonedx,
+    /// SPDX 2.3, in JSON.
+    Spdx,
+}
+
 /// How files get from the cache into the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LinkMode {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     image::{Blob, Family, Image, Layer, Platform, bytes, descriptor},
-    store,
+    making, store,
     tar::{self, Common, END, Kind as Entry},
 };
 use crate::{
@@ -215,16 +215,19 @@ pub fn to_directory(dir: &Path, content: &Content<'_>, cache: &Cache) -> Result<
     if !existing {
         let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(failed(parent))?;
+        making::sweep(dir);
         let made = tempfile::Builder::new()
-            .prefix(".venvoy-")
+            .prefix(&making::prefix(dir))
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
             .tempdir_in(parent)
             .map_err(failed(parent))?;
+        let held = making::hold(made.path());
         fill(made.path(), content, cache)?;
         write_index(made.path(), &index(None, content))?;
         // An empty directory gives way.
         fs::rename(made.path(), dir).map_err(failed(dir))?;
         let _ = made.keep();
+        drop(held);
         return Ok(());
     }
     let version = fs::read_to_string(dir.join("oci-layout")).ok();
@@ -238,6 +241,11 @@ pub fn to_directory(dir: &Path, content: &Content<'_>, cache: &Cache) -> Result<
             ),
         )
         .help("name a directory that is not there yet; nothing was changed"));
+    }
+    // One run at a time: the index is read and written. Whatever is in the making here was left by one that was killed.
+    let held = fs::File::open(dir).and_then(|dir| dir.lock().map(|()| dir));
+    if held.is_ok() {
+        sweep(dir);
     }
     let old = read_index(dir)?;
     fill(dir, content, cache)?;
@@ -278,10 +286,22 @@ fn write_index(dir: &Path, index: &Value) -> Result<()> {
     put(dir, "index.json", &mut |to| Ok(fs::write(to, bytes(index))?))
 }
 
+/// What names of files in the making begin with, in a layout.
+const MAKING: &str = ".venvoy-";
+
+/// Removes files in the making, of a layout that nobody else writes to.
+fn sweep(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(MAKING) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Makes a file under another name and renames it.
 fn put(dir: &Path, name: &str, make: &mut dyn FnMut(&Path) -> Result<(), PutError>) -> Result<()> {
     let to = dir.join(name);
-    let temporary = dir.join(format!(".venvoy-{}-{}", std::process::id(), name.replace('/', "-")));
+    let temporary = dir.join(format!("{MAKING}{}-{}", std::process::id(), name.replace('/', "-")));
     let _ = fs::remove_file(&temporary);
     let done = make(&temporary).and_then(|()| Ok(fs::rename(&temporary, &to)?));
     if done.is_err() {

@@ -9,6 +9,7 @@ pub mod gzip;
 pub mod image;
 pub mod layers;
 pub mod layout;
+pub mod making;
 pub mod pieces;
 pub mod saved;
 pub mod split;

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
@@ -133,15 +133,23 @@ fn read(auths: &Value, host: &str, path: &str) -> Option<Login> {
 
 /// Asks `docker-credential-NAME`; `None` where it knows nothing of the host.
 fn ask(helper: &str, host: &str, patience: Duration) -> Result<Option<Login>> {
-    let program = format!("docker-credential-{helper}");
+    if helper.contains('/') {
+        return Err(Error::new(
+            Kind::Auth,
+            format!("the credential helper {helper:?} is a path; expected a name"),
+        )
+        .help("correct credHelpers or credsStore in docker's config.json"));
+    }
+    run(Path::new(&format!("docker-credential-{helper}")), host, patience)
+}
+
+fn run(program: &Path, host: &str, patience: Duration) -> Result<Option<Login>> {
+    let shown = program.file_name().unwrap_or_default().to_string_lossy();
     let failed = |why: &str| {
-        Error::new(Kind::Auth, format!("{program} does not give the login for {host}: {why}"))
+        Error::new(Kind::Auth, format!("{shown} does not give the login for {host}: {why}"))
             .help("log in again, or take the helper out of docker's config.json")
     };
-    if helper.contains('/') {
-        return Err(failed("its name is a path"));
-    }
-    let mut child = Command::new(&program)
+    let mut child = Command::new(program)
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -248,6 +256,24 @@ mod tests {
         };
         assert!(found(true, "reg.example:5050/team/shop") && !found(false, "reg.example:5050/team/shop"));
         assert!(!found(true, "reg.example/team/shop") && !found(true, "other.example/team/shop"));
+    }
+
+    #[test]
+    fn a_helper_that_takes_too_long_is_ended() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().expect("a directory");
+        let program = dir.path().join("docker-credential-slow");
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 600\n").expect("written");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
+        let begin = Instant::now();
+        let error = run(&program, "reg.example", Duration::from_millis(200)).expect_err("too slow");
+        assert!(begin.elapsed() < Duration::from_mins(1));
+        assert_eq!(
+            error.report().lines().next(),
+            Some(
+                "error: docker-credential-slow does not give the login for reg.example: it took more than 0.2 s"
+            ),
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! TLS, proxies and retries; knows the challenges of registries and where `docker login` keeps what it was told.
 
 mod access;
+mod attach;
 mod login;
 mod pull;
 mod push;

@@ -243,14 +243,18 @@ impl Registry<'_> {
     /// Whatever the registry says against it; [`Kind::Integrity`] where it says it has something else.
     pub fn push_manifest(&self, name: &str, manifest: &[u8], media_type: &str) -> Result<()> {
         let what = || format!("cannot push the manifest of {}", self.reference);
+        self.put_manifest(name, manifest, media_type).map(drop).context(what)
+    }
+
+    pub(super) fn put_manifest(&self, name: &str, manifest: &[u8], media_type: &str) -> Result<Reply> {
         let url = self.reference.url(&format!("manifests/{name}"))?;
         let kind = header_value(media_type, "the manifest's type")?;
         let request = Request::new(Method::PUT, &url).header(CONTENT_TYPE, kind).body(Body::Bytes(manifest));
-        let reply = self.ask(&request, Right::Push).context(what)?;
+        let reply = self.ask(&request, Right::Push)?;
         if !matches!(reply.status(), 200..300) {
-            return Err(self.refused(reply).context(what()));
+            return Err(self.refused(reply));
         }
-        self.compare(&reply, &Sha256::of(manifest)).context(what)
+        self.compare(&reply, &Sha256::of(manifest)).map(|()| reply)
     }
 }
 

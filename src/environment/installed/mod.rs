@@ -49,6 +49,34 @@ pub struct Metadata {
     pub name: Option<String>,
     /// What it requires.
     pub requires: Vec<Requirement>,
+    /// Its licence as an SPDX expression (PEP 639).
+    pub license_expression: Option<String>,
+    /// Its licence in words, or its whole text.
+    pub license: Option<String>,
+    /// Its classifiers that are about licences.
+    pub license_classifiers: Vec<String>,
+}
+
+impl Metadata {
+    /// Reads a METADATA file. The body, often a long description, is of no interest.
+    pub fn parse(text: &str) -> Metadata {
+        let mut metadata = Metadata::default();
+        for line in text.lines().take_while(|line| !line.is_empty()) {
+            let Some((key, value)) = line.split_once(':') else { continue };
+            let value = || value.trim().to_owned();
+            match key.to_ascii_lowercase().as_str() {
+                "name" => metadata.name = Some(value()),
+                "requires-dist" => metadata.requires.extend(value().parse().ok()),
+                "license-expression" => metadata.license_expression = Some(value()),
+                "license" => metadata.license = Some(value()),
+                "classifier" if value().starts_with("License ::") => {
+                    metadata.license_classifiers.push(value());
+                }
+                _ => {}
+            }
+        }
+        metadata
+    }
 }
 
 impl Installed {
@@ -113,21 +141,7 @@ impl Distribution {
         let file = files.iter().find(|file| file.is_file()).unwrap_or(&files[0]);
         let bytes =
             fs::read(file).map_err(|e| Error::io("cannot read", file, e).with_kind(Kind::Destination))?;
-        let text = String::from_utf8_lossy(&bytes);
-        let mut metadata = Metadata::default();
-        // The body, often a long description, is of no interest.
-        for line in text.lines().take_while(|line| !line.is_empty()) {
-            match line.split_once(':') {
-                Some((key, value)) if key.eq_ignore_ascii_case("Name") => {
-                    metadata.name = Some(value.trim().to_owned());
-                }
-                Some((key, value)) if key.eq_ignore_ascii_case("Requires-Dist") => {
-                    metadata.requires.extend(value.trim().parse().ok());
-                }
-                _ => {}
-            }
-        }
-        Ok(metadata)
+        Ok(Metadata::parse(&String::from_utf8_lossy(&bytes)))
     }
 
     /// Whether it was put there by a name of its own, as a project to work on is.
@@ -215,18 +229,27 @@ fn markers(version: &str, pypy: bool) -> MarkerEnv {
 /// [`Kind::Destination`] for metadata that cannot be read.
 pub fn requirements(
     installed: &Installed,
-    mut asked: BTreeMap<PackageName, Vec<Extra>>,
+    asked: BTreeMap<PackageName, Vec<Extra>>,
 ) -> Result<BTreeMap<PackageName, (Metadata, Vec<Requirement>)>> {
     let mut all: BTreeMap<PackageName, Metadata> = BTreeMap::new();
     for (name, distribution) in &installed.distributions {
         all.insert(name.clone(), distribution.metadata()?);
     }
+    Ok(holding(all, &installed.markers, asked))
+}
+
+/// Of the requirements of these distributions those that hold where markers mean this, as in [`requirements`].
+pub fn holding(
+    all: BTreeMap<PackageName, Metadata>,
+    markers: &MarkerEnv,
+    mut asked: BTreeMap<PackageName, Vec<Extra>>,
+) -> BTreeMap<PackageName, (Metadata, Vec<Requirement>)> {
     loop {
         let before: usize = asked.values().map(Vec::len).sum();
         let mut more = Vec::new();
         for (name, metadata) in &all {
             let extras = asked.get(name).map_or(&[][..], Vec::as_slice);
-            for requirement in metadata.requires.iter().filter(|one| one.holds(&installed.markers, extras)) {
+            for requirement in metadata.requires.iter().filter(|one| one.holds(markers, extras)) {
                 more.push((requirement.name.clone(), requirement.extras.clone()));
             }
         }
@@ -242,21 +265,16 @@ pub fn requirements(
             break;
         }
     }
-    Ok(all
-        .into_iter()
+    all.into_iter()
         .map(|(name, metadata)| {
             let extras = asked.get(&name).map_or(&[][..], Vec::as_slice);
-            let mut requires: Vec<Requirement> = metadata
-                .requires
-                .iter()
-                .filter(|one| one.holds(&installed.markers, extras))
-                .cloned()
-                .collect();
+            let mut requires: Vec<Requirement> =
+                metadata.requires.iter().filter(|one| one.holds(markers, extras)).cloned().collect();
             requires.sort_by(|a, b| a.name.cmp(&b.name));
             requires.dedup_by(|a, b| a.name == b.name);
             (name, (metadata, requires))
         })
-        .collect())
+        .collect()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::{
 pub use cache_from::CacheFrom;
 pub use categories::{Categories, Local, LockOptions, category_names};
 pub use output::{DEFAULT_MTIME, MakeOptions, OutputOptions, PlaceOptions, SlimOptions};
-pub use pack::{Archive, Form, Oci, PackOptions, To};
+pub use pack::{Archive, Form, Oci, PackOptions, SbomTo, To};
 pub use project::{LockFile, Project};
 pub use warm::{Ask, Keep, asks};
 
@@ -73,6 +73,10 @@ pub struct TargetOptions {
     pub fallback: Option<String>,
     /// `--python-version` and `--platform`: an interpreter that is described rather than run.
     pub described: Option<(String, String)>,
+    /// `--python-version`, whether or not there is a platform with it.
+    pub version: Option<String>,
+    /// Each `--platform`.
+    pub platforms: Vec<String>,
     /// Where the base interpreter's directory will be at run time.
     pub home: Option<PathBuf>,
     /// The base interpreter's path at run time.
@@ -310,9 +314,52 @@ impl TargetOptions {
         TargetOptions {
             python: typed.or(of_env.python),
             fallback: of_env.fallback,
-            described: args.python_version.clone().zip(args.platform.clone()),
+            described: match args.platform.as_slice() {
+                [platform] => args.python_version.clone().zip(Some(platform.clone())),
+                _ => None,
+            },
+            version: args.python_version.clone(),
+            platforms: args.platform.clone(),
             home: args.python_home.clone(),
             executable: args.python_exe.clone(),
+        }
+    }
+
+    /// One target for each platform that was typed.
+    pub fn each(&self) -> Vec<TargetOptions> {
+        if self.platforms.is_empty() {
+            return vec![self.clone()];
+        }
+        let of = |platform: &String| TargetOptions {
+            described: self.version.clone().zip(Some(platform.clone())),
+            platforms: vec![platform.clone()],
+            ..self.clone()
+        };
+        self.platforms.iter().map(of).collect()
+    }
+
+    /// Whether what was typed describes one target, whole.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`], saying what is missing or too much.
+    pub fn check(&self) -> Result<()> {
+        let whole = "--python-version 3.9 --platform linux/amd64 --python-home /usr/local/bin";
+        let needs = |what: &str, other: &str| {
+            Err(Error::new(Kind::Usage, format!("{what} needs {other}"))
+                .help(format!("an interpreter that is not here is described whole: {whole}")))
+        };
+        if self.platforms.len() > 1 {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("an environment is for one platform, and these are {}", self.platforms.join(", ")),
+            )
+            .help("run once for each; `venvoy pack --oci` and `--push` make one image of several"));
+        }
+        match &self.described {
+            None if self.version.is_some() => needs("--python-version", "--platform"),
+            None if !self.platforms.is_empty() => needs("--platform", "--python-version"),
+            Some(_) if self.home.is_none() => needs("--python-version", "--python-home"),
+            _ => Ok(()),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum as _;
+
 use crate::{
     artifact::{
         pack::{copied::Copy, image::Settings, tar::Owner},
@@ -10,12 +12,14 @@ use crate::{
     run::options::absolute,
     words::{
         args::ArtifactArgs,
+        choices::{EngineKind, SbomFormat},
         error::{Error, Kind, Result},
     },
 };
 
 /// What an environment becomes.
 #[derive(Debug, Clone)]
+#[allow(clippy::option_option, reason = "an option that may have a value")]
 pub struct PackOptions {
     /// A tar, and where it goes.
     pub archive: Option<Archive>,
@@ -23,6 +27,8 @@ pub struct PackOptions {
     pub oci: Option<Oci>,
     /// Where the image is pushed to.
     pub push: Option<Reference>,
+    /// Which engine the image is loaded into, if any; inside `None` for whichever there is.
+    pub load: Option<Option<EngineKind>>,
     /// What the layers are put on, as it was typed.
     pub base: Option<String>,
     /// What the image is called: `NAME:TAG`.
@@ -35,6 +41,17 @@ pub struct PackOptions {
     pub settings: Settings,
     /// What comes along.
     pub copies: Vec<Copy>,
+    /// Lists of what is inside.
+    pub sboms: Vec<(SbomFormat, SbomTo)>,
+}
+
+/// Where a list of what is inside goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SbomTo {
+    /// A file, which appears whole.
+    File(PathBuf),
+    /// Beside the image that is pushed.
+    Attach,
 }
 
 /// Where a file goes.
@@ -85,6 +102,8 @@ impl PackOptions {
             layers: layers.into(),
             owner: self::owner(owner)?,
             settings: Settings::default(),
+            load: None,
+            sboms: Vec::new(),
             copies: Vec::new(),
         })
     }
@@ -116,13 +135,19 @@ impl PackOptions {
             archive: args.output.as_deref().map(archive).transpose()?,
             oci: oci.transpose()?,
             push: args.push.as_deref().map(push).transpose()?,
+            load: args.load,
             base: args.base.clone(),
             name: name(&args.name)?,
             layers: if args.single_layer { 1 } else { args.max_layers.into() },
             owner: owner(&args.owner)?,
             settings,
             copies: args.copy.iter().map(|text| copy(text)).collect::<Result<_>>()?,
+            sboms: args.sbom.chunks_exact(2).map(sbom).collect::<Result<_>>()?,
         };
+        if options.push.is_none() && options.sboms.iter().any(|(_, to)| *to == SbomTo::Attach) {
+            return Err(Error::new(Kind::Usage, "--sbom attach attaches to an image that is pushed")
+                .help("add --push, or name a file"));
+        }
         let stdout = [
             options.archive.as_ref().is_some_and(|archive| archive.to == To::Stdout),
             options.oci == Some(Oci::Tar(To::Stdout)),
@@ -136,7 +161,7 @@ impl PackOptions {
 
     /// Whether an image is wanted, beside a tar or alone, be it only to have its layers in the cache.
     pub fn wants_image(&self) -> bool {
-        self.archive.is_none() || self.oci.is_some() || self.push.is_some()
+        self.archive.is_none() || self.oci.is_some() || self.push.is_some() || self.load.is_some()
     }
 
     /// Whether standard output is taken by what is made.
@@ -159,6 +184,15 @@ fn push(text: &str) -> Result<Reference> {
 /// Where a file goes that was typed: `-` is standard output.
 pub(super) fn to(path: &Path) -> Result<To> {
     Ok(if path == Path::new("-") { To::Stdout } else { To::File(absolute(path)?) })
+}
+
+fn sbom(pair: &[String]) -> Result<(SbomFormat, SbomTo)> {
+    let format = SbomFormat::from_str(&pair[0], true).map_err(|_| {
+        Error::new(Kind::Usage, format!("--sbom {}: there is no such format", pair[0]))
+            .help("expected cyclonedx or spdx, and a file or `attach`")
+    })?;
+    let to = if pair[1] == "attach" { SbomTo::Attach } else { SbomTo::File(absolute(Path::new(&pair[1]))?) };
+    Ok((format, to))
 }
 
 fn archive(path: &Path) -> Result<Archive> {

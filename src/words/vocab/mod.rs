@@ -12,6 +12,7 @@ mod rel_path;
 mod show;
 mod source_url;
 mod specifier;
+mod timestamp;
 mod wheel_name;
 
 pub use archive_format::ArchiveFormat;
@@ -27,4 +28,5 @@ pub use rel_path::RelPath;
 pub use show::{NOT_SHOWN, fit_to_show, fit_to_show_json, place, shown_scheme, shown_text, shown_url};
 pub use source_url::SourceUrl;
 pub use specifier::Specifiers;
+pub use timestamp::timestamp;
 pub use wheel_name::{BuildTag, WheelName};

@@ -2,5 +2,7 @@
 
 mod base;
 mod image;
+mod inside;
 mod push;
+mod quirks;
 mod registry;

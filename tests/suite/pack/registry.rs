@@ -34,7 +34,7 @@ pub fn debians(project: &Project) -> (Running, u16) {
         "version": "0.1",
         "storage": {"filesystem": {"rootdirectory": project.path("registry")}},
         "http": {"addr": format!("127.0.0.1:{port}")},
-        "log": {"level": "fatal", "accesslog": {"disabled": true}},
+        "log": {"level": "error", "accesslog": {"disabled": true}},
     });
     // JSON is YAML.
     project.write("registry.yml", config.to_string());

@@ -52,7 +52,7 @@ impl<'d> OpenBase<'d> {
     /// Reads manifest and config for a platform: `target`'s, else this machine's.
     pub fn read(&self, target: &TargetOptions, cache: &Cache) -> Result<Base> {
         let named = |e: Error| e.context(format!("cannot use the base {}", self.name));
-        let asked = target.described.as_ref().map(|(_, platform)| described_platform(platform));
+        let asked = target.platforms.first().map(|platform| described_platform(platform));
         let wanted = asked.or_else(|| Platform::of_machine(std::env::consts::ARCH));
         let (manifest, media_type) = self.manifest(wanted.as_ref(), cache).map_err(named)?;
         let config = self.config(&manifest, cache).map_err(named)?;
@@ -279,7 +279,12 @@ pub fn take_from(base: &Base, target: &mut TargetOptions) -> Result<()> {
         }
         target.home = Some(PathBuf::from("/usr/local/bin"));
     }
+    let version = target.version.clone().or(version);
     if let (None, None, Some(version)) = (&target.described, &target.python, version) {
+        if let [platform] = target.platforms.as_slice() {
+            target.described = Some((version, platform.clone()));
+            return Ok(());
+        }
         let Platform { os, architecture, variant } = base.platform();
         let variant = variant.filter(|_| architecture == "arm").map_or(String::new(), |v| format!("/{v}"));
         let history = serde_json::to_string(&base.config.get("history")).unwrap_or_default();

@@ -15,12 +15,14 @@ use crate::{
             archive,
             image::Blob,
             layout::{self, BlobSource, Content},
+            making,
         },
         registry::{Reference, Registry, Upload},
     },
     packages::cache::Cache,
     run::options::{Oci, To},
     words::{
+        choices::EngineKind,
         error::{Error, Kind, Result},
         vocab::Sha256,
     },
@@ -49,6 +51,15 @@ impl Deliver<'_, '_> {
                 layout::to_tar(out, self.content, self.cache, self.mtime, failed)
             }),
         }
+    }
+
+    /// Into the local engine.
+    pub(super) fn load(&self, kind: Option<EngineKind>, name: &str) -> Result<Delivered> {
+        let engine = self.doors.engine(kind)?;
+        self.doors.progress.stage("Loading", 0);
+        let failed = |error| engine.gone(error);
+        engine.load(&mut |out| layout::to_tar(out, self.content, self.cache, self.mtime, &failed))?;
+        Ok((format!("{name} in {engine}"), None))
     }
 
     /// Sends what the registry does not have; says how many bytes that were.
@@ -118,16 +129,19 @@ pub(in crate::run::commands) fn publish(
         .help("name another file, or - for standard output; nothing was changed"));
     }
     let parent = path.parent().unwrap_or(Path::new("/"));
+    making::sweep(path);
     let mut file = tempfile::Builder::new()
-        .prefix(".venvoy-")
+        .prefix(&making::prefix(path))
         .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(parent)
         .map_err(failed)?;
+    let held = making::hold(file.path());
     let mut out = io::BufWriter::with_capacity(BUFFER, file.as_file_mut());
     write(&mut out, &failed)?;
     out.flush().map_err(failed)?;
     drop(out);
     let size = file.as_file().metadata().map_err(failed)?.len();
     file.persist(path).map_err(|error| failed(error.error))?;
+    drop(held);
     Ok((path.display().to_string(), Some(size)))
 }

@@ -1,13 +1,18 @@
 //! The layers of one target: those kept of an earlier run, or made of wheels.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    artifact::pack::{
-        archive::{self, FORMAT, Items},
-        image::{Base, LAYER_LIMIT, Layer},
-        pieces::{self, Pieces},
-        split::{Part, split},
-        store::{self, Record},
-        tar::Common,
+    artifact::{
+        pack::{
+            archive::{self, FORMAT, Items},
+            image::{Base, LAYER_LIMIT, Layer},
+            pieces::{self, Pieces},
+            split::{Part, split},
+            store::{self, Record},
+            tar::Common,
+        },
+        sbom::{self, Component},
     },
     environment::layout::{DistInput, PlanKey},
     packages::cache::Trust,
@@ -27,7 +32,7 @@ use crate::{
     },
     words::{
         error::{Error, Kind, Result},
-        vocab::Sha256,
+        vocab::{Extra, PackageName, Sha256},
     },
 };
 
@@ -36,8 +41,19 @@ use super::{Run, deliver::publish};
 /// What the cache calls the layers of an environment.
 const IMAGES: &str = "images";
 
+/// And what is inside.
+const SBOMS: &str = "sboms";
+
 /// Some registries refuse larger layers.
 const LARGE: u64 = 2 << 30;
+
+/// What a target gave.
+pub(super) struct Layered {
+    /// Its layers, where an image is wanted.
+    pub(super) layers: Option<Vec<Layer>>,
+    /// What is inside, where somebody asks.
+    pub(super) components: Vec<Component>,
+}
 
 /// One target being packed.
 pub(super) struct Packing<'a> {
@@ -53,15 +69,17 @@ impl Packing<'_> {
         &self,
         base: Option<&Base>,
         made: &mut Vec<(String, Option<u64>)>,
-    ) -> Result<Option<Vec<Layer>>> {
+    ) -> Result<Layered> {
         let make = &self.run.output.make;
         let runtime = runtime_target(self.target, &self.options.target)?;
         let Named { copied, common, keys } = name(self.options, make, self.target, &runtime, self.entries)?;
         let budget = self.budget(base)?;
         if self.run.pack.archive.is_none()
-            && let Some(kept) = keys.whole.and_then(|key| self.kept(&self.layers_key(key, budget)))
+            && let Some(key) = keys.whole
+            && let Some(layers) = self.kept(&self.layers_key(key, budget))
+            && let Some(components) = self.kept_components(key)
         {
-            return Ok(Some(kept));
+            return Ok(Layered { layers: Some(layers), components });
         }
         self.run.sources.check(self.entries)?;
         let trust = if make.strict { Trust::Unlinked } else { Trust::Recorded };
@@ -91,6 +109,39 @@ impl Packing<'_> {
             .help("squash the base, or use one with fewer layers"));
         }
         Ok(budget.max(1))
+    }
+
+    /// What the cache calls the list of what is inside an environment.
+    fn components_key(&self, plan: Sha256) -> Sha256 {
+        let asked = self.asked();
+        Sha256::of(format!("components 1\n{plan}\n{asked:?}\n").as_bytes())
+    }
+
+    /// The extras that the lock asks for.
+    fn asked(&self) -> BTreeMap<PackageName, Vec<Extra>> {
+        self.entries.iter().map(|entry| (entry.name.clone(), entry.extras.clone())).collect()
+    }
+
+    /// What is inside, if that was found out before; nothing where nobody asks.
+    fn kept_components(&self, plan: Sha256) -> Option<Vec<Component>> {
+        if self.run.pack.sboms.is_empty() {
+            return Some(Vec::new());
+        }
+        let bytes = self.run.cache.keyed(SBOMS, &self.components_key(plan)).read_kept()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// What is inside of these, kept for later runs.
+    fn components(&self, inputs: &[DistInput], plan: Sha256) -> Result<Vec<Component>> {
+        if self.run.pack.sboms.is_empty() {
+            return Ok(Vec::new());
+        }
+        let components = sbom::components(inputs, &self.target.markers, self.asked())?;
+        // A cache that cannot be written costs the next run the same again.
+        if let Ok(text) = serde_json::to_vec(&components) {
+            let _ = self.run.cache.keyed(SBOMS, &self.components_key(plan)).publish(&text);
+        }
+        Ok(components)
     }
 
     /// What decides the layers of an environment beside the environment itself.
@@ -125,7 +176,7 @@ impl Packing<'_> {
         frame: &Frame<'_>,
         budget: usize,
         made: &mut Vec<(String, Option<u64>)>,
-    ) -> Result<Option<Vec<Layer>>> {
+    ) -> Result<Layered> {
         let builder = Builder::new(self.options, self.run.output);
         let mut tries = 0;
         loop {
@@ -170,7 +221,7 @@ impl Packing<'_> {
         inputs: &[DistInput],
         budget: usize,
         made: &mut Vec<(String, Option<u64>)>,
-    ) -> Result<Option<Vec<Layer>>> {
+    ) -> Result<Layered> {
         let cache = &session.cache;
         let plan = frame.plan(inputs.to_vec(), self.run.progress)?;
         let compiler = frame.compiler(self.target, cache)?;
@@ -185,8 +236,10 @@ impl Packing<'_> {
         if let Some(archive) = &self.run.pack.archive {
             made.push(self.write_archive(archive, &pieces)?);
         }
+        let PlanKey(key) = plan.key;
+        let components = self.components(inputs, key)?;
         if !self.run.pack.wants_image() {
-            return Ok(None);
+            return Ok(Layered { layers: None, components });
         }
         let local = self.local_names();
         let is_local: Vec<bool> =
@@ -207,12 +260,11 @@ impl Packing<'_> {
                 layer.holds, layer.blob.size
             ));
         }
-        let PlanKey(key) = plan.key;
         // A cache that cannot be written costs the next run the same again.
         if let Ok(text) = serde_json::to_vec(&records) {
             let _ = cache.keyed(IMAGES, &self.layers_key(key, budget)).publish(&text);
         }
-        Ok(Some(layers))
+        Ok(Layered { layers: Some(layers), components })
     }
 
     fn write_archive(&self, archive: &Archive, pieces: &Pieces<'_>) -> Result<(String, Option<u64>)> {

@@ -4,24 +4,28 @@ mod base;
 pub(super) mod deliver;
 mod doors;
 mod layers;
+mod sboms;
 
 use std::path::{Path, PathBuf};
 
 use crate::{
-    artifact::pack::{
-        copied::Copied,
-        image::{self, Base, Image, Layer, Platform},
-        layout::{Content, One},
-        spool::Spool,
-        store,
-        tar::Common,
+    artifact::{
+        pack::{
+            copied::Copied,
+            image::{self, Base, Image, Layer, Platform},
+            layout::{Content, One},
+            spool::Spool,
+            store,
+            tar::Common,
+        },
+        sbom::Component,
     },
     environment::layout::Plan,
     packages::cache::Cache,
     project::python::Target,
     run::{
         inputs::Inputs,
-        options::{Options, OutputOptions, PackOptions},
+        options::{Options, OutputOptions, PackOptions, SbomTo, TargetOptions},
         supply::sources::Sources,
     },
     words::{
@@ -32,7 +36,12 @@ use crate::{
     },
 };
 
-use self::{base::OpenBase, deliver::Deliver, doors::Doors, layers::Packing};
+use self::{
+    base::OpenBase,
+    deliver::Deliver,
+    doors::Doors,
+    layers::{Layered, Packing},
+};
 
 /// Where an environment is in an image, unless `--at` says otherwise.
 const PLACE: &str = "/.venv";
@@ -84,24 +93,46 @@ pub fn pack(
         common: Common { owner: pack.owner, mtime: output.make.mtime },
         progress,
     };
-    let mut made = Vec::new();
-    let one = run.one(options, open.as_ref(), &mut made)?;
-    let mut packed = Packed { packages: one.packages, made, image: None };
-    let Some((image, layers, base)) = &one.image else { return Ok(packed) };
-    let below = match (&open, base) {
-        (Some(open), Some(base)) => open.layers(base)?,
-        _ => Vec::new(),
-    };
-    packed.image =
-        Some(PackedImage { digest: Sha256::of(&image.manifest), layers: layers.clone(), below: below.len() });
-    let content = Content::new(vec![One { image, layers, base: below }], &pack.name);
+    let mut packed = Packed { packages: 0, made: Vec::new(), image: None };
+    let targets = options.target.each();
+    one_platform(&targets, pack)?;
+    let mut images = Vec::new();
+    let mut inside = Vec::new();
+    for target in &targets {
+        let made = run.one(options, target, open.as_ref(), &mut packed.made)?;
+        packed.packages = packed.packages.max(made.packages);
+        images.extend(made.image);
+        inside.push(made.components);
+    }
+    if images.is_empty() {
+        sboms::write(pack, None, &inside, output.make.mtime)?;
+        return Ok(packed);
+    }
+    let mut content = Vec::new();
+    for (image, layers, base) in &images {
+        let below = match (&open, base) {
+            (Some(open), Some(base)) => open.layers(base)?,
+            _ => Vec::new(),
+        };
+        content.push(One { image, layers, base: below });
+    }
+    let below = content.iter().map(|one| one.base.len()).max().unwrap_or(0);
+    let content = Content::new(content, &pack.name);
+    let layers = images.iter().flat_map(|(_, layers, _)| layers).cloned().collect();
+    packed.image = Some(PackedImage { digest: Sha256::of(content.top().0), layers, below });
     let deliver = Deliver { content: &content, cache: &cache, doors: &doors, mtime: output.make.mtime };
     if let Some(oci) = &pack.oci {
         packed.made.push(deliver.layout(oci)?);
     }
+    if let Some(kind) = pack.load {
+        packed.made.push(deliver.load(kind, &pack.name)?);
+    }
     if let Some(reference) = &pack.push {
         packed.made.push(deliver.push(reference, open.as_ref())?);
     }
+    let images: Vec<&Image> = images.iter().map(|(image, ..)| image).collect();
+    sboms::write(pack, Some(&images), &inside, output.make.mtime)?;
+    sboms::attach(pack, &images, &inside, output.make.mtime, &doors)?;
     Ok(packed)
 }
 
@@ -116,11 +147,29 @@ pub(super) fn layers(
     Ok(packed.image.map_or(0, |image| image.layers.len()))
 }
 
+/// Refuses several platforms where there can be one only.
+fn one_platform(targets: &[TargetOptions], pack: &PackOptions) -> Result<()> {
+    let to_file = pack.sboms.iter().any(|(_, to)| *to != SbomTo::Attach);
+    let what = match (&pack.archive, pack.load) {
+        (Some(_), _) => "--output writes a tar",
+        (None, Some(_)) => "--load loads an image",
+        (None, None) if to_file => "--sbom writes a file",
+        (None, None) => return Ok(()),
+    };
+    if targets.len() < 2 {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Usage, format!("{what} for one platform; {} were given", targets.len()))
+        .help("run once for each; --oci and --push make one image of several"))
+}
+
 /// What one platform gave.
 struct Made {
     packages: usize,
     /// Its image, with its own layers and its base; none where a tar alone is wanted.
     image: Option<(Image, Vec<Layer>, Option<Base>)>,
+    /// What is inside, where somebody asks.
+    components: Vec<Component>,
 }
 
 /// What all platforms have in common.
@@ -140,10 +189,11 @@ impl Run<'_> {
     fn one(
         &self,
         options: &Options,
+        target: &TargetOptions,
         open: Option<&OpenBase<'_>>,
         made: &mut Vec<(String, Option<u64>)>,
     ) -> Result<Made> {
-        let mut options = options.clone();
+        let mut options = Options { target: target.clone(), ..options.clone() };
         let base = open.map(|open| open.read(&options.target, self.cache)).transpose()?;
         if let Some(base) = &base {
             base::take_from(base, &mut options.target)?;
@@ -164,7 +214,8 @@ impl Run<'_> {
         options.build.no_editable |= selection.entries.iter().any(|entry| entry.editable);
         let entries = &selection.entries;
         let packing = Packing { run: self, options: &options, target: &target, entries };
-        let image = match packing.layers(base.as_ref(), made)? {
+        let Layered { layers, components } = packing.layers(base.as_ref(), made)?;
+        let image = match layers {
             None => None,
             Some(mut layers) => {
                 self.copy(&mut layers)?;
@@ -180,7 +231,7 @@ impl Run<'_> {
                 Some((image, layers, base))
             }
         };
-        Ok(Made { packages: entries.len(), image })
+        Ok(Made { packages: entries.len(), image, components })
     }
 
     /// Adds the layer of what comes along.

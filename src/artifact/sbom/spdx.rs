@@ -1,0 +1,79 @@
+//! SPDX 2.3, in JSON.
+
+use serde_json::{Value, json};
+
+use super::{Component, Licence, Subject, identity};
+use crate::words::vocab::timestamp;
+
+const NOTHING: &str = "NOASSERTION";
+
+pub(super) fn document(subject: &Subject<'_>, components: &[Component]) -> Value {
+    let id = |name: &str| {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '-' };
+        format!("SPDXRef-{}", name.chars().map(plain).collect::<String>())
+    };
+    let own = "SPDXRef-RootPackage";
+    let mut image = json!({
+        "SPDXID": own,
+        "name": subject.name,
+        "downloadLocation": NOTHING,
+        "filesAnalyzed": false,
+        "primaryPackagePurpose": if subject.digest.is_some() { "CONTAINER" } else { "APPLICATION" },
+    });
+    if let Some(digest) = &subject.digest {
+        image["checksums"] = json!([checksum(digest.trim_start_matches("sha256:"))]);
+    }
+    let mut packages = vec![image];
+    let relation = |a: &str, kind: &str, b: &str| json!({ "spdxElementId": a, "relationshipType": kind, "relatedSpdxElement": b });
+    let mut relations = vec![relation("SPDXRef-DOCUMENT", "DESCRIBES", own)];
+    for one in components {
+        let this = id(&format!("Package-{}", one.name));
+        let mut package = json!({
+            "SPDXID": this,
+            "name": one.name,
+            "packageFileName": one.file,
+            "downloadLocation": NOTHING,
+            "filesAnalyzed": false,
+            "checksums": [checksum(&one.sha256)],
+            "licenseConcluded": NOTHING,
+            "licenseDeclared": match &one.licence {
+                Licence::Expression(expression) => expression,
+                Licence::Named(_) | Licence::Unknown => NOTHING,
+            },
+            "copyrightText": NOTHING,
+        });
+        if let Some(version) = &one.version {
+            package["versionInfo"] = json!(version);
+        }
+        if let Licence::Named(name) = &one.licence {
+            package["licenseComments"] = json!(format!("The package names its licence {name:?}."));
+        }
+        if let Some(purl) = one.purl() {
+            package["externalRefs"] = json!([
+                { "referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl },
+            ]);
+        }
+        packages.push(package);
+        relations.push(relation(own, "CONTAINS", &this));
+        for name in &one.requires {
+            relations.push(relation(&this, "DEPENDS_ON", &id(&format!("Package-{name}"))));
+        }
+    }
+    json!({
+        "spdxVersion": "SPDX-2.3",
+        "dataLicense": "CC0-1.0",
+        "SPDXID": "SPDXRef-DOCUMENT",
+        "name": subject.name,
+        "documentNamespace": format!("https://venvoy.invalid/spdx/{}", identity(subject, components)),
+        "creationInfo": {
+            "created": timestamp(subject.created),
+            "creators": [format!("Tool: venvoy-{}", env!("CARGO_PKG_VERSION"))],
+        },
+        "packages": packages,
+        "relationships": relations,
+    })
+}
+
+fn checksum(sha256: &str) -> Value {
+    json!({ "algorithm": "SHA256", "checksumValue": sha256 })
+}
