@@ -7,17 +7,22 @@
 compile_error!("venvoy runs on Linux and macOS; Windows hosts are not supported yet");
 
 #[cfg(test)]
+#[allow(unreachable_pub)]
 #[path = "../tests/suite/support/executable.rs"]
 mod executable;
 #[cfg(test)]
 mod rooms;
 
-pub mod words;
-pub mod project;
-pub mod packages;
-pub mod environment;
-pub mod artifact;
-pub mod run;
+pub(crate) mod words;
+pub(crate) mod project;
+pub(crate) mod packages;
+pub(crate) mod environment;
+pub(crate) mod artifact;
+pub(crate) mod run;
 
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
+pub mod inside;
+
+pub use run::cli::run;

@@ -7,5 +7,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    venvoy::run::cli::run(std::env::args_os())
+    venvoy::run(std::env::args_os())
 }

@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The names after `pub mod` in a file, in their order.
+/// The names after `pub(crate) mod` in a file, in their order.
 fn modules(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     text.lines()
-        .filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned()))
+        .filter_map(|line| Some(line.strip_prefix("pub(crate) mod ")?.strip_suffix(';')?.to_owned()))
         .collect()
 }
 

@@ -22,7 +22,7 @@ const SAID: u64 = 16 << 10;
 
 /// An engine.
 #[derive(Debug, Clone)]
-pub struct Engine {
+pub(crate) struct Engine {
     path: PathBuf,
     kind: EngineKind,
 }
@@ -38,7 +38,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Kind::Usage`] where there is none on PATH.
-    pub fn find(env: &Env, kind: Option<EngineKind>) -> Result<Engine> {
+    pub(crate) fn find(env: &Env, kind: Option<EngineKind>) -> Result<Engine> {
         let kinds = kind.map_or_else(|| vec![EngineKind::Docker, EngineKind::Podman], |kind| vec![kind]);
         let path = env.get("PATH").unwrap_or_default();
         for kind in &kinds {
@@ -53,7 +53,7 @@ impl Engine {
     }
 
     /// Has the engine take an image, which `write` gives as a tar.
-    pub fn load(&self, write: &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<()> {
+    pub(crate) fn load(&self, write: &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<()> {
         let mut running = self.start(&["load"], Stdio::piped())?;
         let written = match running.child.stdin.take() {
             None => Ok(()),
@@ -67,12 +67,12 @@ impl Engine {
     }
 
     /// What became of writing to an engine.
-    pub fn gone(&self, error: io::Error) -> Error {
+    pub(crate) fn gone(&self, error: io::Error) -> Error {
         Error::new(Kind::Destination, format!("{self} does not take the image")).because(error)
     }
 
     /// The digest by which the engine knows an image; `None` where it has none of that name.
-    pub fn id(&self, image: &str) -> Result<Option<String>> {
+    pub(crate) fn id(&self, image: &str) -> Result<Option<String>> {
         let mut command = self.command(&["image", "inspect", "--format", "{{.Id}}", image]);
         let output = command.output().map_err(|error| self.failed("cannot be started").because(error))?;
         let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
@@ -89,7 +89,7 @@ impl Engine {
     }
 
     /// Writes an image into a file as `docker save` does.
-    pub fn save(&self, image: &str, to: &Path) -> Result<()> {
+    pub(crate) fn save(&self, image: &str, to: &Path) -> Result<()> {
         let to = to.to_string_lossy();
         let args: &[&str] = match self.kind {
             EngineKind::Docker => &["image", "save", "--output", &to, image],

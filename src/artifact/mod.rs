@@ -2,8 +2,8 @@
 //!
 //! A room uses only those above it in this list, and the floors before this one.
 
-pub mod write;
-pub mod registry;
-pub mod engine;
-pub mod sbom;
-pub mod pack;
+pub(crate) mod write;
+pub(crate) mod registry;
+pub(crate) mod engine;
+pub(crate) mod sbom;
+pub(crate) mod pack;

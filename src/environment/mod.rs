@@ -2,9 +2,9 @@
 //!
 //! A room uses only those above it in this list, and the floors before this one.
 
-pub mod script;
-pub mod layout;
-pub mod strip;
-pub mod bytecode;
-pub mod manifest;
-pub mod installed;
+pub(crate) mod script;
+pub(crate) mod layout;
+pub(crate) mod strip;
+pub(crate) mod bytecode;
+pub(crate) mod manifest;
+pub(crate) mod installed;

@@ -89,7 +89,7 @@ pub(super) fn wheel(bytes: &[u8]) -> Read {
             .iter()
             .map(|script| json!([script.name.as_str(), script.module, script.function, script.gui]))
             .collect();
-        Ok(json!({"files": files, "scripts": scripts, "purelib": wheel.root_is_purelib}))
+        Ok(json!({"files": files, "scripts": scripts}))
     })
 }
 

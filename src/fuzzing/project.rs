@@ -166,7 +166,7 @@ pub(super) fn dotenv(bytes: &[u8]) -> Read {
 /// A netrc file: machines with login, account and password.
 pub(super) fn netrc(bytes: &[u8]) -> Read {
     let netrc = said(Netrc::parse(text_of(bytes)?, Path::new("netrc")))?;
-    let rows = netrc.entries().iter().map(|(machine, entry)| {
+    let rows = netrc.entries.iter().map(|(machine, entry)| {
         (machine.clone(), json!([entry.login, entry.account, entry.password.expose()]))
     });
     Ok(Value::Object(rows.collect()))

@@ -2,9 +2,9 @@
 //!
 //! A room uses only those above it in this list, and the floors before this one.
 
-pub mod http;
-pub mod cache;
-pub mod index;
-pub mod fetch;
-pub mod wheel;
-pub mod sdist;
+pub(crate) mod http;
+pub(crate) mod cache;
+pub(crate) mod index;
+pub(crate) mod fetch;
+pub(crate) mod wheel;
+pub(crate) mod sdist;

@@ -2,6 +2,6 @@
 //!
 //! A room uses only those above it in this list, and the floors before this one.
 
-pub mod python;
-pub mod lock;
-pub mod auth;
+pub(crate) mod python;
+pub(crate) mod lock;
+pub(crate) mod auth;

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The files of a project, parsed.
-pub struct Inputs {
+pub(crate) struct Inputs {
     /// What is locked.
     pub lock: Lock,
     /// What was asked for, where there is a Pipfile.
@@ -34,7 +34,7 @@ pub struct Inputs {
 impl Inputs {
     /// Reads lock and Pipfile and compares them: with `--deploy` a lock that is out of date is an error of
     /// kind [`Kind::Lock`], otherwise a warning.
-    pub fn read(common: &Common, options: &LockOptions, progress: &dyn Progress) -> Result<Self> {
+    pub(crate) fn read(common: &Common, options: &LockOptions, progress: &dyn Progress) -> Result<Self> {
         common.warnings.0.iter().for_each(|warning| progress.warn(warning));
         let file = common.project.lock()?;
         let label = label(file.path());
@@ -87,12 +87,12 @@ impl Inputs {
     }
 
     /// What the project requires of the interpreter: the Pipfile says, else the lock.
-    pub fn requires(&self) -> &Requires {
+    pub(crate) fn requires(&self) -> &Requires {
         self.pipfile.as_ref().map_or(&self.lock.requires, |pipfile| &pipfile.requires)
     }
 
     /// Finds the interpreter; with `--deploy` it must be what the project requires.
-    pub fn target(
+    pub(crate) fn target(
         &self,
         common: &Common,
         options: &TargetOptions,
@@ -147,7 +147,7 @@ impl Inputs {
     ///
     /// # Errors
     /// [`Kind::Target`] where it is not and `deploy` wants it.
-    pub fn check_requires(
+    pub(crate) fn check_requires(
         &self,
         markers: &MarkerEnv,
         free_threaded: bool,
@@ -169,12 +169,12 @@ impl Inputs {
     }
 
     /// The entries that are wanted and apply to the target.
-    pub fn select(&self, options: &LockOptions, target: &Target) -> Result<Selection> {
+    pub(crate) fn select(&self, options: &LockOptions, target: &Target) -> Result<Selection> {
         self.select_for(options, &target.markers)
     }
 
     /// The entries that are wanted and apply where markers mean this.
-    pub fn select_for(&self, options: &LockOptions, markers: &MarkerEnv) -> Result<Selection> {
+    pub(crate) fn select_for(&self, options: &LockOptions, markers: &MarkerEnv) -> Result<Selection> {
         let (categories, groups) = match (&options.categories, self.is_pylock) {
             (Categories::Standard { dev }, false) => {
                 let has_develop = self.lock.categories.iter().any(|(name, _)| name == "develop");

@@ -2,11 +2,11 @@
 //!
 //! A room uses only those above it in this list, and the floors before this one.
 
-pub mod options;
-pub mod inputs;
-pub mod supply;
-pub mod assemble;
-pub mod size;
-pub mod timings;
-pub mod commands;
-pub mod cli;
+pub(crate) mod options;
+pub(crate) mod inputs;
+pub(crate) mod supply;
+pub(crate) mod assemble;
+pub(crate) mod size;
+pub(crate) mod timings;
+pub(crate) mod commands;
+pub(crate) mod cli;

@@ -1,8 +1,8 @@
 //! What can be typed: clap's structs, nothing checked beyond syntax.
 
-pub mod pipenv;
+pub(crate) mod pipenv;
 mod reading;
-pub mod variables;
+pub(crate) mod variables;
 mod warm;
 
 use std::path::PathBuf;
@@ -11,11 +11,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::choices::{EngineKind, Invalidation, LinkMode, Slim, SlimKind};
 
-pub use reading::{
-    DiffArgs, DoctorArgs, GraphArgs, ManArgs, Questions, Reading, RequirementsArgs, RunArgs, ScriptsArgs,
-    WhyArgs,
-};
-pub use warm::{WarmArgs, WarmKeepArgs, WarmTargetArgs};
+pub(crate) use reading::{DiffArgs, GraphArgs, Questions, Reading, RequirementsArgs, RunArgs, ScriptsArgs};
+pub(crate) use warm::{WarmArgs, WarmTargetArgs};
 
 /// Compiles a Pipfile.lock into a virtual environment that can be moved.
 #[derive(Debug, Parser)]

@@ -35,7 +35,7 @@ pub enum EngineKind {
 
 impl EngineKind {
     /// Its word on the command line, which its program is called as well.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             EngineKind::Docker => "docker",
             EngineKind::Podman => "podman",
@@ -45,7 +45,7 @@ impl EngineKind {
 
 /// Which form a list of what is inside has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SbomFormat {
+pub(crate) enum SbomFormat {
     /// CycloneDX 1.6, in JSON.
     Cyclonedx,
     /// SPDX 2.3, in JSON.
@@ -105,36 +105,36 @@ impl SlimKind {
 
 /// A set of kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Slim(u8);
+pub(crate) struct Slim(u8);
 
 impl Slim {
     /// What nothing can miss at run time: all but headers, which packages that compile while they run need
     /// (torch.compile, triton, cupy, cffi).
-    pub const SAFE: Slim = Slim(0b10_1111);
+    pub(crate) const SAFE: Slim = Slim(0b10_1111);
 
     /// [`Slim::SAFE`] as it is typed: what `--slim` alone means.
-    pub const SAFE_WORDS: &str = "tests,pyc,stubs,docs,strip";
+    pub(crate) const SAFE_WORDS: &str = "tests,pyc,stubs,docs,strip";
 
     /// Every kind.
-    pub const ALL: Slim = Slim(0b11_1111);
+    pub(crate) const ALL: Slim = Slim(0b11_1111);
 
     /// Whether nothing is left out.
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
     /// Whether `kind` is left out.
-    pub fn contains(self, kind: SlimKind) -> bool {
+    pub(crate) fn contains(self, kind: SlimKind) -> bool {
         self.0 & (1 << kind as u8) != 0
     }
 
     /// The kinds, in [`SlimKind::ALL`]'s order.
-    pub fn kinds(self) -> impl Iterator<Item = SlimKind> {
+    pub(crate) fn kinds(self) -> impl Iterator<Item = SlimKind> {
         SlimKind::ALL.into_iter().filter(move |&kind| self.contains(kind))
     }
 
     /// Whether deciding takes what the code says, not paths alone.
-    pub fn reads_code(self) -> bool {
+    pub(crate) fn reads_code(self) -> bool {
         [SlimKind::Tests, SlimKind::Stubs, SlimKind::Docs].into_iter().any(|kind| self.contains(kind))
     }
 }

@@ -226,7 +226,7 @@ impl std::error::Error for Error {
 }
 
 /// Adds a stage's message to whatever error comes through.
-pub trait Context<T> {
+pub(crate) trait Context<T> {
     /// Wraps an error with the message that `message` makes.
     fn context<S: Into<String>>(self, message: impl FnOnce() -> S) -> Result<T>;
 }

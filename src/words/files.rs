@@ -13,24 +13,24 @@ use rustix::{
 };
 
 /// The largest lock, Pipfile, `.env` or other text that is read, in bytes: a hundred times the largest real ones.
-pub const LARGEST_TEXT: u64 = 256 << 20;
+pub(crate) const LARGEST_TEXT: u64 = 256 << 20;
 
 /// How many files of one kind may stay open at once: a quarter of what the process may open, as connections, files that
 /// arrive and those that are written need theirs.
-pub fn share_of_descriptors() -> u64 {
+pub(crate) fn share_of_descriptors() -> u64 {
     static SHARE: OnceLock<u64> = OnceLock::new();
     *SHARE.get_or_init(|| getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit / 4))
 }
 
 /// Opens a regular file to read it. Anything else is an error at once: a FIFO would wait for a writer, a device may
 /// never end.
-pub fn open_regular(path: &Path) -> io::Result<File> {
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     regular(rustix::fs::open(path, flags, Mode::empty())?.into())
 }
 
 /// The same file, if it is a regular one.
-pub fn regular(file: File) -> io::Result<File> {
+pub(crate) fn regular(file: File) -> io::Result<File> {
     let kind = file.metadata()?.file_type();
     if kind.is_file() {
         Ok(file)
@@ -42,7 +42,7 @@ pub fn regular(file: File) -> io::Result<File> {
 }
 
 /// Everything in a file, if that is no more than `limit` bytes.
-pub fn read(file: &File, limit: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(file: &File, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
@@ -52,12 +52,12 @@ pub fn read(file: &File, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 /// A regular file's contents, if they are no more than `limit` bytes.
-pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read(&open_regular(path)?, limit)
 }
 
 /// A regular file's contents as text, if they are no more than `limit` bytes.
-pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+pub(crate) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     let bytes = read(&open_regular(path)?, limit)?;
     String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "not UTF-8"))
 }

@@ -7,7 +7,7 @@ const NAMED: usize = 12;
 
 /// Ends with what went wrong: nothing, the one error, or all of them under the message that `many` makes of their
 /// number. Their kind is the first one's.
-pub fn gather(mut errors: Vec<Error>, many: impl FnOnce(usize) -> String) -> Result<()> {
+pub(crate) fn gather(mut errors: Vec<Error>, many: impl FnOnce(usize) -> String) -> Result<()> {
     match errors.len() {
         0 => Ok(()),
         1 => Err(errors.remove(0)),
@@ -20,7 +20,7 @@ pub fn gather(mut errors: Vec<Error>, many: impl FnOnce(usize) -> String) -> Res
 
 /// Ends with why packages, of which there are `of` in all, cannot be installed, by name. A cause that several
 /// have in common (a server that is not there, a login that is refused) is told once, with their names.
-pub fn gather_by_cause(mut failed: Vec<(String, Error)>, of: usize) -> Result<()> {
+pub(crate) fn gather_by_cause(mut failed: Vec<(String, Error)>, of: usize) -> Result<()> {
     failed.sort_by(|(a, _), (b, _)| a.cmp(b));
     let number = failed.len();
     let mut causes: Vec<(Vec<String>, String, Error)> = Vec::new();

@@ -17,17 +17,17 @@ static REQUESTED: AtomicBool = AtomicBool::new(false);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Whether the user asked to stop.
-pub fn requested() -> bool {
+pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
 
 /// The flag itself, for work that takes one.
-pub fn flag() -> &'static AtomicBool {
+pub(crate) fn flag() -> &'static AtomicBool {
     &REQUESTED
 }
 
 /// An error if the user asked to stop: long work calls this between its steps.
-pub fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     if requested() {
         return Err(Error::new(Kind::Interrupted, "interrupted")
             .help("nothing was changed; run the same command again to go on"));
@@ -52,7 +52,7 @@ fn is_ignored(signal: i32, status: &str) -> bool {
 
 /// Starts to listen: the first signal sets the flag, a second one or the end of the grace period ends
 /// the process with exit code 130.
-pub fn listen() -> std::io::Result<()> {
+pub(crate) fn listen() -> std::io::Result<()> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let wanted = SIGNALS.into_iter().filter(|signal| !is_ignored(*signal, &status));
     let mut signals = signal_hook::iterator::Signals::new(wanted)?;
@@ -76,7 +76,7 @@ pub fn listen() -> std::io::Result<()> {
 }
 
 /// Sleeps unless or until the user asks to stop.
-pub fn pause(time: Duration) -> Result<()> {
+pub(crate) fn pause(time: Duration) -> Result<()> {
     const STEP: Duration = Duration::from_millis(50);
     let mut left = time;
     while !left.is_zero() {

@@ -2,13 +2,13 @@
 //!
 //! A room uses only those above it in this list, and the floors before this one.
 
-pub mod error;
-pub mod gather;
-pub mod threads;
-pub mod files;
-pub mod interrupt;
-pub mod vocab;
-pub mod env;
-pub mod choices;
-pub mod args;
-pub mod progress;
+pub(crate) mod error;
+pub(crate) mod gather;
+pub(crate) mod threads;
+pub(crate) mod files;
+pub(crate) mod interrupt;
+pub(crate) mod vocab;
+pub(crate) mod env;
+pub(crate) mod choices;
+pub(crate) mod args;
+pub(crate) mod progress;

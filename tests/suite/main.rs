@@ -1,6 +1,9 @@
 //! The tests that run venvoy as its users do, and those of its rooms that need servers, shells or interpreters: one
 //! binary, so that they are linked once and the slow ones overlap. `CONTRIBUTING.md` says where a new one goes.
 
+// Nothing is outside of a binary of tests.
+#![allow(unreachable_pub)]
+
 mod support;
 
 mod builds;

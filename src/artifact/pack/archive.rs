@@ -23,7 +23,7 @@ use crate::{
 
 /// An entry of an archive.
 #[derive(Clone, Copy)]
-pub enum Item<'p> {
+pub(crate) enum Item<'p> {
     /// A directory.
     Directory,
     /// A symbolic link to this.
@@ -40,7 +40,7 @@ pub enum Item<'p> {
 /// What an archive holds, in the order in which it stands there: all that is in a directory follows it directly, since
 /// GNU tar sets a directory's time once something outside of it comes.
 #[derive(Default, Clone)]
-pub struct Items<'p>(BTreeMap<TreePath, Item<'p>>);
+pub(crate) struct Items<'p>(BTreeMap<TreePath, Item<'p>>);
 
 /// A path that is sorted by its components.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl PartialOrd for TreePath {
 
 impl<'p> Items<'p> {
     /// Adds an entry and every directory above it, so that strict readers find them.
-    pub fn add(&mut self, path: String, item: Item<'p>) {
+    pub(crate) fn add(&mut self, path: String, item: Item<'p>) {
         let mut parent = path.as_str();
         while let Some((above, _)) = parent.rsplit_once('/') {
             let above_path = TreePath(above.to_owned());
@@ -74,7 +74,7 @@ impl<'p> Items<'p> {
     }
 
     /// A whole environment at `place` (no slash at either end).
-    pub fn environment(pieces: &'p Pieces<'_>, place: &str) -> Self {
+    pub(crate) fn environment(pieces: &'p Pieces<'_>, place: &str) -> Self {
         let mut items = Items::default();
         items.add_own(pieces, place, |_| true);
         for at in 0..pieces.files.len() {
@@ -84,14 +84,14 @@ impl<'p> Items<'p> {
     }
 
     /// Adds a file by its position.
-    pub fn add_file(&mut self, pieces: &'p Pieces<'_>, place: &str, at: usize) {
+    pub(crate) fn add_file(&mut self, pieces: &'p Pieces<'_>, place: &str, at: usize) {
         let file = &pieces.plan.files[at];
         let item = Item::File { piece: &pieces.files[at], executable: file.executable };
         self.add(format!("{place}/{}", file.path), item);
     }
 
     /// Adds what no distribution brings but the files: links, the manifest, and those directories that `wanted` says.
-    pub fn add_own(&mut self, pieces: &'p Pieces<'_>, place: &str, wanted: impl Fn(&str) -> bool) {
+    pub(crate) fn add_own(&mut self, pieces: &'p Pieces<'_>, place: &str, wanted: impl Fn(&str) -> bool) {
         for dir in pieces.plan.dirs.iter().filter(|dir| wanted(dir.as_str())) {
             self.add(format!("{place}/{dir}"), Item::Directory);
         }
@@ -102,7 +102,7 @@ impl<'p> Items<'p> {
     }
 
     /// A digest of all that decides the bytes of a gzip member of these, and its tar's.
-    pub fn key(&self, plan: &Plan, common: Common) -> Sha256 {
+    pub(crate) fn key(&self, plan: &Plan, common: Common) -> Sha256 {
         use super::pieces::Body;
         let mut digest = sha2::Sha256::new();
         digest.update(format!("layer {FORMAT} {common:?}\n"));
@@ -128,13 +128,13 @@ impl<'p> Items<'p> {
 }
 
 /// Changes whenever the same items would give other bytes.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// An archive that cannot be written.
-pub type Failed<'a> = &'a (dyn Fn(io::Error) -> Error + Sync);
+pub(crate) type Failed<'a> = &'a (dyn Fn(io::Error) -> Error + Sync);
 
 /// Writes a plain tar.
-pub fn plain(
+pub(crate) fn plain(
     items: &Items<'_>,
     plan: &Plan,
     common: Common,
@@ -157,7 +157,7 @@ pub fn plain(
 
 /// Writes a tar as one gzip member. With `diff_id` everything is inflated besides, and the tar's digest is the answer (OCI:
 /// DiffID).
-pub fn gzip(
+pub(crate) fn gzip(
     items: &Items<'_>,
     plan: &Plan,
     common: Common,

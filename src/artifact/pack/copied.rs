@@ -22,7 +22,7 @@ use crate::{
 
 /// One `--copy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copy {
+pub(crate) struct Copy {
     /// The file or directory.
     pub from: PathBuf,
     /// Its place in the image, absolute. With a slash at its end a file goes into that directory.
@@ -36,7 +36,7 @@ enum Found {
 }
 
 /// What was found, read.
-pub struct Copied(Vec<(String, Found)>);
+pub(crate) struct Copied(Vec<(String, Found)>);
 
 impl Copied {
     /// Reads files and directories; links stay links. Modes are 0755 for what is executable and 0644 for the rest,
@@ -44,7 +44,7 @@ impl Copied {
     ///
     /// # Errors
     /// [`Kind::Usage`] for what is not there, and for what is neither file, directory nor link.
-    pub fn read(copies: &[Copy], spool: &Spool, temporary: &Path) -> Result<Copied> {
+    pub(crate) fn read(copies: &[Copy], spool: &Spool, temporary: &Path) -> Result<Copied> {
         let mut found = Vec::new();
         for copy in copies {
             let named = |error: Error| error.context(format!("cannot copy {}", copy.from.display()));
@@ -57,7 +57,7 @@ impl Copied {
     }
 
     /// As items of a layer. Where two have one path, the later counts.
-    pub fn items(&self) -> Items<'_> {
+    pub(crate) fn items(&self) -> Items<'_> {
         let mut items = Items::default();
         for (path, found) in &self.0 {
             let item = match found {

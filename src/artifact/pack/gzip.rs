@@ -26,7 +26,7 @@ const SHORTEST: usize = 3;
 const LONGEST: usize = 258;
 
 /// Writes one gzip member.
-pub struct Member<W> {
+pub(crate) struct Member<W> {
     out: W,
     crc: u32,
     size: u64,
@@ -38,14 +38,14 @@ pub struct Member<W> {
 
 impl<W: Write> Member<W> {
     /// Begins a member.
-    pub fn new(mut out: W) -> io::Result<Self> {
+    pub(crate) fn new(mut out: W) -> io::Result<Self> {
         out.write_all(&HEADER)?;
         Ok(Member { out, crc: 0, size: 0, before: Vec::new(), before_at: 0, copied: vec![0; 64 << 10] })
     }
 
     /// Adds what a deflate stream inflates to, by copying the stream, which `input` gives from its start. `crc` is the
     /// CRC-32 of the inflated bytes.
-    pub fn stream(&mut self, input: &mut dyn Read, end: &StreamEnd, crc: u32) -> io::Result<()> {
+    pub(crate) fn stream(&mut self, input: &mut dyn Read, end: &StreamEnd, crc: u32) -> io::Result<()> {
         let total = end.bytes();
         let (marked, bit) = (end.last_block / 8, end.last_block % 8);
         let mut done = 0;
@@ -74,7 +74,7 @@ impl<W: Write> Member<W> {
 
     /// Adds these few bytes. What their last block shares with that of the call before, or repeats itself, costs next
     /// to nothing.
-    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -97,7 +97,7 @@ impl<W: Write> Member<W> {
     }
 
     /// Ends the member and gives back what it was written to.
-    pub fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         self.out.write_all(&LAST_BLOCK)?;
         self.out.write_all(&self.crc.to_le_bytes())?;
         #[allow(clippy::cast_possible_truncation, reason = "RFC 1952: modulo 2^32")]

@@ -11,11 +11,11 @@ use crate::words::{
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Engines with a classic store take 125 layers; some are left to whoever builds on it.
-pub const LAYER_LIMIT: usize = 120;
+pub(crate) const LAYER_LIMIT: usize = 120;
 
 /// Whose media types an image has. They are never mixed: engines take one family or the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Family {
+pub(crate) enum Family {
     /// The Open Container Initiative's.
     #[default]
     Oci,
@@ -28,7 +28,7 @@ impl Family {
     ///
     /// # Errors
     /// [`Kind::Usage`] for schema 1 and for what is no image's manifest.
-    pub fn of(media_type: &str) -> Result<Family> {
+    pub(crate) fn of(media_type: &str) -> Result<Family> {
         match media_type {
             "application/vnd.oci.image.manifest.v1+json" => Ok(Family::Oci),
             "application/vnd.docker.distribution.manifest.v2+json" => Ok(Family::Docker),
@@ -47,7 +47,7 @@ impl Family {
     }
 
     /// The media type of a manifest.
-    pub fn manifest(self) -> &'static str {
+    pub(crate) fn manifest(self) -> &'static str {
         match self {
             Family::Oci => "application/vnd.oci.image.manifest.v1+json",
             Family::Docker => "application/vnd.docker.distribution.manifest.v2+json",
@@ -55,7 +55,7 @@ impl Family {
     }
 
     /// The media type of a list of manifests.
-    pub fn index(self) -> &'static str {
+    pub(crate) fn index(self) -> &'static str {
         match self {
             Family::Oci => "application/vnd.oci.image.index.v1+json",
             Family::Docker => "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -63,7 +63,7 @@ impl Family {
     }
 
     /// The media type of a config.
-    pub fn config(self) -> &'static str {
+    pub(crate) fn config(self) -> &'static str {
         match self {
             Family::Oci => "application/vnd.oci.image.config.v1+json",
             Family::Docker => "application/vnd.docker.container.image.v1+json",
@@ -71,7 +71,7 @@ impl Family {
     }
 
     /// The media type of a layer.
-    pub fn layer(self) -> &'static str {
+    pub(crate) fn layer(self) -> &'static str {
         match self {
             Family::Oci => "application/vnd.oci.image.layer.v1.tar+gzip",
             Family::Docker => "application/vnd.docker.image.rootfs.diff.tar.gzip",
@@ -81,7 +81,7 @@ impl Family {
 
 /// A blob as manifests name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blob {
+pub(crate) struct Blob {
     /// The digest of its bytes.
     pub sha256: Sha256,
     /// Their number.
@@ -90,14 +90,14 @@ pub struct Blob {
 
 impl Blob {
     /// The blob of these bytes.
-    pub fn of(bytes: &[u8]) -> Blob {
+    pub(crate) fn of(bytes: &[u8]) -> Blob {
         Blob { sha256: Sha256::of(bytes), size: bytes.len() as u64 }
     }
 }
 
 /// A layer that is added to an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
+pub(crate) struct Layer {
     /// The gzip member.
     pub blob: Blob,
     /// The digest of the tar inside.
@@ -108,7 +108,7 @@ pub struct Layer {
 
 /// A platform in the words of images.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Platform {
+pub(crate) struct Platform {
     /// `linux`.
     pub os: String,
     /// `amd64`, `arm64`.
@@ -119,7 +119,7 @@ pub struct Platform {
 
 impl Platform {
     /// The platform of a marker environment's `platform_machine`; `None` for machines that images have no word for.
-    pub fn of_machine(machine: &str) -> Option<Platform> {
+    pub(crate) fn of_machine(machine: &str) -> Option<Platform> {
         let (architecture, variant) = match machine {
             "x86_64" | "amd64" => ("amd64", None),
             "aarch64" | "arm64" => ("arm64", None),
@@ -139,7 +139,7 @@ impl Platform {
 
     /// Whether an image of the platform `other` is one of this platform. A variant counts where both have one; arm64 is
     /// always v8.
-    pub fn matches(&self, other: &Platform) -> bool {
+    pub(crate) fn matches(&self, other: &Platform) -> bool {
         self.os == other.os
             && self.architecture == other.architecture
             && (self.architecture == "arm64"
@@ -149,7 +149,7 @@ impl Platform {
     }
 
     /// What a config or a descriptor's `platform` says.
-    pub fn of_json(value: &Value) -> Platform {
+    pub(crate) fn of_json(value: &Value) -> Platform {
         let text = |key: &str| value[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         Platform {
             os: text("os").unwrap_or_default(),
@@ -159,7 +159,7 @@ impl Platform {
     }
 
     /// As a descriptor has it.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let mut map = Map::new();
         map.insert("architecture".to_owned(), json!(self.architecture));
         map.insert("os".to_owned(), json!(self.os));
@@ -179,7 +179,7 @@ impl std::fmt::Display for Platform {
 
 /// What an image is to be, beside its layers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The command, where it is not the base's.
     pub cmd: Option<Vec<String>>,
     /// The entry point, where it is not the base's.
@@ -196,7 +196,7 @@ pub struct Settings {
 
 /// What a base has that a new image needs; its layers stay where they are.
 #[derive(Debug, Clone)]
-pub struct Base {
+pub(crate) struct Base {
     /// Its media types.
     pub family: Family,
     /// Its config.
@@ -214,7 +214,7 @@ impl Base {
     ///
     /// # Errors
     /// [`Kind::Usage`] for a base of a kind that nothing can be put on.
-    pub fn new(manifest: &[u8], media_type: Option<&str>, config: &[u8], name: &str) -> Result<Base> {
+    pub(crate) fn new(manifest: &[u8], media_type: Option<&str>, config: &[u8], name: &str) -> Result<Base> {
         let damaged = |what: &str| {
             Error::new(Kind::Integrity, format!("its {what} is not what the OCI specification says"))
         };
@@ -255,12 +255,12 @@ impl Base {
     }
 
     /// Its platform.
-    pub fn platform(&self) -> Platform {
+    pub(crate) fn platform(&self) -> Platform {
         Platform::of_json(&Value::Object(self.config.clone()))
     }
 
     /// A variable of its environment.
-    pub fn env(&self, name: &str) -> Option<&str> {
+    pub(crate) fn env(&self, name: &str) -> Option<&str> {
         let list = self.config.get("config")?["Env"].as_array()?;
         list.iter().filter_map(Value::as_str).find_map(|one| one.strip_prefix(name)?.strip_prefix('='))
     }
@@ -268,7 +268,7 @@ impl Base {
 
 /// The bytes of an image's config and manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
+pub(crate) struct Image {
     /// Its media types.
     pub family: Family,
     /// The config.
@@ -281,12 +281,12 @@ pub struct Image {
 
 impl Image {
     /// What names its manifest.
-    pub fn descriptor(&self) -> Value {
+    pub(crate) fn descriptor(&self) -> Value {
         descriptor(self.family.manifest(), &Blob::of(&self.manifest))
     }
 
     /// The manifest as lists of manifests have it.
-    pub fn row(&self) -> Value {
+    pub(crate) fn row(&self) -> Value {
         let mut row = self.descriptor();
         row["platform"] = self.platform.to_json();
         row
@@ -294,7 +294,7 @@ impl Image {
 }
 
 /// Puts layers on a base, or on nothing. `place` is where the environment is, absolute; `created` in seconds since 1970.
-pub fn compose(
+pub(crate) fn compose(
     base: Option<&Base>,
     layers: &[Layer],
     settings: &Settings,
@@ -423,12 +423,12 @@ fn apply(run: &mut Map<String, Value>, settings: &Settings, place: &str) {
 }
 
 /// A descriptor.
-pub fn descriptor(media_type: &str, blob: &Blob) -> Value {
+pub(crate) fn descriptor(media_type: &str, blob: &Blob) -> Value {
     json!({ "mediaType": media_type, "digest": format!("sha256:{}", blob.sha256), "size": blob.size })
 }
 
 /// JSON without blanks, its keys in the order in which they were put in.
-pub fn bytes(value: &Value) -> Vec<u8> {
+pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     value.to_string().into_bytes()
 }
 

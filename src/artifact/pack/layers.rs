@@ -7,7 +7,7 @@
 
 /// What cannot be divided: a distribution, or several that share a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// What decides between units of one size: the name of its first distribution.
     pub name: String,
     /// How many bytes it takes in a layer, about.
@@ -15,7 +15,7 @@ pub struct Unit {
 }
 
 /// Positions of units by layer, at most `budget` (at least 1) layers: the largest alone, by name, and last the rest.
-pub fn group(units: &[Unit], budget: usize) -> Vec<Vec<usize>> {
+pub(crate) fn group(units: &[Unit], budget: usize) -> Vec<Vec<usize>> {
     let by_name = |positions: &mut Vec<usize>| positions.sort_by(|&a, &b| units[a].name.cmp(&units[b].name));
     let mut order: Vec<usize> = (0..units.len()).collect();
     by_name(&mut order);

@@ -35,7 +35,7 @@ const TRIES: u32 = 3;
 
 /// A blob that goes into a layout.
 #[derive(Clone)]
-pub enum BlobSource<'a> {
+pub(crate) enum BlobSource<'a> {
     /// These bytes.
     Bytes(&'a [u8]),
     /// A layer in the cache.
@@ -50,7 +50,7 @@ pub enum BlobSource<'a> {
 
 impl BlobSource<'_> {
     /// Opens it at its beginning.
-    pub fn open(&self, cache: &Cache) -> std::io::Result<Box<dyn std::io::Read + Send>> {
+    pub(crate) fn open(&self, cache: &Cache) -> std::io::Result<Box<dyn std::io::Read + Send>> {
         let cached =
             |blob| store::file(cache, blob).and_then(|file| file.open()).map_err(std::io::Error::other);
         Ok(match self {
@@ -89,7 +89,7 @@ impl BlobSource<'_> {
 }
 
 /// An image that is put into a layout.
-pub struct One<'a> {
+pub(crate) struct One<'a> {
     /// Its config and manifest.
     pub image: &'a Image,
     /// Its own layers.
@@ -99,7 +99,7 @@ pub struct One<'a> {
 }
 
 /// What is put into a layout.
-pub struct Content<'a> {
+pub(crate) struct Content<'a> {
     /// One image for each platform.
     images: Vec<One<'a>>,
     /// The list of them, where there are several.
@@ -110,7 +110,7 @@ pub struct Content<'a> {
 
 impl<'a> Content<'a> {
     /// Of images, at least one, under a name.
-    pub fn new(images: Vec<One<'a>>, name: &'a str) -> Self {
+    pub(crate) fn new(images: Vec<One<'a>>, name: &'a str) -> Self {
         let list = (images.len() > 1).then(|| {
             let family = if images.iter().all(|one| one.image.family == Family::Docker) {
                 Family::Docker
@@ -125,7 +125,7 @@ impl<'a> Content<'a> {
     }
 
     /// What is tagged: the bytes of the one manifest or of the list, and their media type.
-    pub fn top(&self) -> (&[u8], &'static str) {
+    pub(crate) fn top(&self) -> (&[u8], &'static str) {
         match (&self.list, self.images.first()) {
             (Some((list, family)), _) => (list, family.index()),
             (None, Some(one)) => (&one.image.manifest, one.image.family.manifest()),
@@ -134,7 +134,7 @@ impl<'a> Content<'a> {
     }
 
     /// The images.
-    pub fn images(&self) -> &[One<'a>] {
+    pub(crate) fn images(&self) -> &[One<'a>] {
         &self.images
     }
 
@@ -157,7 +157,7 @@ impl<'a> Content<'a> {
     }
 
     /// Every blob with its source, sorted by digest, each once; manifests are among them.
-    pub fn blobs(&self) -> Vec<(Blob, BlobSource<'_>)> {
+    pub(crate) fn blobs(&self) -> Vec<(Blob, BlobSource<'_>)> {
         let mut all: Vec<(Blob, BlobSource<'_>)> = Vec::new();
         if let Some((list, _)) = &self.list {
             all.push((Blob::of(list), BlobSource::Bytes(list)));
@@ -174,7 +174,7 @@ impl<'a> Content<'a> {
 
 impl One<'_> {
     /// Every blob that its manifest names.
-    pub fn blobs(&self) -> Vec<(Blob, BlobSource<'_>)> {
+    pub(crate) fn blobs(&self) -> Vec<(Blob, BlobSource<'_>)> {
         let mut all = vec![(Blob::of(&self.image.config), BlobSource::Bytes(&self.image.config))];
         all.extend(
             self.layers.iter().map(|layer| (layer.blob.clone(), BlobSource::Cached(layer.blob.clone()))),
@@ -202,7 +202,7 @@ fn failed(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
 ///
 /// # Errors
 /// [`Kind::Destination`] where something else stands there, or it cannot be written.
-pub fn to_directory(dir: &Path, content: &Content<'_>, cache: &Cache) -> Result<()> {
+pub(crate) fn to_directory(dir: &Path, content: &Content<'_>, cache: &Cache) -> Result<()> {
     let existing = match fs::read_dir(dir) {
         Ok(mut entries) => entries.next().is_some(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
@@ -386,7 +386,7 @@ fn digests(value: &Value) -> Vec<String> {
 }
 
 /// Writes a tar of the layout, with the `manifest.json` that `docker load` wants in it.
-pub fn to_tar(
+pub(crate) fn to_tar(
     out: &mut dyn Write,
     content: &Content<'_>,
     cache: &Cache,
@@ -449,7 +449,7 @@ pub fn to_tar(
 }
 
 /// A layout to read from.
-pub enum Layout {
+pub(crate) enum Layout {
     /// A directory.
     Directory(PathBuf),
     /// A tar, with where each of its files is.
@@ -468,7 +468,7 @@ impl Layout {
     ///
     /// # Errors
     /// [`Kind::Usage`] where there is none.
-    pub fn open(path: &Path) -> Result<Layout> {
+    pub(crate) fn open(path: &Path) -> Result<Layout> {
         let unusable = |e| Error::io("cannot read", path, e).with_kind(Kind::Usage);
         if fs::metadata(path).map_err(unusable)?.is_dir() {
             return Ok(Layout::Directory(path.to_owned()));
@@ -554,12 +554,12 @@ impl Layout {
     }
 
     /// Whether it is what `docker save` writes: no layout, or one that is no more than a list of the same files.
-    pub fn is_saved(&self) -> bool {
+    pub(crate) fn is_saved(&self) -> bool {
         self.find("manifest.json").is_ok() && self.find("index.json").is_err()
     }
 
     /// The bytes of a blob that is small, digested.
-    pub fn blob(&self, digest: &str) -> Result<Vec<u8>> {
+    pub(crate) fn blob(&self, digest: &str) -> Result<Vec<u8>> {
         let name = blob_name(digest)?;
         let bytes = self.read(&name)?;
         let got = format!("sha256:{}", Sha256::of(&bytes));
@@ -574,12 +574,12 @@ impl Layout {
     }
 
     /// Where a blob's bytes are.
-    pub fn source(&self, digest: &str) -> Result<BlobSource<'_>> {
+    pub(crate) fn source(&self, digest: &str) -> Result<BlobSource<'_>> {
         self.find(&blob_name(digest)?)
     }
 
     /// The manifest for a platform (`None`: the only one), by tag where one is given: its bytes and media type.
-    pub fn manifest(
+    pub(crate) fn manifest(
         &self,
         tag: Option<&str>,
         wanted: Option<&Platform>,
@@ -634,7 +634,7 @@ impl Layout {
 ///
 /// # Errors
 /// [`Kind::Usage`], naming the platforms there are.
-pub fn pick<'v>(rows: &[&'v Value], wanted: Option<&Platform>) -> Result<&'v Value> {
+pub(crate) fn pick<'v>(rows: &[&'v Value], wanted: Option<&Platform>) -> Result<&'v Value> {
     let images: Vec<(&Value, Option<Platform>)> = rows
         .iter()
         .filter(|row| row["platform"]["os"] != json!("unknown"))

@@ -12,19 +12,19 @@ use std::{
 const YOUNG: Duration = Duration::from_secs(10);
 
 /// What names of things in the making of `path` begin with; they lie beside it.
-pub fn prefix(path: &Path) -> String {
+pub(crate) fn prefix(path: &Path) -> String {
     format!(".venvoy-{}.", path.file_name().unwrap_or(OsStr::new("")).to_string_lossy())
 }
 
 /// Holds a file or directory as long as the answer lives. Where a file system has no locks, nothing is held; there
 /// what was left stays.
-pub fn hold(path: &Path) -> Option<File> {
+pub(crate) fn hold(path: &Path) -> Option<File> {
     let file = File::open(path).ok()?;
     file.try_lock().ok().map(|()| file)
 }
 
 /// Removes what killed runs left that made `path`.
-pub fn sweep(path: &Path) {
+pub(crate) fn sweep(path: &Path) {
     let prefix = prefix(path);
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {

@@ -3,16 +3,16 @@
 //! `pieces` has the bytes of every file as deflate streams, `archive` puts them into tars, `layers` and `split` say
 //! which distributions share one, `store` keeps layers in the cache, `image` and `layout` make an image of them; `saved` reads what engines save.
 
-pub mod archive;
-pub mod copied;
-pub mod gzip;
-pub mod image;
-pub mod layers;
-pub mod layout;
-pub mod making;
-pub mod pieces;
-pub mod saved;
-pub mod split;
-pub mod spool;
-pub mod store;
-pub mod tar;
+pub(crate) mod archive;
+pub(crate) mod copied;
+pub(crate) mod gzip;
+pub(crate) mod image;
+pub(crate) mod layers;
+pub(crate) mod layout;
+pub(crate) mod making;
+pub(crate) mod pieces;
+pub(crate) mod saved;
+pub(crate) mod split;
+pub(crate) mod spool;
+pub(crate) mod store;
+pub(crate) mod tar;

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// What is needed to make the pieces of a plan.
-pub struct Options<'a> {
+pub(crate) struct Options<'a> {
     /// Whether a file to which its wheel's RECORD gives another digest is an error.
     pub strict: bool,
     /// What compiles the plan's bytecode.
@@ -43,7 +43,7 @@ pub struct Options<'a> {
 
 /// A file's bytes.
 #[derive(Debug, Clone)]
-pub enum Body {
+pub(crate) enum Body {
     /// None.
     Empty,
     /// An entry of a wheel, as it stands there.
@@ -61,7 +61,7 @@ pub enum Body {
 
 /// A file, ready to be packed.
 #[derive(Debug, Clone)]
-pub struct Piece {
+pub(crate) struct Piece {
     /// Its digest and size.
     pub written: Written,
     /// Its bytes.
@@ -70,7 +70,7 @@ pub struct Piece {
 
 impl Piece {
     /// About how many bytes it takes in a compressed archive.
-    pub fn compressed(&self) -> u64 {
+    pub(crate) fn compressed(&self) -> u64 {
         match &self.body {
             Body::Empty => 0,
             Body::Entry { end, .. } => end.bytes(),
@@ -79,7 +79,7 @@ impl Piece {
     }
 
     /// Gives the stream's bytes to `with`, together with its end and the CRC-32 of what it inflates to.
-    pub fn stream<T>(
+    pub(crate) fn stream<T>(
         &self,
         plan: &Plan,
         with: impl FnOnce(&mut dyn Read, &StreamEnd, u32) -> Result<T>,
@@ -100,7 +100,7 @@ impl Piece {
 
     /// Inflates the bytes into `sink`, piece by piece. They were checked when the piece was made; a stream that does
     /// not inflate to that many bytes any more is an error.
-    pub fn inflate(&self, plan: &Plan, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    pub(crate) fn inflate(&self, plan: &Plan, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let size = self.written.size;
         if let Body::Entry { dist, entry, .. } = self.body {
             let wheel = &plan.dists[dist].wheel;
@@ -136,7 +136,7 @@ fn unreadable(error: io::Error) -> Error {
 }
 
 /// All files of a plan.
-pub struct Pieces<'p> {
+pub(crate) struct Pieces<'p> {
     /// The plan without what does not compile.
     pub plan: Cow<'p, Plan>,
     /// One for each of its files.
@@ -156,7 +156,7 @@ impl<'p> Pieces<'p> {
     ///
     /// # Errors
     /// [`Kind::Integrity`] for wheels that are not what they claim to be.
-    pub fn make(plan: &'p Plan, options: &Options<'_>) -> Result<Self> {
+    pub(crate) fn make(plan: &'p Plan, options: &Options<'_>) -> Result<Self> {
         let temporary = options.cache.temporary()?;
         let dir = temporary.path();
         let spool = Spool::new(dir).map_err(|e| Error::io("cannot make a temporary file in", dir, e))?;

@@ -26,7 +26,7 @@ const SAVED: &str = "saved";
 
 /// An image whose layers are in the cache.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Saved {
+pub(crate) struct Saved {
     /// Its manifest, as it is here: engines have none, or another.
     pub manifest: String,
     /// Its config, as the engine has it.
@@ -35,7 +35,7 @@ pub struct Saved {
 
 impl Saved {
     /// What an engine saved before under this digest of an image (`sha256:...`), if all of it is still there.
-    pub fn kept(cache: &Cache, id: &str) -> Option<Saved> {
+    pub(crate) fn kept(cache: &Cache, id: &str) -> Option<Saved> {
         let bytes = cache.keyed(SAVED, &Sha256::of(id.as_bytes())).read_kept()?;
         let saved: Saved = serde_json::from_slice(&bytes).ok()?;
         let manifest: Value = serde_json::from_str(&saved.manifest).ok()?;
@@ -47,7 +47,7 @@ impl Saved {
     }
 
     /// Remembers it under the image's digest. A cache that cannot be written costs the next run the same again.
-    pub fn keep(&self, cache: &Cache, id: &str) {
+    pub(crate) fn keep(&self, cache: &Cache, id: &str) {
         if let Ok(text) = serde_json::to_vec(self) {
             let _ = cache.keyed(SAVED, &Sha256::of(id.as_bytes())).publish(&text);
         }
@@ -58,7 +58,7 @@ impl Saved {
     /// # Errors
     /// [`Kind::Usage`] where there is none or it is not clear which; [`Kind::Integrity`] for layers that are not what the
     /// config says.
-    pub fn read(layout: &Layout, name: Option<&str>, cache: &Cache) -> Result<Saved> {
+    pub(crate) fn read(layout: &Layout, name: Option<&str>, cache: &Cache) -> Result<Saved> {
         let damaged = |what: &str| {
             Error::new(
                 Kind::Integrity,

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// A layer's items and what it is called in `history`.
-pub struct Part<'p> {
+pub(crate) struct Part<'p> {
     /// What it holds.
     pub items: Items<'p>,
     /// In words.
@@ -22,7 +22,7 @@ pub struct Part<'p> {
 ///
 /// A distribution's scripts, its bytecode and its dist-info lie with its files: its RECORD lists them, and scanners look
 /// at layers singly.
-pub fn split<'p>(pieces: &'p Pieces<'_>, place: &str, budget: usize, local: &[bool]) -> Vec<Part<'p>> {
+pub(crate) fn split<'p>(pieces: &'p Pieces<'_>, place: &str, budget: usize, local: &[bool]) -> Vec<Part<'p>> {
     let plan = &*pieces.plan;
     let own = || "the environment's own files".to_owned();
     if budget <= 1 {

@@ -27,14 +27,14 @@ use crate::{
 const LEVEL: i32 = 6;
 
 /// Where streams go.
-pub struct Spool {
+pub(crate) struct Spool {
     file: Arc<File>,
     end: AtomicU64,
 }
 
 /// A file's bytes as a deflate stream.
 #[derive(Debug, Clone)]
-pub struct Made {
+pub(crate) struct Made {
     file: Arc<File>,
     at: u64,
     /// Where the stream ends, counted from its start.
@@ -45,19 +45,19 @@ pub struct Made {
 
 impl Made {
     /// The stream's bytes.
-    pub fn read(&self) -> Section {
+    pub(crate) fn read(&self) -> Section {
         Section::new(Arc::clone(&self.file), self.at, self.end.bytes())
     }
 }
 
 impl Spool {
     /// A spool in a directory.
-    pub fn new(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn new(dir: &Path) -> io::Result<Self> {
         Ok(Spool { file: Arc::new(tempfile::tempfile_in(dir)?), end: AtomicU64::new(0) })
     }
 
     /// Adds bytes.
-    pub fn add(&self, bytes: &[u8]) -> io::Result<(Written, Made)> {
+    pub(crate) fn add(&self, bytes: &[u8]) -> io::Result<(Written, Made)> {
         thread_local!(static COMPRESSOR: std::cell::RefCell<Option<libdeflater::Compressor>> = const { std::cell::RefCell::new(None) });
         let stream = COMPRESSOR.with_borrow_mut(|compressor| {
             let compressor = compressor.get_or_insert_with(|| {
@@ -77,7 +77,7 @@ impl Spool {
     }
 
     /// Adds what is too large to be held, in a file of its own.
-    pub fn add_large(dir: &Path, input: &mut dyn Read) -> io::Result<(Written, Made)> {
+    pub(crate) fn add_large(dir: &Path, input: &mut dyn Read) -> io::Result<(Written, Made)> {
         let mut encoder = DeflateEncoder::new(tempfile::tempfile_in(dir)?, Compression::default());
         let mut buffer = vec![0; 256 << 10];
         let (mut crc, mut sha256, mut size) = (libdeflater::Crc::new(), sha2::Sha256::new(), 0);

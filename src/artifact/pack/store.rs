@@ -19,11 +19,11 @@ use crate::{
 const LAYERS: &str = "layers";
 
 /// The name that every blob has.
-pub const FILE_NAME: &str = "layer.tar.gz";
+pub(crate) const FILE_NAME: &str = "layer.tar.gz";
 
 /// What is remembered of a layer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Record {
+pub(crate) struct Record {
     sha256: String,
     diff_id: String,
     holds: String,
@@ -31,7 +31,7 @@ pub struct Record {
 
 impl Record {
     /// The layer, if its blob is in the cache.
-    pub fn layer(&self, cache: &Cache) -> Option<Layer> {
+    pub(crate) fn layer(&self, cache: &Cache) -> Option<Layer> {
         let sha256 = self.sha256.parse().ok()?;
         let file = cache.file(&sha256)?;
         Some(Layer {
@@ -43,7 +43,7 @@ impl Record {
 }
 
 /// A layer's blob.
-pub fn file(cache: &Cache, blob: &Blob) -> Result<VerifiedFile> {
+pub(crate) fn file(cache: &Cache, blob: &Blob) -> Result<VerifiedFile> {
     cache.file(&blob.sha256).ok_or_else(|| {
         Error::new(Kind::Io, format!("the layer sha256:{} is not in the cache any more", blob.sha256))
             .help("run the same command again, and do not clear the cache meanwhile")
@@ -51,7 +51,7 @@ pub fn file(cache: &Cache, blob: &Blob) -> Result<VerifiedFile> {
 }
 
 /// The layer of these items: from the cache, or made and kept there.
-pub fn layer(
+pub(crate) fn layer(
     cache: &Cache,
     items: &Items<'_>,
     plan: &Plan,
@@ -85,7 +85,7 @@ pub fn layer(
 }
 
 /// Puts a blob of the cache at `to`: by a hard link where that can be, else as a clone or copy.
-pub fn place(cache: &Cache, blob: &Blob, to: &Path) -> Result<()> {
+pub(crate) fn place(cache: &Cache, blob: &Blob, to: &Path) -> Result<()> {
     let from = file(cache, blob)?;
     if cache.link(&from, to).is_ok() {
         return Ok(());

@@ -4,14 +4,14 @@
 use std::fmt::Write as _;
 
 /// Everything in a tar comes in blocks of this many bytes.
-pub const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
 /// What ends a tar: two blocks of zeros.
-pub const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind<'a> {
+pub(crate) enum Kind<'a> {
     /// A directory, mode 0755.
     Directory,
     /// A regular file of this many bytes, mode 0755 or 0644.
@@ -27,7 +27,7 @@ pub enum Kind<'a> {
 
 /// Whom everything in an artifact belongs to; names are left out, as they mean something else elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Owner {
+pub(crate) struct Owner {
     /// The user's number.
     pub user: u32,
     /// The group's number.
@@ -36,7 +36,7 @@ pub struct Owner {
 
 /// What all entries of an artifact have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Common {
+pub(crate) struct Common {
     /// Whom they belong to.
     pub owner: Owner,
     /// Their time, in seconds since 1970 (not negative).
@@ -44,14 +44,14 @@ pub struct Common {
 }
 
 /// How many zeros follow a file of this size.
-pub fn padding(size: u64) -> usize {
+pub(crate) fn padding(size: u64) -> usize {
     let over = usize::try_from(size % BLOCK as u64).unwrap_or(0);
     if over == 0 { 0 } else { BLOCK - over }
 }
 
 /// Appends an entry's header: one block, with PAX records before it where it needs them. `path` has neither a slash at
 /// its start nor one at its end.
-pub fn header(path: &str, kind: Kind<'_>, common: Common, out: &mut Vec<u8>) {
+pub(crate) fn header(path: &str, kind: Kind<'_>, common: Common, out: &mut Vec<u8>) {
     let mut records = Vec::new();
     let directory;
     let path = if kind == Kind::Directory {

@@ -23,7 +23,7 @@ use crate::{
 pub(super) const LIMIT: u64 = 4 << 20;
 
 /// A repository.
-pub struct Registry<'c> {
+pub(crate) struct Registry<'c> {
     pub(super) client: &'c Client<'c>,
     pub(super) reference: Reference,
     login: Option<Login>,
@@ -77,7 +77,7 @@ impl<'c> Registry<'c> {
     ///
     /// # Errors
     /// [`Kind::Auth`] where a login cannot be read.
-    pub fn new(client: &'c Client<'c>, reference: Reference, logins: &Logins) -> Result<Self> {
+    pub(crate) fn new(client: &'c Client<'c>, reference: Reference, logins: &Logins) -> Result<Self> {
         let login = match logins.find(&reference)? {
             None => {
                 let known = client.store().lookup(&reference.url("")?, None)?;
@@ -90,7 +90,7 @@ impl<'c> Registry<'c> {
     }
 
     /// What it is called.
-    pub fn reference(&self) -> &Reference {
+    pub(crate) fn reference(&self) -> &Reference {
         &self.reference
     }
 

@@ -28,7 +28,7 @@ impl Registry<'_> {
     ///
     /// # Errors
     /// Whatever the registry says against it.
-    pub fn attach(&self, subject: &Value, media_type: &str, document: &[u8]) -> Result<()> {
+    pub(crate) fn attach(&self, subject: &Value, media_type: &str, document: &[u8]) -> Result<()> {
         let what = || format!("cannot attach a document to {}", self.reference());
         for bytes in [EMPTY, document] {
             let open = || Ok(Box::new(std::io::Cursor::new(bytes.to_vec())) as Box<dyn std::io::Read + Send>);

@@ -28,7 +28,7 @@ const TOKEN_USER: &str = "<token>";
 
 /// Where logins are looked for.
 #[derive(Debug, Clone)]
-pub struct Logins {
+pub(crate) struct Logins {
     files: Vec<PathBuf>,
     /// GitLab CI's registry and the login of the job.
     ci: Option<(String, Credentials)>,
@@ -37,7 +37,7 @@ pub struct Logins {
 
 /// How a registry is logged in to.
 #[derive(Debug, Clone)]
-pub enum Login {
+pub(crate) enum Login {
     /// By a user and password.
     Basic(Credentials),
     /// By a token that is exchanged for others (OAuth 2 refresh token).
@@ -47,7 +47,7 @@ pub enum Login {
 impl Logins {
     /// The files of these variables, in the order in which podman looks at them: REGISTRY_AUTH_FILE alone where it is set,
     /// else podman's own and then docker's. `ci` says whether GitLab CI's (CI_REGISTRY and those beside it) count.
-    pub fn of(env: &Env, ci: bool) -> Self {
+    pub(crate) fn of(env: &Env, ci: bool) -> Self {
         let job = || {
             let (user, password) = env.get("CI_REGISTRY_USER").zip(env.get("CI_REGISTRY_PASSWORD"))?;
             let host = env.get("CI_REGISTRY")?.to_owned();
@@ -76,7 +76,7 @@ impl Logins {
     ///
     /// # Errors
     /// [`Kind::Auth`] for a file that cannot be read as such, and for a helper that fails; nothing secret is shown.
-    pub fn find(&self, repository: &Reference) -> Result<Option<Login>> {
+    pub(crate) fn find(&self, repository: &Reference) -> Result<Option<Login>> {
         let host = repository.login_name();
         let named = repository.login_names();
         for file in &self.files {

@@ -8,8 +8,7 @@ mod pull;
 mod push;
 mod reference;
 
-pub use access::Registry;
-pub use login::Logins;
-pub use pull::Manifest;
-pub use push::{Open, Upload};
-pub use reference::Reference;
+pub(crate) use access::Registry;
+pub(crate) use login::Logins;
+pub(crate) use push::Upload;
+pub(crate) use reference::Reference;

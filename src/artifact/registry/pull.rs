@@ -23,7 +23,7 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vn
 
 /// A manifest as a registry has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// Of what type the registry says it is.
@@ -35,7 +35,7 @@ impl Registry<'_> {
     ///
     /// # Errors
     /// [`Kind::Integrity`] where it is another than was asked for.
-    pub fn manifest(&self, name: &str) -> Result<Option<Manifest>> {
+    pub(crate) fn manifest(&self, name: &str) -> Result<Option<Manifest>> {
         let what = || format!("cannot read the manifest {name} of {}", self.reference);
         let url = self.reference.url(&format!("manifests/{name}"))?;
         let request = Request::get(&url).header(ACCEPT, HeaderValue::from_static(MANIFESTS));
@@ -65,7 +65,7 @@ impl Registry<'_> {
     ///
     /// # Errors
     /// [`Kind::Integrity`] where it is not what was asked for.
-    pub fn blob(&self, digest: &Sha256) -> Result<Vec<u8>> {
+    pub(crate) fn blob(&self, digest: &Sha256) -> Result<Vec<u8>> {
         let what = || format!("cannot read the blob sha256:{digest} of {}", self.reference);
         let mut reply = self.get(digest).context(what)?;
         let bytes = reply.bytes(LIMIT).map_err(|failure| failure.into_error().context(what()))?;
@@ -77,7 +77,7 @@ impl Registry<'_> {
     }
 
     /// The bytes of a blob as they come. What is not `size` bytes of that digest ends in an error instead of its end.
-    pub fn open_blob(&self, digest: &Sha256, size: u64) -> Result<Box<dyn Read + Send>> {
+    pub(crate) fn open_blob(&self, digest: &Sha256, size: u64) -> Result<Box<dyn Read + Send>> {
         let reply = self
             .get(digest)
             .context(|| format!("cannot read the blob sha256:{digest} of {}", self.reference))?;

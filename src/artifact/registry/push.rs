@@ -25,11 +25,11 @@ const SMALL_PIECE: u64 = 4 << 20;
 pub(super) const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// Opens what is uploaded, at its beginning.
-pub type Open<'a> = &'a (dyn Fn() -> io::Result<Box<dyn Read + Send>> + Sync);
+pub(crate) type Open<'a> = &'a (dyn Fn() -> io::Result<Box<dyn Read + Send>> + Sync);
 
 /// How a blob got there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Upload {
+pub(crate) enum Upload {
     /// It was there.
     Known,
     /// Another repository of the registry had it.
@@ -50,7 +50,7 @@ impl Registry<'_> {
     ///
     /// # Errors
     /// Whatever the registry says against it; [`Kind::Integrity`] where it says it has something else.
-    pub fn push_blob(
+    pub(crate) fn push_blob(
         &self,
         digest: &Sha256,
         size: u64,
@@ -85,7 +85,7 @@ impl Registry<'_> {
     }
 
     /// Whether the repository has a blob. How long it is need not be said, and storage elsewhere need not be asked.
-    pub fn has_blob(&self, digest: &Sha256) -> Result<bool> {
+    pub(crate) fn has_blob(&self, digest: &Sha256) -> Result<bool> {
         let url = self.reference.url(&format!("blobs/sha256:{digest}"))?;
         let request = Request::new(Method::HEAD, &url).redirects(Redirects::Keep);
         let reply = self.ask(&request, Right::Push)?;
@@ -241,7 +241,7 @@ impl Registry<'_> {
     ///
     /// # Errors
     /// Whatever the registry says against it; [`Kind::Integrity`] where it says it has something else.
-    pub fn push_manifest(&self, name: &str, manifest: &[u8], media_type: &str) -> Result<()> {
+    pub(crate) fn push_manifest(&self, name: &str, manifest: &[u8], media_type: &str) -> Result<()> {
         let what = || format!("cannot push the manifest of {}", self.reference);
         self.put_manifest(name, manifest, media_type).map(drop).context(what)
     }

@@ -15,7 +15,7 @@ const HUB_HOST: &str = "registry-1.docker.io";
 
 /// `HOST[:PORT]/PATH[:TAG][@sha256:DIGEST]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reference {
+pub(crate) struct Reference {
     /// The registry, with its port where one was given.
     pub host: String,
     /// The repository.
@@ -84,7 +84,7 @@ impl fmt::Display for Reference {
 
 impl Reference {
     /// Whether a name begins with a registry, as engines decide it.
-    pub fn names_registry(text: &str) -> bool {
+    pub(crate) fn names_registry(text: &str) -> bool {
         text.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost")
     }
 
@@ -92,22 +92,22 @@ impl Reference {
     ///
     /// # Errors
     /// [`Kind::Usage`] for what is no name.
-    pub fn of_hub(text: &str) -> Result<Self, Error> {
+    pub(crate) fn of_hub(text: &str) -> Result<Self, Error> {
         format!("{HUB}/{text}").parse()
     }
 
     /// The digest or else the tag: what a manifest is asked for by.
-    pub fn manifest(&self) -> String {
+    pub(crate) fn manifest(&self) -> String {
         self.digest.map_or_else(|| self.tag.clone(), |digest| format!("sha256:{digest}"))
     }
 
     /// What logins of this registry stand under in docker's and podman's files.
-    pub fn login_name(&self) -> &str {
+    pub(crate) fn login_name(&self) -> &str {
         if self.host == HUB { "index.docker.io" } else { &self.host }
     }
 
     /// All names it may have in them, the one that helper programs are asked for first.
-    pub fn login_names(&self) -> Vec<&str> {
+    pub(crate) fn login_names(&self) -> Vec<&str> {
         if self.host == HUB {
             vec!["https://index.docker.io/v1/", "index.docker.io", HUB]
         } else {
@@ -116,7 +116,7 @@ impl Reference {
     }
 
     /// A URL of the registry's interface. Only a registry on this very machine is spoken to without TLS, as with engines.
-    pub fn url(&self, rest: &str) -> Result<Url, Error> {
+    pub(crate) fn url(&self, rest: &str) -> Result<Url, Error> {
         let name = self.host.split(':').next().unwrap_or_default();
         let here = name == "localhost" || name.starts_with("127.") || self.host.starts_with("[::1]");
         let scheme = if here { "http" } else { "https" };

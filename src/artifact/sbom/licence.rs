@@ -26,7 +26,7 @@ const CLASSIFIERS: [(&str, &str); 13] = [
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Licence {
+pub(crate) enum Licence {
     /// It says nothing.
     Unknown,
     /// An SPDX expression.
@@ -38,7 +38,7 @@ pub enum Licence {
 impl Licence {
     /// What metadata says: the expression of PEP 639; the old field, if it is an expression; what classifiers say; the old
     /// field's name.
-    pub fn of(metadata: &Metadata) -> Licence {
+    pub(crate) fn of(metadata: &Metadata) -> Licence {
         let expression =
             |text: &str| spdx::Expression::parse(text).is_ok().then(|| Licence::Expression(text.to_owned()));
         let old = metadata.license.as_deref().filter(|text| !text.is_empty() && *text != "UNKNOWN");

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-pub use licence::Licence;
+pub(crate) use licence::Licence;
 
 use crate::{
     environment::{
@@ -30,7 +30,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_'
 
 /// Something that is inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Component {
+pub(crate) struct Component {
     /// Its normalised name, or a file's path.
     pub name: String,
     /// Its version, where it has one.
@@ -49,7 +49,7 @@ pub struct Component {
 
 impl Component {
     /// Its package URL; none for a file.
-    pub fn purl(&self) -> Option<String> {
+    pub(crate) fn purl(&self) -> Option<String> {
         let version = self.version.as_deref().filter(|_| self.distribution)?;
         Some(format!("pkg:pypi/{}@{}", self.name, utf8_percent_encode(version, PLAIN)))
     }
@@ -57,7 +57,7 @@ impl Component {
 
 /// What it is that these things are inside of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     /// Its name.
     pub name: &'a str,
     /// Its digest (`sha256:...`), where it has one: an image's manifest.
@@ -70,7 +70,7 @@ pub struct Subject<'a> {
 ///
 /// # Errors
 /// Those of wheels whose METADATA cannot be read.
-pub fn components(
+pub(crate) fn components(
     inputs: &[DistInput],
     markers: &MarkerEnv,
     asked: BTreeMap<PackageName, Vec<Extra>>,
@@ -118,7 +118,7 @@ pub fn components(
 
 impl SbomFormat {
     /// The media type of a document.
-    pub fn media_type(self) -> &'static str {
+    pub(crate) fn media_type(self) -> &'static str {
         match self {
             SbomFormat::Cyclonedx => "application/vnd.cyclonedx+json",
             SbomFormat::Spdx => "application/spdx+json",
@@ -126,7 +126,7 @@ impl SbomFormat {
     }
 
     /// The document.
-    pub fn document(self, subject: &Subject<'_>, components: &[Component]) -> Vec<u8> {
+    pub(crate) fn document(self, subject: &Subject<'_>, components: &[Component]) -> Vec<u8> {
         let value = match self {
             SbomFormat::Cyclonedx => cyclonedx::document(subject, components),
             SbomFormat::Spdx => spdx::document(subject, components),

@@ -28,7 +28,7 @@ use crate::{
 /// Where wheels are unpacked ahead, so that [`super::write()`] only has to put the files in their places.
 ///
 /// Nothing is reported here that will not come up again: what cannot be unpacked ahead is left to `write`.
-pub struct Ahead {
+pub(crate) struct Ahead {
     place: Workplace,
     mtime: i64,
 }
@@ -43,7 +43,7 @@ enum Workplace {
 
 impl Ahead {
     /// For an environment at `dest` that is made with `link`; `None` where there is no good place.
-    pub fn new(cache: &Cache, link: LinkMode, mtime: i64, dest: &Path) -> Option<Self> {
+    pub(crate) fn new(cache: &Cache, link: LinkMode, mtime: i64, dest: &Path) -> Option<Self> {
         let scratch = cache.temporary().ok()?;
         let linked = || {
             let there = dest.ancestors().find_map(|dir| rustix::fs::stat(dir).ok())?;
@@ -64,7 +64,7 @@ impl Ahead {
     }
 
     /// What [`super::WriteOptions::ahead`] is to be.
-    pub fn beside(&self) -> Option<&Path> {
+    pub(crate) fn beside(&self) -> Option<&Path> {
         match &self.place {
             Workplace::Beside(_, dir) => dir.get()?.as_ref().map(TempDir::path),
             Workplace::Store(_) => None,
@@ -72,7 +72,7 @@ impl Ahead {
     }
 
     /// Unpacks a wheel, unless that was done before. `stop` is asked between files.
-    pub fn unpack(&self, wheel: &Wheel, stop: &(dyn Fn() -> bool + Sync)) {
+    pub(crate) fn unpack(&self, wheel: &Wheel, stop: &(dyn Fn() -> bool + Sync)) {
         match &self.place {
             Workplace::Store(store) => {
                 let sha256 = wheel.file.sha256();

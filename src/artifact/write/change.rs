@@ -43,7 +43,7 @@ const LARGEST: u64 = 256 << 20;
 
 /// An environment that is there, as its manifest and `stat` describe it.
 #[derive(Debug)]
-pub struct Previous {
+pub(crate) struct Previous {
     dest: PathBuf,
     text: String,
     common: String,
@@ -53,7 +53,7 @@ pub struct Previous {
 
 /// What becomes of an environment.
 #[derive(Debug, Clone, Copy)]
-pub struct Changing<'a> {
+pub(crate) struct Changing<'a> {
     /// The distributions that come, or come again: a plan of these alone. Its key is the new environment's.
     pub plan: &'a Plan,
     /// All distributions of the new environment in the order in which they are installed: key and dist-info
@@ -65,7 +65,7 @@ pub struct Changing<'a> {
 
 impl Previous {
     /// Reads what is at `dest`; `None` where that is no environment that could be changed.
-    pub fn read(dest: &Path) -> Option<Self> {
+    pub(crate) fn read(dest: &Path) -> Option<Self> {
         let text = read_regular(&dest.join(MANIFEST))?;
         let top = File::open(dest).ok()?;
         let manifest = Manifest::parse(&text)?;
@@ -80,18 +80,18 @@ impl Previous {
     }
 
     /// The key of what all its files depend on.
-    pub fn common(&self) -> &str {
+    pub(crate) fn common(&self) -> &str {
         &self.common
     }
 
     /// Its distributions in the order in which they were installed: key and dist-info directory.
-    pub fn dists(&self) -> &[(Sha256, RelPath)] {
+    pub(crate) fn dists(&self) -> &[(Sha256, RelPath)] {
         &self.dists
     }
 
     /// The distributions whose files are not as they were written, by position; `None` where something else is
     /// not either: a fresh environment is the remedy then.
-    pub fn damaged(&self) -> Option<HashSet<usize>> {
+    pub(crate) fn damaged(&self) -> Option<HashSet<usize>> {
         let mut damaged = HashSet::new();
         if self.condition.bad.is_empty() && self.condition.bad_dirs.is_empty() {
             return Some(damaged);
@@ -145,7 +145,7 @@ impl Previous {
 /// # Errors
 /// [`Kind::Destination`] where it cannot be written. If that happens while the change is under way, the next run
 /// finishes it.
-pub fn change(
+pub(crate) fn change(
     previous: &Previous,
     change: &Changing<'_>,
     dest: &Path,

@@ -27,9 +27,9 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-pub use ahead::Ahead;
-pub use change::{Changing, Previous, change};
-pub use store::examine;
+pub(crate) use ahead::Ahead;
+pub(crate) use change::{Changing, Previous, change};
+pub(crate) use store::examine;
 
 use crate::{
     environment::{
@@ -46,7 +46,7 @@ use crate::{
 
 /// What [`write()`] needs to know besides the plan.
 #[derive(Clone, Copy, Default)]
-pub struct WriteOptions<'a> {
+pub(crate) struct WriteOptions<'a> {
     /// How files get from the store into the environment.
     pub link: LinkMode,
     /// Whether a file to which its wheel's RECORD gives another digest is an error rather than a warning
@@ -83,7 +83,7 @@ impl WriteOptions<'_> {
 
 /// What [`write()`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// Nothing was written: the destination held this very plan (another run may just have written it).
     pub current: bool,
     /// Regular files in the environment, the manifest not counted.
@@ -104,7 +104,7 @@ pub struct Report {
 
 /// What became of a shared object that was to be stripped.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Stripped {
+pub(crate) struct Stripped {
     /// The distribution, a position in `Plan::dists`.
     pub dist: usize,
     /// Where it is, relative to the environment.
@@ -121,7 +121,7 @@ pub struct Stripped {
 /// # Errors
 /// [`Kind::Destination`] where the destination is something else or cannot be written: what stood there is
 /// untouched then. [`Kind::Integrity`] for wheels that are not what they claim to be.
-pub fn write(plan: &Plan, dest: &Path, options: &WriteOptions<'_>) -> Result<Report> {
+pub(crate) fn write(plan: &Plan, dest: &Path, options: &WriteOptions<'_>) -> Result<Report> {
     match write_once(plan, dest, options, false)? {
         Some(report) => Ok(report),
         // Kernels before 5.8 do not tell that a directory is a mount point; the rename does.
@@ -132,13 +132,13 @@ pub fn write(plan: &Plan, dest: &Path, options: &WriteOptions<'_>) -> Result<Rep
 
 /// Finishes or removes what killed runs left of `dest`, unless another run is at work there: for runs that find
 /// nothing else to do.
-pub fn tidy(dest: &Path) {
+pub(crate) fn tidy(dest: &Path) {
     destination::tidy(dest);
 }
 
 /// Finishes a change of `dest` that was cut short, so that it is the environment which that run was making. What
 /// cannot be finished is marked, and made anew by the next [`write()`].
-pub fn recover(dest: &Path) -> Result<()> {
+pub(crate) fn recover(dest: &Path) -> Result<()> {
     destination::recover(dest)
 }
 

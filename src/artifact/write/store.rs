@@ -369,7 +369,7 @@ fn copy(method: u8, source: OwnedFd, mut out: &File) -> rustix::io::Result<()> {
 }
 
 /// Digests all that is kept of a wheel, and removes what is not what RECORD says: that is the answer.
-pub fn examine(unpacked: &Unpacked, wheel: &Wheel) -> Result<Vec<PathBuf>> {
+pub(crate) fn examine(unpacked: &Unpacked, wheel: &Wheel) -> Result<Vec<PathBuf>> {
     let Some(kept) = unpacked.wheel(wheel.file.sha256()) else { return Ok(Vec::new()) };
     let wrong: Vec<OsString> =
         kept.names().into_par_iter().filter(|name| !is_right(&kept, wheel, name)).collect();

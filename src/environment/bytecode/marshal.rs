@@ -27,7 +27,7 @@ const FLAG: u8 = 0x80;
 
 /// The shape of a code object: `ints` numbers, `objects` objects, the first line's number, `last` objects.
 #[derive(Debug, Clone, Copy)]
-pub struct Shape {
+pub(crate) struct Shape {
     ints: usize,
     objects: usize,
     last: usize,
@@ -35,7 +35,7 @@ pub struct Shape {
 
 impl Shape {
     /// The shape in CPython `3.minor`; `None` for versions that are not known.
-    pub fn of(minor: u8) -> Option<Self> {
+    pub(crate) fn of(minor: u8) -> Option<Self> {
         let (ints, last) = match minor {
             7 => (5, 1),
             8..=10 => (6, 1),
@@ -47,7 +47,7 @@ impl Shape {
 }
 
 /// Writes a marshalled code object in its one form; the error says what could not be read.
-pub fn canonical(stream: &[u8], shape: Shape) -> Result<Vec<u8>, String> {
+pub(crate) fn canonical(stream: &[u8], shape: Shape) -> Result<Vec<u8>, String> {
     let mut reader =
         Reader { stream, at: 0, shape, refs: Vec::new(), nodes: Vec::new(), known: HashMap::new() };
     let root = reader.object(0)?;

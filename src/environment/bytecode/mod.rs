@@ -17,9 +17,9 @@ mod tests;
 
 use std::path::PathBuf;
 
-pub use batch::Module;
+pub(crate) use batch::Module;
 pub use kept::Kept;
-pub use worker::Worker;
+pub(crate) use worker::Worker;
 
 use crate::{
     packages::cache::Cache,
@@ -32,10 +32,10 @@ use crate::{
 };
 
 /// What became of a source: a `.pyc` file, or the reason why there is none.
-pub type Compiled = Result<Vec<u8>, String>;
+pub(crate) type Compiled = Result<Vec<u8>, String>;
 
 /// Changes whenever the same source would give other bytes.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// Compiles for one target.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use requirement::Requirement;
+pub(crate) use requirement::Requirement;
 
 use crate::words::{
     error::{Error, Kind, Result},
@@ -18,9 +18,7 @@ use crate::words::{
 
 /// An environment that is there.
 #[derive(Debug, Clone)]
-pub struct Installed {
-    /// Where it is.
-    pub path: PathBuf,
+pub(crate) struct Installed {
     /// What markers mean in it, on this machine.
     pub markers: MarkerEnv,
     /// Whether it is a free-threaded Python's.
@@ -33,7 +31,7 @@ pub struct Installed {
 
 /// A distribution in an environment.
 #[derive(Debug, Clone)]
-pub struct Distribution {
+pub(crate) struct Distribution {
     /// Its version.
     pub version: Version,
     /// The version as the directory spells it.
@@ -44,7 +42,7 @@ pub struct Distribution {
 
 /// What a distribution's metadata says of it.
 #[derive(Debug, Clone, Default)]
-pub struct Metadata {
+pub(crate) struct Metadata {
     /// Its name as its makers write it.
     pub name: Option<String>,
     /// What it requires.
@@ -59,7 +57,7 @@ pub struct Metadata {
 
 impl Metadata {
     /// Reads a METADATA file. The body, often a long description, is of no interest.
-    pub fn parse(text: &str) -> Metadata {
+    pub(crate) fn parse(text: &str) -> Metadata {
         let mut metadata = Metadata::default();
         for line in text.lines().take_while(|line| !line.is_empty()) {
             let Some((key, value)) = line.split_once(':') else { continue };
@@ -81,7 +79,7 @@ impl Metadata {
 
 impl Installed {
     /// Whether there is an environment at a path.
-    pub fn is_at(path: &Path) -> bool {
+    pub(crate) fn is_at(path: &Path) -> bool {
         path.join("pyvenv.cfg").is_file()
     }
 
@@ -89,7 +87,7 @@ impl Installed {
     ///
     /// # Errors
     /// [`Kind::Destination`] for a path that is no environment, or one that cannot be read.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let cannot = |path: &Path, e| Error::io("cannot read", path, e).with_kind(Kind::Destination);
         let file = path.join("pyvenv.cfg");
         let config = match fs::read_to_string(&file) {
@@ -122,7 +120,6 @@ impl Installed {
             site.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
         let home = value(&config, "home").map(|home| Path::new(home).join(&directory));
         Ok(Installed {
-            path: path.to_owned(),
             markers: markers(&version, pypy),
             free_threaded: directory.ends_with('t'),
             python: home,
@@ -136,19 +133,12 @@ impl Distribution {
     ///
     /// # Errors
     /// [`Kind::Destination`] for a file that cannot be read.
-    pub fn metadata(&self) -> Result<Metadata> {
+    pub(crate) fn metadata(&self) -> Result<Metadata> {
         let files = ["METADATA", "PKG-INFO"].map(|name| self.info.join(name));
         let file = files.iter().find(|file| file.is_file()).unwrap_or(&files[0]);
         let bytes =
             fs::read(file).map_err(|e| Error::io("cannot read", file, e).with_kind(Kind::Destination))?;
         Ok(Metadata::parse(&String::from_utf8_lossy(&bytes)))
-    }
-
-    /// Whether it was put there by a name of its own, as a project to work on is.
-    pub fn is_editable(&self) -> bool {
-        let text = fs::read_to_string(self.info.join("direct_url.json")).unwrap_or_default();
-        let value: Option<serde_json::Value> = serde_json::from_str(&text).ok();
-        value.is_some_and(|value| value["dir_info"]["editable"] == true)
     }
 }
 
@@ -227,7 +217,7 @@ fn markers(version: &str, pypy: bool) -> MarkerEnv {
 ///
 /// # Errors
 /// [`Kind::Destination`] for metadata that cannot be read.
-pub fn requirements(
+pub(crate) fn requirements(
     installed: &Installed,
     asked: BTreeMap<PackageName, Vec<Extra>>,
 ) -> Result<BTreeMap<PackageName, (Metadata, Vec<Requirement>)>> {
@@ -239,7 +229,7 @@ pub fn requirements(
 }
 
 /// Of the requirements of these distributions those that hold where markers mean this, as in [`requirements`].
-pub fn holding(
+pub(crate) fn holding(
     all: BTreeMap<PackageName, Metadata>,
     markers: &MarkerEnv,
     mut asked: BTreeMap<PackageName, Vec<Extra>>,

@@ -9,7 +9,7 @@ use crate::words::{
 
 /// `name[extra] >=1,<2 ; marker`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Requirement {
+pub(crate) struct Requirement {
     /// Whose.
     pub name: PackageName,
     /// Extras asked for.
@@ -22,7 +22,7 @@ pub struct Requirement {
 
 impl Requirement {
     /// Whether it holds in an environment, for a distribution of which these extras are wanted.
-    pub fn holds(&self, env: &MarkerEnv, extras: &[Extra]) -> bool {
+    pub(crate) fn holds(&self, env: &MarkerEnv, extras: &[Extra]) -> bool {
         self.marker.as_ref().is_none_or(|marker| marker.evaluate(env, extras, &[]))
     }
 }

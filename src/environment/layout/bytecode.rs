@@ -13,7 +13,7 @@ impl Plan {
     /// (`__pycache__/NAME.TAG.pyc`, PEP 3147). What a wheel brought there gives way, as in pip. Whoever carries
     /// the plan out compiles, and leaves out what does not compile with [`Plan::without`].
     #[must_use]
-    pub fn with_bytecode(self, target: &Target) -> Plan {
+    pub(crate) fn with_bytecode(self, target: &Target) -> Plan {
         let inside = format!("{}/", target.site_packages);
         // A wheel may put a file where the directory would be, or a directory where the file would be.
         let files: HashSet<&str> = self
@@ -76,7 +76,7 @@ impl Plan {
 
     /// The plan without the bytecode at these positions, and without the directories that this empties.
     #[must_use]
-    pub fn without(mut self, left_out: &HashSet<usize>) -> Plan {
+    pub(crate) fn without(mut self, left_out: &HashSet<usize>) -> Plan {
         let emptied: HashSet<RelPath> =
             left_out.iter().filter_map(|&at| self.files[at].path.parent()).collect();
         let files = std::mem::take(&mut self.files);

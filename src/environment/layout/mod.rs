@@ -12,13 +12,13 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use placement::places;
-pub use plan::plan;
-pub use record::{record_paths, render_record};
-pub use reserved::{JOURNAL, MANIFEST};
-pub use slim::{Cut, Mentions, Reading, Survey, is_doc, is_header, is_shared_object};
+pub(crate) use placement::places;
+pub(crate) use plan::plan;
+pub(crate) use record::{record_paths, render_record};
+pub(crate) use reserved::{JOURNAL, MANIFEST};
+pub(crate) use slim::{Cut, Mentions, Reading, Survey, is_doc, is_header, is_shared_object};
 
-pub use crate::words::choices::{Slim, SlimKind};
+pub(crate) use crate::words::choices::{Slim, SlimKind};
 
 use crate::{
     environment::script::LauncherStyle,
@@ -28,11 +28,11 @@ use crate::{
 
 /// Changes whenever the same wheels and target would be laid out (or slimmed) in another way: part of the key by which
 /// an environment is known to be current.
-pub const LAYOUT_VERSION: u32 = 3;
+pub(crate) const LAYOUT_VERSION: u32 = 3;
 
 /// A distribution to be laid out.
 #[derive(Debug, Clone)]
-pub struct DistInput {
+pub(crate) struct DistInput {
     /// Its wheel.
     pub wheel: Arc<Wheel>,
     /// Whether it was asked for by name: gives it a REQUESTED file (PEP 376, as pip).
@@ -49,7 +49,7 @@ pub struct DistInput {
 
 impl DistInput {
     /// A wheel from an index that the lock names.
-    pub fn new(wheel: Arc<Wheel>) -> Self {
+    pub(crate) fn new(wheel: Arc<Wheel>) -> Self {
         DistInput {
             wheel,
             requested: true,
@@ -63,7 +63,7 @@ impl DistInput {
 
 /// A file whose bytes are given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GivenFile {
+pub(crate) struct GivenFile {
     /// Where it goes, relative to the environment.
     pub path: RelPath,
     /// Its contents.
@@ -74,7 +74,7 @@ pub struct GivenFile {
 
 /// The environment's own: `pyvenv.cfg`, interpreter links, activators. No distribution may touch these.
 #[derive(Debug, Clone, Default)]
-pub struct EnvFiles {
+pub(crate) struct EnvFiles {
     /// Its regular files.
     pub files: Vec<GivenFile>,
     /// Its symbolic links.
@@ -83,7 +83,7 @@ pub struct EnvFiles {
 
 /// The name of a plan: the digest of everything it was made from (selection, target, options).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct PlanKey(pub Sha256);
+pub(crate) struct PlanKey(pub Sha256);
 
 impl std::fmt::Display for PlanKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -93,7 +93,7 @@ impl std::fmt::Display for PlanKey {
 
 /// Every path of an environment: what `write` puts on disk and `pack` into an archive.
 #[derive(Debug, Clone, Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Names the plan: the digest of everything it was made from.
     pub key: PlanKey,
     /// The digest of what all of its files depend on: interpreter, options.
@@ -119,7 +119,7 @@ pub struct Plan {
 
 /// A wheel's entry that is not in the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dropped {
+pub(crate) struct Dropped {
     /// The distribution, a position in [`Plan::dists`].
     pub dist: usize,
     /// As what it was dropped.
@@ -131,7 +131,7 @@ pub struct Dropped {
 impl Plan {
     /// For each distribution the files its RECORD lists: positions in `files`, in their order, its RECORD
     /// among them.
-    pub fn listed(&self) -> Vec<Vec<usize>> {
+    pub(crate) fn listed(&self) -> Vec<Vec<usize>> {
         let mut listed = vec![Vec::new(); self.dists.len()];
         for (at, file) in self.files.iter().enumerate() {
             if let Some(dist) = file.dist {
@@ -150,7 +150,7 @@ impl Plan {
 
 /// A distribution of a plan.
 #[derive(Debug, Clone)]
-pub struct PlannedDist {
+pub(crate) struct PlannedDist {
     /// Its name.
     pub name: PackageName,
     /// Its version.
@@ -165,7 +165,7 @@ pub struct PlannedDist {
 
 /// A regular file of a plan.
 #[derive(Debug, Clone)]
-pub struct PlanFile {
+pub(crate) struct PlanFile {
     /// Where it goes, relative to the environment.
     pub path: RelPath,
     /// The distribution whose RECORD lists it; `None` for the environment's own (activators, pyvenv.cfg).
@@ -178,7 +178,7 @@ pub struct PlanFile {
 
 /// Where a file's bytes come from.
 #[derive(Debug, Clone)]
-pub enum ContentOrigin {
+pub(crate) enum ContentOrigin {
     /// An entry of the wheel of a distribution: positions in [`Plan::dists`] and `Wheel::entries`.
     Entry {
         /// Position of the distribution whose wheel holds the bytes.
@@ -220,7 +220,7 @@ pub enum ContentOrigin {
 
 /// A symbolic link of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlanLink {
+pub(crate) struct PlanLink {
     /// Where it goes.
     pub path: RelPath,
     /// What it points to, exactly as stored in the link.
@@ -229,7 +229,7 @@ pub struct PlanLink {
 
 /// A file's digest and size after it was written: a row of RECORD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
+pub(crate) struct Written {
     /// The digest of the bytes as written.
     pub sha256: Sha256,
     /// The size in bytes.

@@ -26,16 +26,16 @@ pub(super) struct Scheme<'t> {
 }
 
 impl<'t> Scheme<'t> {
-    pub fn new(target: &'t Target) -> Result<Self> {
+    pub(super) fn new(target: &'t Target) -> Result<Self> {
         Ok(Scheme { target, scripts: "bin".parse()?, lib: "lib".parse()?, lib64: "lib64".parse()? })
     }
 
-    pub fn scripts(&self) -> &RelPath {
+    pub(super) fn scripts(&self) -> &RelPath {
         &self.scripts
     }
 
     /// The place of an entry; `None` for what the installer writes itself.
-    pub fn place(&self, wheel: &Wheel, entry: &WheelEntry) -> Result<Option<Placement>> {
+    pub(super) fn place(&self, wheel: &Wheel, entry: &WheelEntry) -> Result<Option<Placement>> {
         let path = entry.path.as_str();
         let below = |dir: &RelPath| path.strip_prefix(dir.as_str()).and_then(|rest| rest.strip_prefix('/'));
         if let Some(name) = below(&wheel.dist_info)
@@ -71,7 +71,7 @@ impl<'t> Scheme<'t> {
 }
 
 /// Where every entry of every distribution goes, by position; nowhere for what the installer writes itself.
-pub fn places(dists: &[DistInput], target: &Target) -> Result<Vec<Vec<Option<RelPath>>>> {
+pub(crate) fn places(dists: &[DistInput], target: &Target) -> Result<Vec<Vec<Option<RelPath>>>> {
     let scheme = Scheme::new(target)?;
     let place = |dist: &DistInput| {
         let entries = dist.wheel.entries.iter();

@@ -32,7 +32,7 @@ use crate::{
 /// - Of two distributions that bring different files of one path, the later in `dists` counts, with a
 ///   warning. Both RECORDs list the file, with the digest of what is on disk, so that both verify.
 /// - A path that one needs as a file and another as a directory is refused.
-pub fn plan(
+pub(crate) fn plan(
     dists: &[DistInput],
     target: &Target,
     env: EnvFiles,

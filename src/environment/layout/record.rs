@@ -7,7 +7,7 @@ use crate::words::vocab::RelPath;
 
 /// A RECORD: one row for each file with its digest and size (`None` for RECORD itself), sorted, paths
 /// relative to `site_packages`, quoted as Python's `csv` does, lines ending in `\n`.
-pub fn render_record<'a>(
+pub(crate) fn render_record<'a>(
     rows: impl Iterator<Item = (&'a RelPath, Option<Written>)>,
     site_packages: &RelPath,
 ) -> Vec<u8> {
@@ -45,7 +45,7 @@ fn relative(path: &RelPath, base: &RelPath) -> String {
 
 /// The files that a RECORD as [`render_record`] writes it lists, relative to the environment; `None` for any other
 /// text, and for a path that leads outside.
-pub fn record_paths(text: &[u8], site_packages: &RelPath) -> Option<Vec<RelPath>> {
+pub(crate) fn record_paths(text: &[u8], site_packages: &RelPath) -> Option<Vec<RelPath>> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     let mut paths = Vec::new();
     for row in reader.records() {

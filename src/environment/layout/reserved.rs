@@ -7,9 +7,9 @@ use super::EnvFiles;
 use crate::{project::python::Target, words::vocab::RelPath};
 
 /// The manifest's name at the top of an environment: `write` lists there what it wrote.
-pub const MANIFEST: &str = "venvoy.manifest";
+pub(crate) const MANIFEST: &str = "venvoy.manifest";
 /// The file that says how a change that is under way goes on.
-pub const JOURNAL: &str = "venvoy.journal";
+pub(crate) const JOURNAL: &str = "venvoy.journal";
 
 /// What the directory begins with in which `write` makes an environment in its place.
 const STAGING: &str = ".venvoy-";
@@ -25,7 +25,7 @@ pub(super) struct Reserved {
 }
 
 impl Reserved {
-    pub fn new(env: &EnvFiles, target: &Target) -> Self {
+    pub(super) fn new(env: &EnvFiles, target: &Target) -> Self {
         let files = env.files.iter().map(|file| &file.path);
         let links = env.links.iter().map(|link| &link.path);
         let own: Vec<&str> = files.chain(links).map(RelPath::as_str).collect();
@@ -43,7 +43,7 @@ impl Reserved {
     }
 
     /// Whether a distribution may not bring a file of this path, or one below such a path.
-    pub fn forbids(&self, path: &RelPath) -> bool {
+    pub(super) fn forbids(&self, path: &RelPath) -> bool {
         // Nearly every file is in site-packages, where only a path of exactly the same name is reserved.
         if path.as_str().starts_with(&self.site_packages) {
             return self.exact.contains(path.as_str());

@@ -30,7 +30,7 @@ const LIMIT: u64 = 1 << 30;
 /// the others (Python added a `__pycache__`, someone added or removed a file) are listed and compared.
 /// Contents are not read: that is [`verify`]. Bytecode, and anything more at the very top, where editors and
 /// other tools leave their marks, does not count.
-pub fn is_current(dest: &Path, key: &PlanKey) -> bool {
+pub(crate) fn is_current(dest: &Path, key: &PlanKey) -> bool {
     let Ok(text) = read_text(&dest.join(MANIFEST), LIMIT) else { return false };
     let Some(manifest) = Manifest::parse(&text) else { return false };
     let Ok(top) = File::open(dest) else { return false };
@@ -92,7 +92,7 @@ fn is_bytecode(name: &OsStr) -> bool {
 
 /// How an environment differs from its manifest, each list sorted by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Check {
+pub(crate) struct Check {
     /// What the manifest lists and the environment lacks.
     pub missing: Vec<PathBuf>,
     /// What is there but not as it was written.
@@ -107,14 +107,14 @@ pub struct Check {
 
 impl Check {
     /// Whether everything is as it was written.
-    pub fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         self.missing.is_empty() && self.changed.is_empty() && self.extra.is_empty()
     }
 }
 
 /// One thing that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Changed {
+pub(crate) struct Changed {
     /// Where it is, relative to the environment.
     pub path: PathBuf,
     /// In what it differs.
@@ -123,7 +123,7 @@ pub struct Changed {
 
 /// In what something differs from the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Change {
+pub(crate) enum Change {
     /// Not a file, link or directory as it was.
     Type,
     /// Its content has another size or digest.
@@ -149,7 +149,7 @@ impl fmt::Display for Change {
 ///
 /// # Errors
 /// [`Kind::Destination`] where there is no manifest or it is damaged, or something cannot be read.
-pub fn verify(dest: &Path) -> Result<Check> {
+pub(crate) fn verify(dest: &Path) -> Result<Check> {
     let path = dest.join(MANIFEST);
     let text = read_text(&path, LIMIT).map_err(|e| {
         Error::io("cannot read", &path, e)

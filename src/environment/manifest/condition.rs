@@ -18,7 +18,7 @@ use super::{
 /// How an environment differs from its manifest as far as `stat` can tell. Everything written got one fixed time,
 /// so what was edited since shows, unless somebody set its time back.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Condition {
+pub(crate) struct Condition {
     /// Listed files and links that are missing or not as they were written.
     pub bad: Vec<String>,
     /// What is there and not listed, bytecode and whatever lies at the very top left out. A directory stands for all

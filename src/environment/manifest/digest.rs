@@ -20,7 +20,7 @@ use crate::words::{error::Result, vocab::Sha256};
 ///
 /// The algorithm is described in docs/reproducible.md, for whoever wants to compute it without venvoy: a
 /// record `TYPE NUL PATH NUL MODE NUL MTIME NUL CONTENT LF` for each, sorted by path, and the SHA-256 of all.
-pub fn tree_digest(dest: &Path) -> Result<Sha256> {
+pub(crate) fn tree_digest(dest: &Path) -> Result<Sha256> {
     let mut paths = Vec::new();
     list(dest, Path::new(""), &mut paths)?;
     paths.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));

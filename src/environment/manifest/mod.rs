@@ -5,7 +5,7 @@ pub(crate) mod condition;
 mod digest;
 pub(crate) mod text;
 
-pub use check::{Change, Changed, Check, is_current, verify};
-pub use condition::Condition;
-pub use digest::tree_digest;
-pub use text::{JOURNAL, MANIFEST, render as render_manifest};
+pub(crate) use check::{Check, is_current, verify};
+pub(crate) use condition::Condition;
+pub(crate) use digest::tree_digest;
+pub(crate) use text::{JOURNAL, MANIFEST, render as render_manifest};

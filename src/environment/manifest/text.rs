@@ -24,7 +24,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use rayon::prelude::*;
 
-pub use crate::environment::layout::{JOURNAL, MANIFEST};
+pub(crate) use crate::environment::layout::{JOURNAL, MANIFEST};
 use crate::{
     environment::layout::{Plan, PlanKey, Written},
     words::vocab::Sha256,
@@ -33,7 +33,7 @@ use crate::{
 const HEAD: &str = "venvoy manifest 2\n";
 
 /// The manifest of `plan` once its files (in the plan's order) came out as `written`.
-pub fn render(plan: &Plan, written: &[Written]) -> Vec<u8> {
+pub(crate) fn render(plan: &Plan, written: &[Written]) -> Vec<u8> {
     use std::fmt::Write as _;
     let mut dirs: Vec<(&str, Vec<NewItem<'_>>)> = std::iter::once(".")
         .chain(plan.dirs.iter().map(crate::words::vocab::RelPath::as_str))

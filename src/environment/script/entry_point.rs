@@ -77,7 +77,7 @@ pub fn rewrite_script(script: &[u8], style: &LauncherStyle) -> Option<Vec<u8>> {
 }
 
 /// The same for a script that lies at `path` in the environment, and not with the others.
-pub fn rewrite_script_at(script: &[u8], style: &LauncherStyle, path: &RelPath) -> Option<Vec<u8>> {
+pub(crate) fn rewrite_script_at(script: &[u8], style: &LauncherStyle, path: &RelPath) -> Option<Vec<u8>> {
     let up = "../".repeat(path.components().count() - 1);
     rewritten(script, &head(style, &format!("{up}bin/python")))
 }

@@ -89,17 +89,9 @@ pub fn environment(target: &Target, place: &Place, prompt: Option<&str>) -> Resu
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
 
-    let (major, minor, _) = target.version;
-    let mut names = vec![format!("python{major}"), format!("python{major}.{minor}")];
-    if target.free_threaded {
-        names.push(format!("python{major}.{minor}t"));
-    }
-    if target.implementation == "pypy" {
-        names.extend(["pypy".to_owned(), format!("pypy{major}"), format!("pypy{major}.{minor}")]);
-    }
-    let mut links = vec![link("bin/python", executable)?];
-    for name in names {
-        links.push(link(&format!("bin/{name}"), "python")?);
+    let mut links = Vec::new();
+    for name in target.bin_names() {
+        links.push(link(&format!("bin/{name}"), if name == "python" { executable } else { "python" })?);
     }
     if target.lib64 {
         links.push(link("lib64", "lib")?);

@@ -4,6 +4,8 @@ mod entry_point;
 mod environment;
 mod versioned;
 
-pub use entry_point::{LauncherStyle, launcher, rewrite_script, rewrite_script_at};
-pub use environment::{EnvFile, EnvLink, Environment, Place, environment};
-pub use versioned::versioned;
+pub(crate) use entry_point::rewrite_script_at;
+pub use entry_point::{LauncherStyle, launcher, rewrite_script};
+pub(crate) use environment::{EnvFile, EnvLink};
+pub use environment::{Place, environment};
+pub(crate) use versioned::versioned;

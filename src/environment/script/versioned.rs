@@ -8,7 +8,7 @@ const VERSIONED: [(&str, &str); 2] = [("pip", ""), ("easy_install", "-")];
 
 /// The scripts of a distribution, with pip's and easy_install's for this version of Python (`pip`, `pip3`, `pip3.11`;
 /// `easy_install-3.11`) in place of those that the wheel names, as pip does it.
-pub fn versioned(scripts: &[EntryPoint], (major, minor): (u8, u8)) -> Vec<EntryPoint> {
+pub(crate) fn versioned(scripts: &[EntryPoint], (major, minor): (u8, u8)) -> Vec<EntryPoint> {
     let mut out = scripts.to_vec();
     for (program, between) in VERSIONED {
         let Some(plain) = out.iter().find(|one| !one.gui && one.name.as_str() == program).cloned() else {

@@ -39,12 +39,12 @@ impl Record {
 }
 
 /// What stands for a commit among the digests that something is derived from.
-pub fn of_commit(commit: &str) -> Sha256 {
+pub(crate) fn of_commit(commit: &str) -> Sha256 {
     Sha256::of(format!("commit {commit}").as_bytes())
 }
 
 /// What stands for a project by its normalised name, which has neither digest nor commit.
-pub fn of_project(name: &str) -> Sha256 {
+pub(crate) fn of_project(name: &str) -> Sha256 {
     Sha256::of(format!("project {name}").as_bytes())
 }
 

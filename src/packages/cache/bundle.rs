@@ -25,7 +25,7 @@ struct Span {
 
 /// A tar whose members are known by their places.
 #[derive(Debug)]
-pub struct Bundle {
+pub(crate) struct Bundle {
     path: PathBuf,
     file: Arc<File>,
     records: HashMap<PathBuf, Span>,
@@ -37,7 +37,7 @@ impl Bundle {
     ///
     /// # Errors
     /// Where it cannot be opened, or is no tar of a cache.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let cannot = |error| Error::io("cannot read", path, error);
         let file = open_regular(path).map_err(cannot)?;
         let mut bundle = Bundle {

@@ -16,7 +16,7 @@ use crate::words::{
 pub(super) const KIND: &str = "files";
 
 /// The place of a file below a root. Its size is a part of it, so that one look notices a truncated file.
-pub fn path(digest: &Sha256, size: u64, file_name: &str) -> PathBuf {
+pub(crate) fn path(digest: &Sha256, size: u64, file_name: &str) -> PathBuf {
     Path::new(KIND).join(sharded(digest)).join(size.to_string()).join(file_name)
 }
 

@@ -6,7 +6,7 @@ use std::{fmt, fs::Metadata, os::unix::fs::MetadataExt as _, str::FromStr};
 /// every write, rename and change of mode, and no program can set it. So a file that has the identity it was verified
 /// with has the bytes it was verified with, and a copy of it (a cache that was restored) has another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     device: u64,
     inode: u64,
     size: u64,

@@ -170,11 +170,6 @@ impl Keyed<'_> {
             .map_err(|error| Error::io("cannot make the directory", &home.path().join(&self.path), error))
     }
 
-    /// Waits for the sole right to make this one (see [`Cache::lock`]).
-    pub fn lock(&self) -> super::KeyLock {
-        self.cache.lock(&Sha256::of(format!("{} {}", self.kind, self.name).as_bytes()))
-    }
-
     fn dir(&self, root: &Dir) -> Option<Dir> {
         root.below(self.path.parent()?).ok()
     }

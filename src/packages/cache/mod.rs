@@ -45,19 +45,19 @@ use std::{
     },
 };
 
-pub use below::{Below, Lower};
-pub use built::{of_commit, of_project};
-pub use bundle::Bundle;
-pub use dir::Dir;
-pub use files::path as file_path;
-pub use identity::Identity;
-pub use keyed::{Keyed, PendingDir, Reading};
-pub use lock::KeyLock;
-pub use pending::Pending;
-pub use unpacked::{Unpacked, UnpackedWheel};
-pub use upkeep::{Item, Policy, Usage, is_carried};
-pub use verified::VerifiedFile;
-pub use verify::Found;
+pub(crate) use below::{Below, Lower};
+pub(crate) use built::{of_commit, of_project};
+pub(crate) use bundle::Bundle;
+pub(crate) use dir::Dir;
+pub(crate) use files::path as file_path;
+pub(crate) use identity::Identity;
+pub(crate) use keyed::{Keyed, PendingDir};
+pub(crate) use lock::KeyLock;
+pub(crate) use pending::Pending;
+pub(crate) use unpacked::{Unpacked, UnpackedWheel};
+pub(crate) use upkeep::{Item, Policy, Usage, is_carried};
+pub(crate) use verified::VerifiedFile;
+pub(crate) use verify::Found;
 
 use crate::{
     project::python::Answers,

@@ -29,7 +29,7 @@ const ABOUT_ANY_FILE: [&str; 2] = [SELECTIONS, built::KIND];
 const CHEAPER_TO_MAKE: [&str; 5] = [unpacked::KIND, "bytecode", "interpreters", "places", "logs"];
 
 /// Whether something is worth carrying to another machine, by its path below the layout's directory.
-pub fn is_carried(path: &Path) -> bool {
+pub(crate) fn is_carried(path: &Path) -> bool {
     let kind = path.iter().next().and_then(|kind| kind.to_str()).unwrap_or_default();
     !CHEAPER_TO_MAKE.contains(&kind)
 }

@@ -71,7 +71,7 @@ pub(super) enum Stopped {
 }
 
 impl Stopped {
-    pub fn into_failure(self) -> Failure {
+    pub(super) fn into_failure(self) -> Failure {
         match self {
             Stopped::Failed(failure) => failure,
             Stopped::Changed(why) => Failure::passing(why),
@@ -113,7 +113,7 @@ struct Work<'a> {
 
 impl Whole<'_> {
     /// Whether the rest is large and slow enough for several connections, seen from what this one brought.
-    pub fn is_worth_parts(&self, received: u64, brought: u64, took: Duration) -> bool {
+    pub(super) fn is_worth_parts(&self, received: u64, brought: u64, took: Duration) -> bool {
         if took < WATCHED || brought == 0 {
             return false;
         }

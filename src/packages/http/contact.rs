@@ -54,7 +54,7 @@ impl<K: Hash + Eq + Clone> Contacts<K> {
     ///
     /// # Errors
     /// Why it does not work, or that the user interrupted.
-    pub fn enter(&self, key: K) -> Result<Ticket<'_, K>> {
+    pub(super) fn enter(&self, key: K) -> Result<Ticket<'_, K>> {
         let mut known = self.known.lock();
         loop {
             interrupt::check()?;
@@ -81,22 +81,22 @@ impl<K: Hash + Eq + Clone> Contacts<K> {
 
 impl<K: Hash + Eq + Clone> Ticket<'_, K> {
     /// How many tries failed before this one; `None` where it is known to work.
-    pub fn tries_before(&self) -> Option<u32> {
+    pub(super) fn tries_before(&self) -> Option<u32> {
         self.first
     }
 
     /// It works.
-    pub fn works(mut self) {
+    pub(super) fn works(mut self) {
         self.settle(Contact::Open);
     }
 
     /// It does not work: all others are told this.
-    pub fn never(mut self, why: Error) {
+    pub(super) fn never(mut self, why: Error) {
         self.settle(Contact::Closed(why));
     }
 
     /// This try failed: whoever is next tries again after the pause.
-    pub fn later(mut self, pause: Duration) {
+    pub(super) fn later(mut self, pause: Duration) {
         if let Some(tries) = self.first {
             self.settle(Contact::Unknown { tries: tries + 1, next: Instant::now() + pause });
         }

@@ -132,7 +132,7 @@ pub(super) fn passes(status: StatusCode) -> bool {
 }
 
 /// The tries made so far of one request.
-pub struct Tries<'a> {
+pub(crate) struct Tries<'a> {
     options: &'a FetchOptions,
     made: u32,
     since_progress: u32,
@@ -140,18 +140,18 @@ pub struct Tries<'a> {
 
 impl<'a> Tries<'a> {
     /// None yet.
-    pub fn new(options: &'a FetchOptions) -> Self {
+    pub(crate) fn new(options: &'a FetchOptions) -> Self {
         Tries { options, made: 0, since_progress: 0 }
     }
 
     /// The latest try brought the matter forward: the patience starts anew.
-    pub fn progressed(&mut self) {
+    pub(crate) fn progressed(&mut self) {
         self.since_progress = 0;
     }
 
     /// Pauses before another try, or ends with the error when there is nothing more to try. The pauses are
     /// the same in every run: 1, 2, 4… times the first.
-    pub fn pause(&mut self, failure: Failure, what: &Url) -> Result<()> {
+    pub(crate) fn pause(&mut self, failure: Failure, what: &Url) -> Result<()> {
         let (error, wanted) = match failure {
             Failure::Final(error) => return Err(error),
             Failure::Passing(error, wanted) => (error, wanted),

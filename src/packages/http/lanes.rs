@@ -20,12 +20,12 @@ struct State {
 pub(crate) struct Lane<'a>(&'a Lanes);
 
 impl Lanes {
-    pub fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         Lanes { state: Mutex::new(State { free: count.max(1), waiting: 0 }), freed: Condvar::new() }
     }
 
     /// Waits for a lane.
-    pub fn take(&self) -> Lane<'_> {
+    pub(crate) fn take(&self) -> Lane<'_> {
         let mut state = self.state.lock();
         state.waiting += 1;
         while state.free == 0 {
@@ -37,7 +37,7 @@ impl Lanes {
     }
 
     /// A lane that nobody needs at the moment.
-    pub fn spare(&self) -> Option<Lane<'_>> {
+    pub(crate) fn spare(&self) -> Option<Lane<'_>> {
         let mut state = self.state.lock();
         if state.free <= state.waiting {
             return None;
@@ -47,13 +47,13 @@ impl Lanes {
     }
 
     /// Whether there is a lane that nobody needs at the moment.
-    pub fn has_spare(&self) -> bool {
+    pub(crate) fn has_spare(&self) -> bool {
         let state = self.state.lock();
         state.free > state.waiting
     }
 
     /// Whether somebody waits for a lane: whoever has a spare one gives it back soon.
-    pub fn wanted(&self) -> bool {
+    pub(crate) fn wanted(&self) -> bool {
         let state = self.state.lock();
         state.waiting > state.free
     }

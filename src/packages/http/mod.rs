@@ -16,9 +16,9 @@ mod tests;
 mod tls;
 
 pub use client::Client;
-pub use failure::{Failure, Tries};
+pub(crate) use failure::{Failure, Tries};
 pub(crate) use lanes::Lane;
 pub use options::{CaPaths, FetchOptions, Proxies};
-pub use reply::{Outcome, Reply};
-pub use request::{Body, Identity, Method, Redirects, Request, header_value};
+pub(crate) use reply::{Outcome, Reply};
+pub(crate) use request::{Body, Identity, Method, Redirects, Request, header_value};
 pub(crate) use room::{Held, Room, SMALL};

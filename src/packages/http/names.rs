@@ -43,18 +43,18 @@ pub(super) struct Names(Arc<Mutex<HashMap<String, Shared>>>);
 impl Names {
     /// A resolver that shares what these names know and asks the platform, or where the binary is static the
     /// name servers themselves.
-    pub fn resolver(&self) -> Resolver {
+    pub(super) fn resolver(&self) -> Resolver {
         let is_static = cfg!(target_feature = "crt-static");
         self.through(if is_static { NameService::Servers(Servers::default()) } else { NameService::Platform })
     }
 
     /// A resolver that shares what these names know and asks this source.
-    pub fn through(&self, source: NameService) -> Resolver {
+    pub(super) fn through(&self, source: NameService) -> Resolver {
         Resolver { names: self.clone(), source }
     }
 
     /// Forgets a host, whose addresses may be others by now.
-    pub fn forget(&self, host: &str) {
+    pub(super) fn forget(&self, host: &str) {
         self.0.lock().remove(&host.to_ascii_lowercase());
     }
 

@@ -18,12 +18,12 @@ pub(super) struct Pace {
 
 impl Pace {
     /// The window is as long as a server may be silent.
-    pub fn new(window: Duration) -> Self {
+    pub(super) fn new(window: Duration) -> Self {
         Pace { window, waited: Duration::ZERO, bytes: 0 }
     }
 
     /// So many bytes came since `from`. What was done with earlier bytes before `from` is not the server's fault.
-    pub fn came(&mut self, bytes: usize, from: Instant, place: &str) -> Result<(), Failure> {
+    pub(super) fn came(&mut self, bytes: usize, from: Instant, place: &str) -> Result<(), Failure> {
         self.waited += from.elapsed();
         self.bytes += bytes as u64;
         if self.waited < self.window {

@@ -1,12 +1,8 @@
 //! One request: what is asked, with what, as whom.
 
-use std::{
-    fs::File,
-    io::{self, Read, Seek as _, SeekFrom},
-    path::Path,
-};
+use std::io::{self, Read};
 
-pub use reqwest::Method;
+pub(crate) use reqwest::Method;
 use reqwest::{
     blocking,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -65,15 +61,6 @@ pub enum Body<'a> {
     Empty,
     /// These bytes.
     Bytes(&'a [u8]),
-    /// So many bytes of a file, from this offset on.
-    File {
-        /// The file.
-        path: &'a Path,
-        /// The first byte.
-        offset: u64,
-        /// How many bytes.
-        length: u64,
-    },
     /// So many bytes of whatever this opens; it is opened again for each try.
     Stream {
         /// Opens it at its beginning.
@@ -142,7 +129,7 @@ impl<'a> Request<'a> {
 ///
 /// # Errors
 /// [`Kind::Network`] where it cannot stand in a header. The text is not shown: it may be a secret.
-pub fn header_value(text: &str, what: &str) -> Result<HeaderValue> {
+pub(crate) fn header_value(text: &str, what: &str) -> Result<HeaderValue> {
     HeaderValue::from_str(text).map_err(|_| {
         Error::new(Kind::Network, format!("{what} holds characters that cannot be sent (not shown)"))
             .help("expected printable ASCII")
@@ -155,7 +142,7 @@ impl Body<'_> {
         match self {
             Body::Empty => 0,
             Body::Bytes(bytes) => bytes.len() as u64,
-            Body::File { length, .. } | Body::Stream { length, .. } => *length,
+            Body::Stream { length, .. } => *length,
         }
     }
 
@@ -164,12 +151,6 @@ impl Body<'_> {
         Ok(match self {
             Body::Empty => None,
             Body::Bytes(bytes) => Some(bytes.to_vec().into()),
-            Body::File { path, offset, length } => {
-                let cannot = |error| Error::io("cannot read", path, error);
-                let mut file = File::open(path).map_err(cannot)?;
-                file.seek(SeekFrom::Start(*offset)).map_err(cannot)?;
-                Some(blocking::Body::sized(file.take(*length), *length))
-            }
             Body::Stream { open, length } => {
                 let reader = open()
                     .map_err(|error| Error::new(Kind::Io, "cannot read what is to be sent").because(error))?;

@@ -17,7 +17,7 @@ pub(crate) struct Held(Room);
 
 impl Room {
     /// Waits for the permission.
-    pub fn take(&self) -> Held {
+    pub(crate) fn take(&self) -> Held {
         let (taken, freed) = &*self.0;
         let mut taken = taken.lock();
         while *taken {

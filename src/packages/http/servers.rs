@@ -49,7 +49,7 @@ impl Servers {
     }
 
     /// A host's addresses, or why there are none and whether that is certain.
-    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, (String, bool)> {
+    pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, (String, bool)> {
         let known = if let Some(known) = self.known.get() {
             known
         } else {

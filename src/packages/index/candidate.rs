@@ -45,7 +45,7 @@ pub(super) struct Candidate<'a> {
 
 impl<'a> Candidate<'a> {
     /// Looks whether a file can be used; its digest is not this function's business.
-    pub fn judge(file: &'a IndexFile, request: &Pinned, target: &Target) -> Result<Self, Refusal> {
+    pub(super) fn judge(file: &'a IndexFile, request: &Pinned, target: &Target) -> Result<Self, Refusal> {
         let form = Form::read(&file.filename, request)?;
         if !form.matches(request.pin) {
             return Err(Refusal::OtherVersion(form.version_text()));
@@ -80,7 +80,7 @@ impl<'a> Candidate<'a> {
 
     /// Orders by preference, the best first. Total over everything that tells two files apart, so that
     /// the order in which an index lists its files has no say.
-    pub fn compare(&self, other: &Self) -> Ordering {
+    pub(super) fn compare(&self, other: &Self) -> Ordering {
         let (wheel, build, format) = self.form.order();
         let (other_wheel, other_build, other_format) = other.form.order();
         (self.file.yanked.is_some(), self.unasked_pre)
@@ -101,7 +101,7 @@ impl<'a> Candidate<'a> {
 
 impl Form {
     /// Reads a file name as a wheel or sdist of the request's package.
-    pub fn read(name: &str, request: &Pinned) -> Result<Self, Refusal> {
+    pub(super) fn read(name: &str, request: &Pinned) -> Result<Self, Refusal> {
         if name.to_ascii_lowercase().ends_with(".whl") {
             let wheel: WheelName = name
                 .parse()
@@ -116,7 +116,7 @@ impl Form {
             .ok_or_else(|| Refusal::NotOfPackage(format!("neither a wheel nor an sdist of {}", request.name)))
     }
 
-    pub fn version(&self) -> Option<&Version> {
+    pub(super) fn version(&self) -> Option<&Version> {
         match self {
             Form::Wheel(wheel) => Some(&wheel.version),
             Form::Sdist(sdist) => sdist.version.as_ref(),
@@ -124,7 +124,7 @@ impl Form {
     }
 
     /// The version in its normal form, or as written where it has none.
-    pub fn version_text(&self) -> String {
+    pub(super) fn version_text(&self) -> String {
         match self {
             Form::Sdist(SdistName { version: None, written, .. }) => written.clone(),
             _ => self.version().map(ToString::to_string).unwrap_or_default(),
@@ -144,7 +144,7 @@ impl Form {
 
     /// Whether the pin accepts this version. What is no version of PEP 440 is accepted only by `===`:
     /// `demo-extra-1.0.tar.gz` is rather another package than `extra-1.0` of demo.
-    pub fn matches(&self, pin: &Pin) -> bool {
+    pub(super) fn matches(&self, pin: &Pin) -> bool {
         match self.version() {
             Some(version) => pin.accepts(version, self.written()),
             None => pin.accepts_text(self.written()),

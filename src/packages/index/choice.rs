@@ -18,7 +18,7 @@ use crate::{
 
 /// What the lock asks for.
 #[derive(Debug, Clone, Copy)]
-pub struct Pinned<'a> {
+pub(crate) struct Pinned<'a> {
     /// The package.
     pub name: &'a PackageName,
     /// Which version.
@@ -43,7 +43,7 @@ impl Pinned<'_> {
 
 /// The answer to a [`Pinned`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// A wheel that fits.
     Wheel {
         /// The file.
@@ -77,7 +77,7 @@ pub enum Choice {
 ///
 /// Errors are of kind [`crate::words::error::Kind::Selection`] and say for each pinned file why it is no use;
 /// a lock without SHA-256 digests is an error of kind [`crate::words::error::Kind::Lock`].
-pub fn choose(request: &Pinned, files: &[IndexFile], target: &Target) -> Result<Choice> {
+pub(crate) fn choose(request: &Pinned, files: &[IndexFile], target: &Target) -> Result<Choice> {
     let unhashed = request.hashes.sha256.is_empty();
     refusal::check_digests(request)?;
     let mut candidates: Vec<Candidate> = files

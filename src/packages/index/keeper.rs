@@ -18,13 +18,13 @@ pub(super) struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    pub fn new(request: Option<&'a Pinned<'a>>) -> Self {
+    pub(super) fn new(request: Option<&'a Pinned<'a>>) -> Self {
         let request = request.map(|request| (request, request.hashes.sha256.iter().copied().collect()));
         Keeper { request, files: Vec::new(), others: 0 }
     }
 
     /// Whether a file is one to keep.
-    pub fn wants(&mut self, file: &IndexFile) -> bool {
+    pub(super) fn wants(&mut self, file: &IndexFile) -> bool {
         let Some((request, hashes)) = &self.request else { return true };
         if file.sha256.is_some_and(|digest| hashes.contains(&digest)) {
             return true;
@@ -39,14 +39,14 @@ impl<'a> Keeper<'a> {
     }
 
     /// Keeps a file, if it is one to keep.
-    pub fn offer(&mut self, file: IndexFile) {
+    pub(super) fn offer(&mut self, file: IndexFile) {
         if self.wants(&file) {
             self.files.push(file);
         }
     }
 
     /// What was kept, in the page's order.
-    pub fn into_files(self) -> Vec<IndexFile> {
+    pub(super) fn into_files(self) -> Vec<IndexFile> {
         self.files
     }
 }

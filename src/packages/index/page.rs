@@ -13,12 +13,12 @@ use crate::words::{
 /// `page_url` is where the answer finally came from; relative links start there. An answer that is no
 /// index page at all (a login form, a JSON error) is an error of kind [`Kind::Network`]; a page that
 /// lists no files is not.
-pub fn parse_page(content_type: Option<&str>, body: &[u8], page_url: &Url) -> Result<Vec<IndexFile>> {
+pub(crate) fn parse_page(content_type: Option<&str>, body: &[u8], page_url: &Url) -> Result<Vec<IndexFile>> {
     read(content_type, body, page_url, Keeper::new(None))
 }
 
 /// Reads a project's page for one entry of a lock: what it does not pin and nobody needs for a message is dropped.
-pub fn parse_page_for(
+pub(crate) fn parse_page_for(
     request: &Pinned,
     content_type: Option<&str>,
     body: &[u8],
@@ -46,7 +46,7 @@ fn read(
 
 /// The files of a find-links directory, in the order they are given: name, size in bytes, URL. What is
 /// not named as a distribution is left out.
-pub fn find_links(listing: &[(String, u64, Url)]) -> Vec<IndexFile> {
+pub(crate) fn find_links(listing: &[(String, u64, Url)]) -> Vec<IndexFile> {
     let wanted = |name: &str| link::is_safe_name(name) && link::is_distribution(name);
     let files = listing.iter().filter(|(name, _, _)| wanted(name));
     files

@@ -17,7 +17,7 @@ use crate::{
 
 /// What a record is kept for.
 #[derive(Debug, Clone, Copy)]
-pub struct SelectionKey<'a> {
+pub(crate) struct SelectionKey<'a> {
     /// The index that was asked; credentials in it have no part in the key.
     pub source: &'a SourceUrl,
     /// What may stand in its path and in the files' URLs, but neither in the key nor in the record.
@@ -32,7 +32,7 @@ pub struct SelectionKey<'a> {
 
 /// A record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SelectionRecord {
+pub(crate) struct SelectionRecord {
     /// The files whose digests the lock accepts.
     pub files: Vec<IndexFile>,
     /// Whether they account for every digest: then the index has nothing to add, and need not be asked.
@@ -77,7 +77,7 @@ impl SelectionKey<'_> {
     /// The record; one that is damaged counts as none.
     ///
     /// Of several (caches may lie below the cache) the first complete one counts, else the first.
-    pub fn known(&self, cache: &Cache) -> Option<SelectionRecord> {
+    pub(crate) fn known(&self, cache: &Cache) -> Option<SelectionRecord> {
         let place = self.place(cache)?;
         let mut first = None;
         for reading in place.readings() {
@@ -95,7 +95,7 @@ impl SelectionKey<'_> {
     }
 
     /// Where the record is, below the cache's layout; `None` for an entry without digests.
-    pub fn path(&self, cache: &Cache) -> Option<PathBuf> {
+    pub(crate) fn path(&self, cache: &Cache) -> Option<PathBuf> {
         self.place(cache).map(|place| place.path().to_owned())
     }
 
@@ -110,7 +110,7 @@ impl SelectionKey<'_> {
     /// Keeps what an index said about the digests of an entry; files that the entry does not pin are
     /// left out. So are files whose URL has a query: it may be a signature or a token, and those are
     /// not kept. The index is then asked again next time.
-    pub fn keep(&self, cache: &Cache, files: &[IndexFile]) -> Result<()> {
+    pub(crate) fn keep(&self, cache: &Cache, files: &[IndexFile]) -> Result<()> {
         let mut records: Vec<Record> = files.iter().filter_map(|file| Record::of(file, self)).collect();
         records.sort_by(|a, b| (&a.filename, &a.url).cmp(&(&b.filename, &b.url)));
         if records.is_empty() {

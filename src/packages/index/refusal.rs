@@ -31,7 +31,7 @@ fn subject(request: &Pinned) -> String {
 ///
 /// # Errors
 /// [`Kind::Lock`]: the lock pins by nothing, or by digests that anyone can forge.
-pub fn check_digests(request: &Pinned) -> Result<()> {
+pub(crate) fn check_digests(request: &Pinned) -> Result<()> {
     let Pinned { name, hashes, allow_unhashed, .. } = request;
     if !hashes.sha256.is_empty() || *allow_unhashed && hashes.other.is_empty() {
         return Ok(());

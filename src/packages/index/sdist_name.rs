@@ -4,7 +4,7 @@ use crate::words::vocab::{ArchiveFormat, PackageName, Version};
 
 /// A source distribution's file name, read for a known package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SdistName {
+pub(crate) struct SdistName {
     /// The version as the file name writes it (a legacy version need not be one of PEP 440).
     pub written: String,
     /// The version, where it is one of PEP 440.
@@ -18,7 +18,7 @@ impl SdistName {
     ///
     /// `NAME-VERSION.tar.gz` with any spelling of the name: old names hold dashes, so the name's end is
     /// wherever what stands before a dash is this package, the first that leaves a version counts.
-    pub fn parse(file_name: &str, name: &PackageName) -> Option<Self> {
+    pub(crate) fn parse(file_name: &str, name: &PackageName) -> Option<Self> {
         let (stem, format) = ArchiveFormat::split(file_name)?;
         let mut legacy = None;
         for (at, _) in stem.match_indices('-') {

@@ -11,7 +11,7 @@ use crate::words::error::{Error, Kind, Result};
 
 /// How a project is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Backend {
+pub(super) struct Backend {
     /// What must be installed to import the backend (PEP 508 requirements).
     pub requires: Vec<String>,
     /// The object with the hooks: `module` or `module:object`.
@@ -49,7 +49,7 @@ impl Backend {
     ///
     /// Fails with [`Kind::Build`] when there is no project, when `pyproject.toml` is damaged, lacks
     /// `requires`, or when `backend-path` leads out of the project.
-    pub fn of(directory: &Path) -> Result<Self> {
+    pub(super) fn of(directory: &Path) -> Result<Self> {
         let file = directory.join("pyproject.toml");
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
@@ -113,7 +113,7 @@ impl Backend {
 }
 
 /// A requirement is a line of a file pip reads: it must be no option and no second line.
-pub fn check_requirement(text: &str) -> Result<()> {
+pub(super) fn check_requirement(text: &str) -> Result<()> {
     if text.trim_start().starts_with('-') || text.contains(['\n', '\r', '\0']) || text.trim().is_empty() {
         return Err(Error::new(Kind::Build, format!("{text:?} is not a build requirement"))
             .help("expected a PEP 508 requirement such as \"setuptools >= 61\""));

@@ -47,7 +47,7 @@ const NEUTRAL: &str = "source";
 
 /// Where a project's copy lies, and what beside it.
 #[derive(Debug)]
-pub struct Beside {
+pub(super) struct Beside {
     /// The directory whose contents are there, resolved.
     top: PathBuf,
     /// The project's tree in it.
@@ -63,7 +63,7 @@ pub struct Beside {
 impl Beside {
     /// Makes the links in `into` (made here) for the project's tree at `root`, which is resolved. `above` are
     /// directories that may belong together with it: the repository's top, the Pipfile's.
-    pub fn link(root: &Path, above: &[&Path], into: &Path) -> Result<Self> {
+    pub(super) fn link(root: &Path, above: &[&Path], into: &Path) -> Result<Self> {
         let failed = |e| Error::io("cannot create", into, e);
         fs::create_dir_all(into).map_err(failed)?;
         let top = top(root, above);
@@ -96,12 +96,12 @@ impl Beside {
     }
 
     /// Where the copy of the tree goes: an empty directory.
-    pub fn copy(&self) -> &Path {
+    pub(super) fn copy(&self) -> &Path {
         &self.copy
     }
 
     /// The paths of the copy and of what is beside it, and what they stand for.
-    pub fn moved(&self) -> Vec<Move> {
+    pub(super) fn moved(&self) -> Vec<Move> {
         let mut moved = vec![Move { from: self.copy.clone(), to: self.top.join(&self.inside) }];
         moved.extend(self.links.iter().map(|(link, target)| Move { from: link.clone(), to: target.clone() }));
         // A name may be the beginning of another's.
@@ -110,7 +110,7 @@ impl Beside {
     }
 
     /// What is beside the tree that the build read, as paths relative to the tree's root.
-    pub fn used(&self) -> Vec<PathBuf> {
+    pub(super) fn used(&self) -> Vec<PathBuf> {
         let read = |link: &Path| {
             fs::symlink_metadata(link).is_ok_and(|meta| (meta.atime(), meta.atime_nsec()) != (0, 0))
         };
@@ -183,7 +183,7 @@ fn is_watched(directory: &Path) -> bool {
 }
 
 /// The digest of what a build read beside the tree at `root`, as it is now: the paths and their contents.
-pub fn digest(root: &Path, used: &[PathBuf], user: &Environment) -> Result<Sha256> {
+pub(super) fn digest(root: &Path, used: &[PathBuf], user: &Environment) -> Result<Sha256> {
     let mut all = sha2::Sha256::new();
     for path in used {
         let full = path_clean::clean(root.join(path));

@@ -39,7 +39,11 @@ const CACHES: &[(&str, &str)] = &[
 /// place in its own home.
 ///
 /// Of what is below `work` already, `but` is only read.
-pub fn writable(work: &Path, but: Option<&Path>, environment: &mut Environment) -> Result<Vec<PathBuf>> {
+pub(super) fn writable(
+    work: &Path,
+    but: Option<&Path>,
+    environment: &mut Environment,
+) -> Result<Vec<PathBuf>> {
     let own = work.join("home");
     let mut places = vec![PathBuf::from("/dev")];
     places.extend(home(&own, environment)?);
@@ -96,14 +100,14 @@ fn home(own: &Path, environment: &mut Environment) -> Result<Vec<PathBuf>> {
 }
 
 /// Whether this kernel confines processes at all.
-pub fn confines() -> bool {
+pub(super) fn confines() -> bool {
     static KNOWN: OnceLock<bool> = OnceLock::new();
     // In a thread that ends with the question.
     *KNOWN.get_or_init(|| std::thread::spawn(|| confine_thread(&[])).join().unwrap_or(false))
 }
 
 /// Confines this thread and every process it starts from now on. `false` where the kernel cannot.
-pub fn confine_thread(writable: &[PathBuf]) -> bool {
+pub(super) fn confine_thread(writable: &[PathBuf]) -> bool {
     let confine = || -> Result<bool, RulesetError> {
         let status = Ruleset::default()
             .handle_access(AccessFs::from_write(RIGHTS))?

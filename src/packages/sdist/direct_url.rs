@@ -11,7 +11,7 @@ use crate::{
 
 /// The record of a repository at `commit`. `url` has no credentials; the user `git` of an ssh URL stays,
 /// as it is none.
-pub fn vcs(vcs: &Vcs, url: &str, commit: &str) -> Vec<u8> {
+pub(super) fn vcs(vcs: &Vcs, url: &str, commit: &str) -> Vec<u8> {
     let mut info = json!({ "commit_id": commit });
     if let Some(reference) = &vcs.reference {
         info["requested_revision"] = json!(reference);
@@ -27,19 +27,19 @@ pub fn vcs(vcs: &Vcs, url: &str, commit: &str) -> Vec<u8> {
 }
 
 /// The record of a file at a URL.
-pub fn archive(url: &SourceUrl, sha256: Sha256) -> Vec<u8> {
+pub(super) fn archive(url: &SourceUrl, sha256: Sha256) -> Vec<u8> {
     let info = json!({ "hash": format!("sha256={sha256}"), "hashes": { "sha256": sha256.to_string() } });
     bytes(&json!({ "archive_info": info, "url": url.to_string() }))
 }
 
 /// The record of a local project used in its place; `None` for a path that is not absolute.
-pub fn editable(directory: &Path) -> Option<Vec<u8>> {
+pub(super) fn editable(directory: &Path) -> Option<Vec<u8>> {
     let url = url::Url::from_file_path(directory).ok()?;
     Some(bytes(&json!({ "dir_info": { "editable": true }, "url": url.as_str() })))
 }
 
 /// The program a version control system is known by.
-pub fn program(kind: VcsKind) -> &'static str {
+pub(crate) fn program(kind: VcsKind) -> &'static str {
     match kind {
         VcsKind::Git => "git",
         VcsKind::Hg => "hg",

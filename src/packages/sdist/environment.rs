@@ -106,7 +106,7 @@ const FLAG_PREFIXES: &[&str] = &[
 
 /// An environment to start children with.
 #[derive(Debug, Clone, Default)]
-pub struct Environment(BTreeMap<OsString, OsString>);
+pub(super) struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
     /// What of the user's environment a build may see. Left out are
@@ -115,7 +115,7 @@ impl Environment {
     ///   contain one of `secrets`, and those whose value is a URL with a password (a proxy's excepted:
     ///   nothing could be fetched without it);
     /// - settings of Python, pip (see [`Environment::for_pip`]), pipenv, git and venvoy itself.
-    pub fn for_build(user: &[(OsString, OsString)], secrets: &[Secret]) -> Self {
+    pub(super) fn for_build(user: &[(OsString, OsString)], secrets: &[Secret]) -> Self {
         let kept = user.iter().filter(|(name, value)| {
             let text = name.to_string_lossy().to_ascii_uppercase();
             !MISLEADING.iter().any(|prefix| text.starts_with(prefix))
@@ -137,7 +137,7 @@ impl Environment {
 
     /// The same, with those of pip's settings that say how build requirements are found. The
     /// environment adds no index; configuration files are off.
-    pub fn for_pip(user: &[(OsString, OsString)], secrets: &[Secret]) -> Self {
+    pub(super) fn for_pip(user: &[(OsString, OsString)], secrets: &[Secret]) -> Self {
         let mut environment = Environment::for_build(user, secrets);
         for (name, value) in user {
             if PIP_SETTINGS.iter().any(|setting| name == setting) && !holds_secret(value, secrets) {
@@ -152,7 +152,7 @@ impl Environment {
 
     /// The user's environment for git: its own settings stay (a pipeline may rewrite URLs with them),
     /// what names another repository goes, and nothing ever asks at a terminal.
-    pub fn for_git(user: &[(OsString, OsString)]) -> Self {
+    pub(super) fn for_git(user: &[(OsString, OsString)]) -> Self {
         const OTHER_REPOSITORY: &[&str] = &[
             "GIT_DIR",
             "GIT_WORK_TREE",
@@ -180,27 +180,27 @@ impl Environment {
     }
 
     /// Sets one variable.
-    pub fn set(&mut self, name: &str, value: impl AsRef<OsStr>) {
+    pub(super) fn set(&mut self, name: &str, value: impl AsRef<OsStr>) {
         self.0.insert(name.into(), value.as_ref().to_owned());
     }
 
     /// Whether a variable is set.
-    pub fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(OsStr::new(name))
     }
 
     /// A variable's value.
-    pub fn get(&self, name: &str) -> Option<&OsStr> {
+    pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
     /// All variables, sorted by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
         self.0.iter()
     }
 
     /// What of this environment decides the built bytes, as text for a key.
-    pub fn flags(&self) -> String {
+    pub(super) fn flags(&self) -> String {
         let mut out = String::new();
         for (name, value) in &self.0 {
             let text = name.to_string_lossy();
@@ -214,7 +214,7 @@ impl Environment {
 
 /// What of the user's environment must not be shown, should a child come across it all the same: values of
 /// variables named like secrets, and passwords in URLs. A proxy's is among them, which children do get.
-pub fn secrets(user: &[(OsString, OsString)]) -> Vec<Secret> {
+pub(super) fn secrets(user: &[(OsString, OsString)]) -> Vec<Secret> {
     let mut secrets = Vec::new();
     for (name, value) in user {
         let Some(value) = value.to_str() else { continue };

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStringExt as _;
 
 /// A repository on disk.
 #[derive(Debug)]
-pub struct Repository {
+pub(super) struct Repository {
     /// The top of its working tree, resolved.
     pub top: PathBuf,
     git_dir: PathBuf,
@@ -21,7 +21,7 @@ pub struct Repository {
 
 /// The part of a repository that decides a version.
 #[derive(Debug)]
-pub struct History {
+pub(super) struct History {
     /// The commit and the nearest tag, as text for a key.
     pub key: String,
     git_dir: PathBuf,
@@ -54,7 +54,7 @@ fn line(bytes: Vec<u8>) -> PathBuf {
 
 impl Repository {
     /// The repository `directory` belongs to.
-    pub fn of(directory: &Path, user: &Environment) -> Option<Self> {
+    pub(super) fn of(directory: &Path, user: &Environment) -> Option<Self> {
         let ask = |what: &str| read(directory, &["rev-parse", what], user).map(line);
         let top = ask("--show-toplevel").filter(|top| top.is_absolute())?.canonicalize().ok()?;
         let git_dir = directory.join(ask("--git-dir")?).canonicalize().ok()?;
@@ -63,7 +63,7 @@ impl Repository {
     }
 
     /// The tracked files below `directory` and the others that are not ignored, relative to it.
-    pub fn files(directory: &Path, user: &Environment) -> Option<(Vec<PathBuf>, Vec<PathBuf>)> {
+    pub(super) fn files(directory: &Path, user: &Environment) -> Option<(Vec<PathBuf>, Vec<PathBuf>)> {
         let list = |options: &[&str]| {
             let mut args = vec!["ls-files", "-z"];
             args.extend(options);
@@ -75,7 +75,7 @@ impl Repository {
     }
 
     /// What of the history decides a version; `None` before the first commit.
-    pub fn history(&self, user: &Environment) -> Option<History> {
+    pub(super) fn history(&self, user: &Environment) -> Option<History> {
         // Without `--dirty`, which writes to the index; what is changed is part of the files' digest.
         let commit = read(&self.top, &["rev-parse", "HEAD"], user)?;
         let tag = read(&self.top, &["describe", "--tags", "--long", "--always"], user)?;
@@ -90,7 +90,7 @@ impl Repository {
 impl History {
     /// Gives a copied working tree this history, with an index of its own: what a backend asks git
     /// about the copy is answered from the repository, and nothing is written to it.
-    pub fn link(&self, top: &Path) -> Result<()> {
+    pub(super) fn link(&self, top: &Path) -> Result<()> {
         let place = top.join(".git");
         fs::create_dir(&place).map_err(|e| Error::io("cannot create", &place, e))?;
         for name in ["HEAD", "index"] {

@@ -27,13 +27,13 @@ use super::confine::confine_thread;
 use crate::words::threads;
 
 /// The only argument of a guard: venvoy is one when it is started with it.
-pub const WORD: &str = "__guard";
+pub(super) const WORD: &str = "__guard";
 
 /// The exit code of a guard whose program cannot be started, as a shell's.
-pub const NOT_STARTED: u8 = 127;
+pub(super) const NOT_STARTED: u8 = 127;
 
 /// The log's line for a process that was to be confined and is not.
-pub const UNCONFINED: &str = "# this kernel cannot keep the build from writing elsewhere";
+pub(super) const UNCONFINED: &str = "# this kernel cannot keep the build from writing elsewhere";
 
 /// What a build has no use for, and root has: to look into other processes, and at what lies below files.
 const CAPABILITIES: &[CapabilitySet] = &[
@@ -53,7 +53,7 @@ const CAPABILITIES: &[CapabilitySet] = &[
 
 /// What a guard is to run. Its standard output and error are the guard's own.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct GuardedCommand {
+pub(super) struct GuardedCommand {
     /// The program.
     pub program: OsString,
     /// Its arguments.
@@ -71,7 +71,7 @@ pub struct GuardedCommand {
 impl GuardedCommand {
     /// The command, its private texts in files that have no name. The files must live as long as it runs:
     /// their paths lead through this process.
-    pub fn command(&self) -> io::Result<(Command, Vec<File>)> {
+    pub(super) fn command(&self) -> io::Result<(Command, Vec<File>)> {
         let mut command = Command::new(&self.program);
         command
             .args(&self.args)
@@ -93,13 +93,13 @@ impl GuardedCommand {
     }
 
     /// The places it may write to, as paths.
-    pub fn writable(&self) -> Option<Vec<PathBuf>> {
+    pub(super) fn writable(&self) -> Option<Vec<PathBuf>> {
         Some(self.writable.as_ref()?.iter().map(PathBuf::from).collect())
     }
 }
 
 /// Whether these arguments (the program's own name first) make this process a guard.
-pub fn is_asked(mut args: impl Iterator<Item = OsString>) -> bool {
+pub(crate) fn is_asked(mut args: impl Iterator<Item = OsString>) -> bool {
     args.nth(1).is_some_and(|word| word == WORD) && args.next().is_none()
 }
 
@@ -108,7 +108,7 @@ static ENDED: AtomicBool = AtomicBool::new(false);
 
 /// Runs a guard to its end: reads a [`GuardedCommand`] as one line of JSON on standard input, and gives the program's
 /// exit code, or ends by the signal that the program ended by.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     match guard() {
         Ok(status) => end_as(status),
         Err(error) => {

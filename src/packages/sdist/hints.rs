@@ -181,7 +181,7 @@ const MISSING: &[(&[&str], &str, &str, &str)] = &[
 
 /// What the user can do about a build that printed `output`; `None` where it is no usual cause.
 /// `package` is named where the cause lies with it.
-pub fn hint(output: &str, package: &str) -> Option<String> {
+pub(super) fn hint(output: &str, package: &str) -> Option<String> {
     for (signs, what, debian, alpine) in MISSING {
         if signs.iter().any(|sign| output.contains(sign)) {
             return Some(format!(
@@ -227,7 +227,7 @@ pub fn hint(output: &str, package: &str) -> Option<String> {
 
 /// What the user can do about a build without isolation that printed `output`, where it did not find what it needs:
 /// a module, or one of its build requirements.
-pub fn without_isolation(output: &str, package: &str, missing: &[String]) -> Option<String> {
+pub(super) fn without_isolation(output: &str, package: &str, missing: &[String]) -> Option<String> {
     let module = missing_module(output);
     let absent = match (missing, module) {
         ([], None) => return None,

@@ -26,7 +26,7 @@ use crate::words::{
 };
 
 /// Where the environment lies below a build's directory.
-pub const HOME: &str = "venv/env";
+pub(super) const HOME: &str = "venv/env";
 
 const PROBE: &str = include_str!("probe.py");
 
@@ -40,7 +40,7 @@ struct Pip {
 }
 
 /// A virtual environment made for one build, below that build's temporary directory.
-pub struct Isolated<'a> {
+pub(super) struct Isolated<'a> {
     context: &'a Context<'a>,
     runner: &'a Runner<'a>,
     /// The interpreter to run hooks with.
@@ -58,7 +58,7 @@ pub struct Isolated<'a> {
 
 impl<'a> Isolated<'a> {
     /// Makes the environment below `work` (which is private to this build).
-    pub fn create(
+    pub(super) fn create(
         context: &'a Context<'a>,
         runner: &'a Runner<'a>,
         work: &Path,
@@ -132,7 +132,7 @@ impl<'a> Isolated<'a> {
     /// pip finds out which those are, from the lock's sources, unless that is known from an earlier run. Index URLs with
     /// their credentials are in memory that pip alone finds, and only while it runs: in no file that could be left
     /// behind, not in its arguments, not in its environment, and gone when the backend starts.
-    pub fn install(
+    pub(super) fn install(
         &self,
         requirements: &[String],
         settings: &Settings,
@@ -172,7 +172,7 @@ impl<'a> Isolated<'a> {
 
     /// Without isolation: makes the environment one of what is installed before, beside what the interpreter has. The
     /// build may write to it, so it shares nothing with the cache. Gives the wheels that these build requirements name.
-    pub fn share(
+    pub(super) fn share(
         &self,
         requirements: &[String],
         settings: &Settings,
@@ -196,7 +196,7 @@ impl<'a> Isolated<'a> {
 
     /// What of these requirements a build without isolation does not find installed, by name: whether a version fits
     /// is left to the backend, as pip does.
-    pub fn missing(&self, requirements: &[String]) -> Vec<String> {
+    pub(super) fn missing(&self, requirements: &[String]) -> Vec<String> {
         let installed = self.context.installed;
         let first: Vec<PackageName> = installed.requires.iter().filter_map(|one| name_of(one)).collect();
         let is_missing = |one: &&String| {

@@ -29,14 +29,17 @@ mod tree;
 mod unpack;
 mod vcs;
 
-pub use direct_url::program;
-pub use editable::{EditableInfo, relativise, relativise_hook};
-pub use guard::{is_asked as is_guard, run as guard};
-pub use job::{BuildSource, Built, Context, IndexSource, Installed, Job};
-pub use place::{BuildDirectory, sweep};
-pub use requirements::{LayOut, Requirement, Workshop};
-pub use settings::Settings;
-pub use store::{BuildRecord, BuildStore, DirStore, copy_all};
+pub(crate) use direct_url::program;
+pub(crate) use editable::EditableInfo;
+pub use editable::{relativise, relativise_hook};
+pub(crate) use guard::{is_asked as is_guard, run as guard};
+pub use job::Installed;
+pub use job::{BuildSource, Built, Context, IndexSource, Job};
+pub(crate) use place::{BuildDirectory, sweep};
+pub(crate) use requirements::{LayOut, Requirement, Workshop};
+pub(crate) use settings::Settings;
+pub(crate) use store::copy_all;
+pub use store::{BuildRecord, BuildStore, DirStore};
 pub use unpack::{Limits, unpack};
 
 use std::{ffi::OsString, path::Path};
@@ -56,7 +59,7 @@ pub fn build(job: &Job, context: &Context) -> Result<Built> {
 /// The digest of a local project as it is now: what git sees of it where it does, all but leftovers
 /// elsewhere, and what its last build read beside it. Nothing is written. Fails where there is no such directory or
 /// it cannot be read.
-pub fn directory_digest(
+pub(crate) fn directory_digest(
     directory: &Path,
     env: &[(OsString, OsString)],
     store: &dyn BuildStore,

@@ -17,7 +17,7 @@ use crate::words::{
 
 /// What a built wheel says it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub(super) struct Identity {
     /// `Name` of its METADATA.
     pub name: PackageName,
     /// `Version` of its METADATA.
@@ -26,7 +26,7 @@ pub struct Identity {
 
 /// A wheel in its one form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Normalised {
+pub(super) struct Normalised {
     /// What it says it is.
     pub identity: Identity,
     /// Entries that are scripts for the first line they had (see [`BuildSite::clean`]).
@@ -40,7 +40,7 @@ pub struct Normalised {
 ///
 /// Fails with [`Kind::Integrity`] for entries that are unsafe, double or links, and for wheels without
 /// proper metadata: a backend is not trusted more than an index.
-pub fn normalise(wheel: &Path, out: &Path, epoch: u64, origin: &BuildSite) -> Result<Normalised> {
+pub(super) fn normalise(wheel: &Path, out: &Path, epoch: u64, origin: &BuildSite) -> Result<Normalised> {
     let broken =
         |e: zip::result::ZipError| Error::new(Kind::Integrity, "the built wheel is damaged").because(e);
     let file = File::open(wheel).map_err(|e| Error::io("cannot read", wheel, e))?;

@@ -24,7 +24,7 @@ const KEY_LENGTH: usize = 16;
 /// A directory that one build has for itself. It is removed when this is dropped, and otherwise, should the
 /// process be killed, by the next one that builds.
 #[derive(Debug)]
-pub struct BuildDirectory {
+pub(crate) struct BuildDirectory {
     path: PathBuf,
     /// Held as long as the build takes.
     _lock: File,
@@ -37,7 +37,7 @@ impl BuildDirectory {
     /// no longer than until `deadline`.
     ///
     /// Where somebody else holds the name, the place is another one.
-    pub fn claim(root: &Path, key: &str, deadline: Instant) -> Result<Self> {
+    pub(crate) fn claim(root: &Path, key: &str, deadline: Instant) -> Result<Self> {
         let path = root.join(format!("{PREFIX}{}", &key[..key.len().min(KEY_LENGTH)]));
         loop {
             interrupt::check()?;
@@ -52,7 +52,7 @@ impl BuildDirectory {
     }
 
     /// A place of a name that nobody else has.
-    pub fn elsewhere(root: &Path) -> Result<Self> {
+    pub(crate) fn elsewhere(root: &Path) -> Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix(PREFIX)
             .rand_bytes(KEY_LENGTH)
@@ -67,7 +67,7 @@ impl BuildDirectory {
     }
 
     /// Its path.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -129,7 +129,7 @@ fn is_ours(path: &Path) -> bool {
 }
 
 /// Removes what killed runs left of their builds below `root`.
-pub fn sweep(root: &Path) {
+pub(crate) fn sweep(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };

@@ -35,7 +35,7 @@ const TAIL: usize = 25;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What bounds and records the processes of one build.
-pub struct Runner<'a> {
+pub(super) struct Runner<'a> {
     /// When the whole build has to be over.
     pub deadline: Instant,
     /// The limit the deadline came from, for the message.
@@ -54,7 +54,7 @@ pub struct Runner<'a> {
 
 /// One process to run.
 #[derive(Debug)]
-pub struct Step<'a> {
+pub(super) struct Step<'a> {
     /// The program.
     pub program: &'a OsStr,
     /// Its arguments. No secret is among them.
@@ -71,7 +71,7 @@ pub struct Step<'a> {
 
 /// How a process that ran to its end failed.
 #[derive(Debug)]
-pub struct Failure {
+pub(super) struct Failure {
     /// The command as a user could type it.
     pub command: String,
     /// How it ended.
@@ -84,7 +84,7 @@ pub struct Failure {
 
 impl Failure {
     /// The innermost link of a build error: command, exit code, last lines.
-    pub fn error(&self) -> Error {
+    pub(super) fn error(&self) -> Error {
         let tail = quoted(&self.tail);
         let tail = if tail.is_empty() {
             "; it printed nothing".to_owned()
@@ -103,7 +103,7 @@ impl Failure {
     }
 
     /// Whether it failed for want of space, which says nothing about what it was doing.
-    pub fn disk_full(&self) -> bool {
+    pub(super) fn disk_full(&self) -> bool {
         const SIGNS: &[&str] =
             &["No space left on device", "Disk quota exceeded", "[Errno 28]", "[Errno 122]"];
         SIGNS.iter().any(|sign| self.tail.contains(sign))
@@ -129,7 +129,7 @@ impl Runner<'_> {
     ///
     /// Fails when it cannot be started, does not end in time, or the user interrupts. Whatever it left
     /// running in its process group is killed in every case.
-    pub fn run(&self, step: &Step) -> Result<Result<String, Failure>> {
+    pub(super) fn run(&self, step: &Step) -> Result<Result<String, Failure>> {
         let command_line = shown(step, &self.secrets);
         let opened = |e| Error::io("cannot write the log", &self.log, e);
         let mut log =

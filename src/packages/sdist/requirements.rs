@@ -85,7 +85,7 @@ struct Named {
 /// else those that `ask` (pip) leaves in a directory; and whether they were known. `into` is that directory, which is private and not there yet.
 ///
 /// Where `ask` fails for want of a network, an older answer counts, which `warn` is told.
-pub fn resolve(
+pub(super) fn resolve(
     context: &Context,
     requirements: &[String],
     settings: &Settings,

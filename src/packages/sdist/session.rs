@@ -116,7 +116,7 @@ struct Answer {
 }
 
 /// Runs a job. See [`super::build`].
-pub fn run(job: &Job, context: &Context) -> Result<Built> {
+pub(super) fn run(job: &Job, context: &Context) -> Result<Built> {
     let mut args = context.pip_args.to_vec();
     args.extend(job.pip_args.iter().cloned());
     let settings = Settings::parse(&args)?;

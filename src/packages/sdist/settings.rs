@@ -6,7 +6,7 @@ use crate::words::error::{Error, Kind, Result};
 
 /// pip's arguments, sorted by who they are for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// `--config-settings KEY=VALUE` (PEP 517); a repeated key collects its values.
     /// `--build-option` and `--global-option` are keys of setuptools' own.
     pub config: BTreeMap<String, Vec<String>>,
@@ -122,7 +122,7 @@ impl Settings {
     /// Reads pip's arguments, each one word (`--opt value` as two or `--opt=value` as one).
     ///
     /// Fails with [`Kind::Usage`] for options that would add an index or change where pip installs.
-    pub fn parse(args: &[String]) -> Result<Self> {
+    pub(crate) fn parse(args: &[String]) -> Result<Self> {
         let mut settings = Settings::default();
         let mut words = args.iter();
         while let Some(word) = words.next() {
@@ -182,7 +182,7 @@ impl Settings {
     }
 
     /// The settings as text for a key.
-    pub fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         format!("{:?} {} {:?}", self.config, self.no_isolation, self.pip)
     }
 }

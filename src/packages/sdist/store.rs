@@ -123,14 +123,14 @@ impl BuildStore for DirStore {
 }
 
 /// The digest and size of a file.
-pub fn digest(path: &Path) -> Result<(Sha256, u64)> {
+pub(super) fn digest(path: &Path) -> Result<(Sha256, u64)> {
     let failed = |e| Error::io("cannot read", path, e);
     let file = fs::File::open(path).map_err(failed)?;
     Sha256::of_file(&file).map_err(failed)
 }
 
 /// Copies everything below `from` into the existing directory `to`: files, links as they are, directories.
-pub fn copy_all(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_all(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from).map_err(|e| Error::io("cannot read", from, e))? {
         let entry = entry.map_err(|e| Error::io("cannot read", from, e))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));

@@ -8,7 +8,7 @@ use crate::project::python::Target;
 
 /// A path that is written elsewhere than where it will be: replaced in an editable wheel's texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Move {
+pub(super) struct Move {
     /// Where the backend saw it.
     pub from: PathBuf,
     /// Where it is.
@@ -17,7 +17,7 @@ pub struct Move {
 
 /// Where a wheel was built, and what stands there for what.
 #[derive(Debug, Clone)]
-pub struct BuildSite {
+pub(super) struct BuildSite {
     /// The directory of the build.
     place: PathBuf,
     /// Whether that is the same path everywhere.
@@ -30,7 +30,7 @@ pub struct BuildSite {
 
 /// A file without what the build's directory left in it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Cleaned {
+pub(super) struct Cleaned {
     /// Its contents.
     pub bytes: Vec<u8>,
     /// Its first line named the build's interpreter, and is `#!python` now.
@@ -41,13 +41,13 @@ pub struct Cleaned {
 
 impl BuildSite {
     /// What is built in a place for a target.
-    pub fn of(place: &BuildDirectory, target: &Target) -> Self {
+    pub(super) fn of(place: &BuildDirectory, target: &Target) -> Self {
         Self::new(place.path(), place.fixed, &target.executable)
     }
 
     /// What is built in the directory `place`, which may be the same path `everywhere`, by an environment whose
     /// interpreter leads to `interpreter`.
-    pub fn new(place: impl Into<PathBuf>, everywhere: bool, interpreter: impl Into<PathBuf>) -> Self {
+    pub(super) fn new(place: impl Into<PathBuf>, everywhere: bool, interpreter: impl Into<PathBuf>) -> Self {
         BuildSite {
             place: place.into(),
             fixed: everywhere,
@@ -61,7 +61,7 @@ impl BuildSite {
     /// - A first line that names the build's interpreter becomes `#!python`, which an installer knows.
     /// - Elsewhere in a text the interpreter is the one that it leads to: it is there afterwards.
     /// - In machine code a path stays; unless it is the same everywhere, that is told.
-    pub fn clean(&self, name: &str, bytes: Vec<u8>) -> Cleaned {
+    pub(super) fn clean(&self, name: &str, bytes: Vec<u8>) -> Cleaned {
         let place = self.place.as_os_str().as_bytes();
         let mut cleaned = Cleaned { bytes, script: false, warning: None };
         if memchr::memmem::find(&cleaned.bytes, place).is_none() {
@@ -124,7 +124,7 @@ fn replace_python(bytes: &[u8], python: &[u8], with: &[u8]) -> (Vec<u8>, usize) 
 }
 
 /// Replaces one path by another wherever it is written.
-pub fn replace(bytes: &[u8], moved: &Move) -> Vec<u8> {
+pub(super) fn replace(bytes: &[u8], moved: &Move) -> Vec<u8> {
     let (from, to) = (moved.from.as_os_str().as_bytes(), moved.to.as_os_str().as_bytes());
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;

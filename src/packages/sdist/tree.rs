@@ -46,7 +46,7 @@ enum Item {
 
 /// The files of a project, as git sees them where it does, as they lie there otherwise.
 #[derive(Debug)]
-pub struct Tree {
+pub(super) struct Tree {
     root: PathBuf,
     /// Relative path to what it is; sorted, so that the digest does not depend on the directory's order.
     items: BTreeMap<PathBuf, Item>,
@@ -63,7 +63,7 @@ impl Tree {
     ///
     /// Where the version comes from the repository's history (setuptools-scm and its like), the tree is
     /// the whole repository's, so that a project in a part of it is not taken for a changed one.
-    pub fn of(directory: &Path, user: &Environment) -> Result<Self> {
+    pub(super) fn of(directory: &Path, user: &Environment) -> Result<Self> {
         if !directory.is_dir() {
             return Err(Error::new(Kind::Build, format!("{} is not a directory", directory.display()))
                 .help("check the path in the lock, and that the project was copied to where venvoy runs"));
@@ -174,7 +174,7 @@ impl Tree {
     }
 
     /// The digest of every path, content and execute bit, and of the history where it decides the version.
-    pub fn digest(&self) -> Result<Sha256> {
+    pub(super) fn digest(&self) -> Result<Sha256> {
         let mut all = sha2::Sha256::new();
         for (path, item) in &self.items {
             all.update(path.as_os_str().as_bytes());
@@ -203,7 +203,7 @@ impl Tree {
     }
 
     /// Copies the tree to `into` (made here) and gives the project's directory in the copy.
-    pub fn copy(&self, into: &Path) -> Result<PathBuf> {
+    pub(super) fn copy(&self, into: &Path) -> Result<PathBuf> {
         fs::create_dir_all(into).map_err(|e| Error::io("cannot create", into, e))?;
         for (path, item) in &self.items {
             let (from, to) = (self.root.join(path), into.join(path));
@@ -225,7 +225,7 @@ impl Tree {
     }
 
     /// A directory beside a project: what git sees of it where it does, what lies there otherwise.
-    pub fn of_neighbour(directory: &Path, user: &Environment) -> Result<Self> {
+    pub(super) fn of_neighbour(directory: &Path, user: &Environment) -> Result<Self> {
         let mut tree = Tree::empty(directory);
         tree.add_git(user)?;
         if tree.items.is_empty() {
@@ -235,30 +235,30 @@ impl Tree {
     }
 
     /// What lies in a copy, without asking git.
-    pub fn of_copy(directory: &Path) -> Result<Self> {
+    pub(super) fn of_copy(directory: &Path) -> Result<Self> {
         let mut tree = Tree::empty(directory);
         tree.walk(Path::new(""), true, &mut BTreeSet::new())?;
         Ok(tree)
     }
 
     /// The top of the repository the tree is in.
-    pub fn repository(&self) -> Option<&Path> {
+    pub(super) fn repository(&self) -> Option<&Path> {
         self.repository.as_deref()
     }
 
     /// Where the tree's root is: the project's directory, or the top of the repository it is a part of.
-    pub fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
     /// The directory the tree was looked at in, resolved.
-    pub fn project_directory(&self) -> PathBuf {
+    pub(super) fn project_directory(&self) -> PathBuf {
         // An empty component would leave a slash at the end.
         self.project.iter().fold(self.root.clone(), |path, part| path.join(part))
     }
 
     /// Every path of the tree, relative to the project.
-    pub fn paths(&self) -> BTreeSet<PathBuf> {
+    pub(super) fn paths(&self) -> BTreeSet<PathBuf> {
         self.items
             .keys()
             .filter_map(|path| path.strip_prefix(&self.project).ok())
@@ -296,7 +296,7 @@ fn stays_inside(link: &Path, target: &Path) -> bool {
     })
 }
 
-pub fn is_leftover(full: &Path, name: &OsStr, top: bool) -> bool {
+pub(super) fn is_leftover(full: &Path, name: &OsStr, top: bool) -> bool {
     let Some(name) = name.to_str() else { return false };
     LEFTOVERS.contains(&name)
         || name.ends_with(".egg-info")
@@ -308,7 +308,7 @@ pub fn is_leftover(full: &Path, name: &OsStr, top: bool) -> bool {
 }
 
 /// Whether the project's version comes from its repository.
-pub fn needs_history(directory: &Path) -> bool {
+pub(super) fn needs_history(directory: &Path) -> bool {
     const SIGNS: &[&str] = &[
         "setuptools_scm",
         "setuptools-scm",

@@ -29,7 +29,7 @@ const SCHEMES: &[&str] = &["https", "http", "ssh", "git", "file", "svn", "svn+ss
 const ANSWER: &str = "VENVOY_GIT_ANSWER";
 
 /// A repository of a lock entry, ready to be asked.
-pub struct Remote<'a> {
+pub(super) struct Remote<'a> {
     vcs: &'a Vcs,
     context: &'a Context<'a>,
     runner: &'a Runner<'a>,
@@ -47,7 +47,7 @@ impl<'a> Remote<'a> {
     /// Checks the entry; nothing is asked yet. `private` is a directory only the user can read.
     ///
     /// Fails for revisions that would be taken for options and for protocols that run programs.
-    pub fn new(
+    pub(super) fn new(
         vcs: &'a Vcs,
         context: &'a Context<'a>,
         runner: &'a Runner<'a>,
@@ -131,12 +131,12 @@ impl<'a> Remote<'a> {
     }
 
     /// The URL as text.
-    pub fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         self.url.to_string()
     }
 
     /// The URL for `direct_url.json`: of users, `git` alone may stay.
-    pub fn recorded(&self) -> String {
+    pub(super) fn recorded(&self) -> String {
         let mut url = self.url.clone();
         if url.username() != "git" {
             let _ = url.set_username("");
@@ -147,7 +147,7 @@ impl<'a> Remote<'a> {
     /// The commit the entry means, asked as little as possible: a full commit is itself; a branch or tag
     /// is looked up once, or, offline, in what the last lookup gave. `None` where only a full fetch
     /// can tell (an abbreviated commit, other systems than git).
-    pub fn commit(&self, warnings: &mut Warnings) -> Result<Option<String>> {
+    pub(super) fn commit(&self, warnings: &mut Warnings) -> Result<Option<String>> {
         let reference = self.vcs.reference.as_deref();
         if let Some(full) = reference.filter(|reference| is_full_commit(reference)) {
             return Ok(Some(full.to_ascii_lowercase()));
@@ -219,7 +219,7 @@ impl<'a> Remote<'a> {
     ///
     /// Submodules come along; files of git-lfs do where it is installed. `history` asks for all commits
     /// and tags, which versions may be made from.
-    pub fn check_out(
+    pub(super) fn check_out(
         &self,
         commit: Option<&str>,
         into: &Path,
@@ -453,6 +453,6 @@ impl<'a> Remote<'a> {
 }
 
 /// Whether this is a whole commit id (SHA-1 or SHA-256).
-pub fn is_full_commit(text: &str) -> bool {
+pub(super) fn is_full_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|c| c.is_ascii_hexdigit())
 }

@@ -35,12 +35,12 @@ impl Wheel {
     /// Takes what the cache knows: where an earlier run found every entry to have RECORD's digest, and the file is the one
     /// that it read, entries are inflated and compared with the archive's CRC-32 alone, and RECORD's digest is given for
     /// theirs. Digesting costs a fourth of unpacking.
-    pub fn rely_on(&mut self, cache: &Cache) {
+    pub(crate) fn rely_on(&mut self, cache: &Cache) {
         self.as_recorded.known = cache.is_as_recorded(&self.file);
     }
 
     /// Lets the cache know, once this run has found every entry that has a digest in RECORD to have that digest.
-    pub fn settle(&self, cache: &Cache) {
+    pub(crate) fn settle(&self, cache: &Cache) {
         let AsRecorded { known, found } = &self.as_recorded;
         let all = || {
             let mut entries = self.entries.iter().zip(found.iter());

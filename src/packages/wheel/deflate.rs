@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 /// Where a deflate stream ends, in bits from its first (bit 0 is the least significant of the first byte).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamEnd {
+pub(crate) struct StreamEnd {
     /// Where the last block's header begins; its first bit is the mark of the last block.
     pub last_block: u64,
     /// Where the first bit after the stream would be.
@@ -19,7 +19,7 @@ pub struct StreamEnd {
 
 impl StreamEnd {
     /// How many bytes the stream takes, the last one perhaps in part.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.end.div_ceil(8)
     }
 }
@@ -29,7 +29,7 @@ impl StreamEnd {
 /// # Errors
 /// Those of `input`; [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`] where what it holds is no whole
 /// stream that zlib would inflate.
-pub fn walk(input: &mut dyn Read) -> io::Result<StreamEnd> {
+pub(crate) fn walk(input: &mut dyn Read) -> io::Result<StreamEnd> {
     let mut bits = Bits::new(input);
     let mut codes = Box::new(Codes::default());
     let mut size = 0;

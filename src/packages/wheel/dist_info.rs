@@ -59,8 +59,8 @@ pub(super) fn check_metadata(bytes: &[u8], dist_info: &RelPath, name: &WheelName
     Ok(())
 }
 
-/// Checks Wheel-Version (1.x; a newer minor warns) and gives Root-Is-Purelib.
-pub(super) fn check_wheel_file(bytes: &[u8], dist_info: &RelPath, warnings: &mut Warnings) -> Result<bool> {
+/// Checks Wheel-Version (1.x; a newer minor warns).
+pub(super) fn check_wheel_file(bytes: &[u8], dist_info: &RelPath, warnings: &mut Warnings) -> Result<()> {
     let found = header(bytes, "Wheel-Version")
         .ok_or_else(|| refused(format!("{dist_info}/WHEEL has no Wheel-Version")))?;
     let parts: Option<Vec<u64>> = found.split('.').map(|part| part.trim().parse().ok()).collect();
@@ -77,7 +77,7 @@ pub(super) fn check_wheel_file(bytes: &[u8], dist_info: &RelPath, warnings: &mut
             return Err(refused(format!("{dist_info}/WHEEL says Wheel-Version: {found}, expected 1.0")));
         }
     }
-    Ok(header(bytes, "Root-Is-Purelib").is_some_and(|value| value.eq_ignore_ascii_case("true")))
+    Ok(())
 }
 
 /// The first header of that name (any letter case) before the body.

@@ -26,7 +26,7 @@ struct Kept(Arc<File>);
 
 impl Handle {
     /// Keeps the file open where there is room.
-    pub fn of(file: &Arc<File>) -> Self {
+    pub(super) fn of(file: &Arc<File>) -> Self {
         if OPEN.fetch_add(1, Ordering::Relaxed) < share_of_descriptors() {
             return Handle(Some(Arc::new(Kept(Arc::clone(file)))));
         }
@@ -35,7 +35,7 @@ impl Handle {
     }
 
     /// The open file, for as long as something is read from it.
-    pub fn file(&self, verified: &VerifiedFile) -> Result<Arc<File>> {
+    pub(super) fn file(&self, verified: &VerifiedFile) -> Result<Arc<File>> {
         match &self.0 {
             Some(kept) => Ok(Arc::clone(&kept.0)),
             None => verified.open().map(Arc::new),

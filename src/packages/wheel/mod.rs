@@ -4,7 +4,7 @@
 //! readers could see differently is refused, so that what was reviewed is what is installed.
 
 mod as_recorded;
-pub mod deflate;
+pub(crate) mod deflate;
 mod dist_info;
 mod entry_points;
 mod handle;
@@ -12,6 +12,7 @@ mod proof;
 mod read;
 mod record;
 #[cfg(test)]
+#[allow(unreachable_pub)]
 #[path = "../../../tests/suite/support/wheel.rs"]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -22,8 +23,8 @@ use std::sync::Arc;
 
 use as_recorded::AsRecorded;
 use handle::Handle;
-pub use proof::{Proof, Proven, Section};
-pub use read::{Checked, Content, STREAM_LIMIT, Scratch, with_scratch};
+pub(crate) use proof::{Proof, Proven, Section};
+pub(crate) use read::{STREAM_LIMIT, Scratch, with_scratch};
 
 use crate::{
     packages::cache::VerifiedFile,
@@ -39,7 +40,7 @@ const TEXT_LIMIT: u64 = 4 * STREAM_LIMIT;
 /// A wheel that was opened and whose structure was checked. Reading is positional (`pread`), so one
 /// open file serves all threads and nothing is mapped.
 #[derive(Debug, Clone)]
-pub struct Wheel {
+pub(crate) struct Wheel {
     /// Its file name, parsed. The version here is the one the file name gives.
     pub name: WheelName,
     /// The file it was read from.
@@ -51,8 +52,6 @@ pub struct Wheel {
     pub dist_info: RelPath,
     /// `NAME-VERSION.data` as the wheel spells it, if it has one.
     pub data_dir: Option<RelPath>,
-    /// `Root-Is-Purelib` of the WHEEL file.
-    pub root_is_purelib: bool,
     /// Every file entry in the archive's order; directories are left out, RECORD and its signatures too.
     pub entries: Vec<WheelEntry>,
     /// Console and gui scripts of `entry_points.txt`, in the order of the file.
@@ -61,7 +60,7 @@ pub struct Wheel {
 
 /// One file inside a wheel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WheelEntry {
+pub(crate) struct WheelEntry {
     /// Its path inside the archive.
     pub path: RelPath,
     /// Where its local header begins in the file.
@@ -86,7 +85,7 @@ pub struct WheelEntry {
 /// The zip methods a wheel may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the specification's")]
-pub enum Method {
+pub(crate) enum Method {
     Stored,
     Deflated,
 }
@@ -107,7 +106,7 @@ pub struct EntryPoint {
 /// What happens where a wheel contradicts its own RECORD, or its archive is odd and still clear. The wheel as a whole is what the lock pins,
 /// so this is not a matter of integrity but of care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Strictness {
+pub(crate) enum Strictness {
     /// It is installed, with a warning.
     #[default]
     Warn,
@@ -118,7 +117,11 @@ pub enum Strictness {
 impl Wheel {
     /// Opens a wheel and checks its structure: the zip directory, its one `.dist-info`, METADATA, WHEEL,
     /// RECORD and entry points (binary distribution format, Wheel-Version 1.x).
-    pub fn open(file: VerifiedFile, name: WheelName, strictness: Strictness) -> Result<(Wheel, Warnings)> {
+    pub(crate) fn open(
+        file: VerifiedFile,
+        name: WheelName,
+        strictness: Strictness,
+    ) -> Result<(Wheel, Warnings)> {
         let subject = name.file_name.clone();
         Self::read(file, name, strictness).context(|| format!("cannot use wheel {subject}"))
     }
@@ -153,7 +156,7 @@ impl Wheel {
 
         let mut warnings = Warnings::default();
         dist_info::check_metadata(&required("METADATA")?, &dist_info, &name)?;
-        let root_is_purelib = dist_info::check_wheel_file(&required("WHEEL")?, &dist_info, &mut warnings)?;
+        dist_info::check_wheel_file(&required("WHEEL")?, &dist_info, &mut warnings)?;
         let record = record::parse(&required("RECORD")?, entries, &index, &dist_info);
         let (scripts, odd_scripts) = match text("entry_points.txt")? {
             Some(bytes) => entry_points::parse(&bytes)
@@ -186,23 +189,13 @@ impl Wheel {
             }
         }
         let as_recorded = AsRecorded::nothing(kept.len());
-        let wheel = Wheel {
-            name,
-            file,
-            handle,
-            as_recorded,
-            dist_info,
-            data_dir,
-            root_is_purelib,
-            entries: kept,
-            scripts,
-        };
+        let wheel = Wheel { name, file, handle, as_recorded, dist_info, data_dir, entries: kept, scripts };
         Ok((wheel, warnings))
     }
 
     /// What to say where an entry's bytes have not the digest that RECORD gives; `None` if they have, or
     /// if RECORD gives none (which `open` complained about). The caller warns or refuses.
-    pub fn contradiction(&self, position: usize, actual: Sha256) -> Option<Error> {
+    pub(crate) fn contradiction(&self, position: usize, actual: Sha256) -> Option<Error> {
         let entry = &self.entries[position];
         let recorded = entry.sha256?;
         if recorded == actual {

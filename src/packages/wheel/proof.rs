@@ -31,7 +31,7 @@ const ROW: usize = 48;
 
 /// What is known of an entry that was inflated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Proven {
+pub(crate) struct Proven {
     /// The digest of the inflated bytes, whatever RECORD says.
     pub sha256: Sha256,
     /// Where its deflate stream ends; `None` where it is stored.
@@ -40,7 +40,7 @@ pub struct Proven {
 
 /// What is known of each of a wheel's entries, in their order. Their sizes and CRC-32s were as the archive says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proof(pub Vec<Proven>);
+pub(crate) struct Proof(pub Vec<Proven>);
 
 impl Proof {
     /// What the cache knows of the wheel, else what inflating all of it shows, which is kept then.
@@ -48,7 +48,7 @@ impl Proof {
     /// # Errors
     /// [`crate::words::error::Kind::Integrity`] for entries that are not what the archive says, and for a stream that
     /// ends before its entry does: what stands there would be read differently by different programs.
-    pub fn of(wheel: &Wheel, cache: &Cache) -> Result<Proof> {
+    pub(crate) fn of(wheel: &Wheel, cache: &Cache) -> Result<Proof> {
         let place = cache.derived(KIND, &wheel.file.sha256(), &Sha256::of(HEAD));
         if let Some(proof) = place.read_kept().and_then(|bytes| Proof::parse(&bytes, wheel)) {
             return Ok(proof);
@@ -101,7 +101,7 @@ impl Proof {
 }
 
 /// Bytes of a file from one place to another.
-pub struct Section {
+pub(crate) struct Section {
     file: Arc<File>,
     at: u64,
     end: u64,
@@ -109,7 +109,7 @@ pub struct Section {
 
 impl Section {
     /// `length` bytes from `at` on.
-    pub fn new(file: Arc<File>, at: u64, length: u64) -> Self {
+    pub(crate) fn new(file: Arc<File>, at: u64, length: u64) -> Self {
         Section { file, at, end: at + length }
     }
 }

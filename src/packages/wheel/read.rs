@@ -16,14 +16,14 @@ use crate::words::{
 
 /// Entries larger than this (bytes, inflated or not) are better read with [`Wheel::stream`], so that a
 /// run's memory does not grow with its largest file: a worker holds at most twice this.
-pub const STREAM_LIMIT: u64 = 16 * 1024 * 1024;
+pub(crate) const STREAM_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// How much of a streamed entry is held at a time, compressed and inflated.
 const CHUNK: usize = 256 * 1024;
 const DESCRIPTOR: u16 = 1 << 3;
 
 /// What one worker reuses from entry to entry: an inflater and two buffers that grow as needed.
-pub struct Scratch {
+pub(crate) struct Scratch {
     inflater: libdeflater::Decompressor,
     raw: Vec<u8>,
     out: Vec<u8>,
@@ -36,7 +36,7 @@ impl Default for Scratch {
 }
 
 /// Lends this thread's scratch (a fresh one where `work` itself lends it again).
-pub fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
+pub(crate) fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
     thread_local!(static SCRATCH: RefCell<Option<Box<Scratch>>> = const { RefCell::new(None) });
     let mut scratch = SCRATCH.with_borrow_mut(Option::take).unwrap_or_default();
     let result = work(&mut scratch);
@@ -46,7 +46,7 @@ pub fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
 
 /// An entry's bytes: size and CRC-32 are as the archive says.
 #[derive(Debug, Clone, Copy)]
-pub struct Content<'s> {
+pub(crate) struct Content<'s> {
     /// The inflated bytes.
     pub bytes: &'s [u8],
     /// Their digest, to be compared with RECORD's by [`Wheel::contradiction`].
@@ -55,7 +55,7 @@ pub struct Content<'s> {
 
 /// What came out of an entry that was streamed: size and CRC-32 were as the archive says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// The digest of the inflated bytes.
     pub sha256: Sha256,
     /// Their number.
@@ -64,7 +64,7 @@ pub struct Checked {
 
 impl Wheel {
     /// An entry's bytes, whole. Never more than the declared size is written.
-    pub fn inflate<'s>(&self, entry: usize, scratch: &'s mut Scratch) -> Result<Content<'s>> {
+    pub(crate) fn inflate<'s>(&self, entry: usize, scratch: &'s mut Scratch) -> Result<Content<'s>> {
         let file = self.handle.file(&self.file)?;
         bytes(&file, self.file.path(), &self.entries[entry], scratch)
             .map(|bytes| Content { bytes, sha256: self.known(entry).unwrap_or_else(|| Sha256::of(bytes)) })
@@ -74,7 +74,7 @@ impl Wheel {
     /// Hands an entry's bytes to `sink` piece by piece, in order. Size, CRC-32 and the end of the
     /// compressed stream are known to be right only when this returns: discard what `sink` got on an
     /// error. Errors of `sink` come back as they are.
-    pub fn stream(&self, entry: usize, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Checked> {
+    pub(crate) fn stream(&self, entry: usize, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Checked> {
         let mut from_sink = false;
         let mut watched = |bytes: &[u8]| sink(bytes).inspect_err(|_| from_sink = true);
         let file = self.handle.file(&self.file)?;
@@ -91,7 +91,7 @@ impl Wheel {
     }
 
     /// The first `length` of an entry's bytes as the archive holds them, after its local header was checked.
-    pub fn section(&self, entry: usize, length: u64) -> Result<Section> {
+    pub(crate) fn section(&self, entry: usize, length: u64) -> Result<Section> {
         let entry = &self.entries[entry];
         let file = self.handle.file(&self.file)?;
         head(&file, self.file.path(), entry)
@@ -104,7 +104,7 @@ impl Wheel {
     /// An entry's bytes as the archive holds them (deflated or stored), after its local header was
     /// checked. Nothing is inflated: CRC-32 and size are not checked, nor where the deflate stream ends
     /// (`stream` checks that).
-    pub fn raw<'s>(&self, entry: usize, scratch: &'s mut Scratch) -> Result<&'s [u8]> {
+    pub(crate) fn raw<'s>(&self, entry: usize, scratch: &'s mut Scratch) -> Result<&'s [u8]> {
         let entry = &self.entries[entry];
         let file = self.handle.file(&self.file)?;
         raw(&file, self.file.path(), entry, &mut scratch.raw)

@@ -93,7 +93,6 @@ fn a_wheel_gives_its_entries_scripts_and_digests() {
     assert_eq!(warnings, Warnings::default());
     assert_eq!(opened.dist_info.as_str(), "demo-1.0.dist-info");
     assert_eq!(opened.data_dir.as_ref().map(RelPath::as_str), Some("demo-1.0.data"));
-    assert!(!opened.root_is_purelib);
     let script = &opened.scripts[0];
     assert_eq!(
         (script.name.as_str(), &*script.module, &*script.function, script.gui),

@@ -216,7 +216,7 @@ impl Contents {
     ///
     /// # Errors
     /// [`crate::words::error::Kind::Integrity`] where their bytes differ: readers would see different files.
-    pub fn unify(&mut self, digest: impl Fn(&WheelEntry) -> Result<Sha256>) -> Result<()> {
+    pub(super) fn unify(&mut self, digest: impl Fn(&WheelEntry) -> Result<Sha256>) -> Result<()> {
         let mut last: HashMap<&str, usize> = HashMap::with_capacity(self.files.len());
         let mut superfluous = HashSet::new();
         for (at, file) in self.files.iter().enumerate() {
@@ -239,7 +239,7 @@ impl Contents {
     }
 
     /// The position of every file by its path; a path that is there twice is refused.
-    pub fn index(&self) -> Result<HashMap<&str, usize>> {
+    pub(super) fn index(&self) -> Result<HashMap<&str, usize>> {
         let mut index = HashMap::with_capacity(self.files.len());
         for (at, file) in self.files.iter().enumerate() {
             if index.insert(file.path.as_str(), at).is_some() {
@@ -353,7 +353,7 @@ pub(super) struct Sizes {
 
 impl Sizes {
     /// Reads an extra field: zip64 values where a field is saturated; a second name must be the same.
-    pub fn widen(&mut self, mut extra: &[u8], name: &str) -> Result<()> {
+    pub(super) fn widen(&mut self, mut extra: &[u8], name: &str) -> Result<()> {
         let wrong = |why: &str| refused(format!("{name:?} has {why}"));
         let mut seen = false;
         while extra.len() >= 4 {

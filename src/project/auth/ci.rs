@@ -33,7 +33,7 @@ pub(super) struct Ci {
 }
 
 impl Ci {
-    pub fn new<'u>(options: &AuthOptions, sources: impl Iterator<Item = &'u Url>) -> Self {
+    pub(super) fn new<'u>(options: &AuthOptions, sources: impl Iterator<Item = &'u Url>) -> Self {
         let variable = |name| options.variable(name);
         let deploy = variable("CI_DEPLOY_USER").zip(variable("CI_DEPLOY_PASSWORD"));
         Ci {
@@ -46,7 +46,7 @@ impl Ci {
 
     /// The token for a realm. A deploy token exists only where the project's owners made one for this purpose, so it
     /// comes before the job token that always exists. Only over https.
-    pub fn for_realm(&self, realm: &Realm) -> Option<Found> {
+    pub(super) fn for_realm(&self, realm: &Realm) -> Option<Found> {
         let (Server::Named(_, server) | Server::Only(server)) = &self.server else { return None };
         if self.allowed && server == realm { self.token() } else { None }
     }
@@ -64,7 +64,7 @@ impl Ci {
     }
 
     /// Why there is a token and nobody can say whether it is for this realm.
-    pub fn doubt(&self, realm: &Realm) -> Option<Error> {
+    pub(super) fn doubt(&self, realm: &Realm) -> Option<Error> {
         let Server::Several(servers) = &self.server else { return None };
         let token = self.token().filter(|_| self.allowed && servers.contains(realm))?;
         let servers: Vec<String> = servers.iter().map(place).collect();
@@ -80,7 +80,7 @@ impl Ci {
     }
 
     /// What to say where the server was not named but found out.
-    pub fn notice(&self) -> Option<String> {
+    pub(super) fn notice(&self) -> Option<String> {
         let Server::Only(server) = &self.server else { return None };
         let token = self.token().filter(|_| self.allowed)?;
         let place = place(server);
@@ -92,7 +92,7 @@ impl Ci {
     }
 
     /// How messages say that tokens were looked for, and why those that are set are not for this realm.
-    pub fn looked_in(&self, realm: Option<&Realm>) -> Option<String> {
+    pub(super) fn looked_in(&self, realm: Option<&Realm>) -> Option<String> {
         let token = self.token();
         let is_named = matches!(self.server, Server::Named(..));
         let Some(token) = token else {

@@ -15,7 +15,7 @@ pub(super) struct NetrcFiles {
 
 impl NetrcFiles {
     /// `--netrc` or else NETRC names the only file; else a build secret, then the home directory's.
-    pub fn load(options: &AuthOptions) -> Result<Self> {
+    pub(super) fn load(options: &AuthOptions) -> Result<Self> {
         let mut found = NetrcFiles::default();
         if let Some(path) = &options.netrc_path {
             if !found.read(path, path.display().to_string(), true)? {

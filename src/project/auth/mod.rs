@@ -9,7 +9,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use keyring::Keyring;
-pub use netrc::{Entry, Netrc};
-pub use origin::{CredentialOrigin, Found};
-pub use store::{AuthOptions, CredentialStore, secret_variables};
+pub(crate) use keyring::Keyring;
+pub(crate) use netrc::Netrc;
+pub(crate) use origin::{CredentialOrigin, Found};
+pub use store::{AuthOptions, CredentialStore};

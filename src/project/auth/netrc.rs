@@ -12,7 +12,7 @@ use crate::words::{
 
 /// What one `machine` (or `default`) entry says; what it leaves out is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// `login` or `user`.
     pub login: String,
     /// `account`, which stands in where there is no login.
@@ -25,9 +25,9 @@ pub struct Entry {
 
 /// A netrc file's entries by machine; `default` is an entry of that name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Netrc {
+pub(crate) struct Netrc {
     path: PathBuf,
-    entries: BTreeMap<String, Entry>,
+    pub(crate) entries: BTreeMap<String, Entry>,
 }
 
 impl Netrc {
@@ -35,7 +35,7 @@ impl Netrc {
     ///
     /// Fails exactly where Python's module fails. The error names file and line and never shows
     /// what stands there: it may be a password.
-    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self> {
         // Python opens the file as text: all line ends reach its lexer as "\n".
         let text: Vec<char> = text.replace("\r\n", "\n").replace('\r', "\n").chars().collect();
         let mut lexer = Lexer { text: &text, at: 0, token_at: 0 };
@@ -108,23 +108,18 @@ impl Netrc {
     }
 
     /// The file this was read from.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// All entries by machine, `default` among them.
-    pub fn entries(&self) -> &BTreeMap<String, Entry> {
-        &self.entries
     }
 
     /// The entry of a host: `machine HOST:PORT` before `machine HOST`, the exact spelling before
     /// another letter case. IPv6 hosts are found with and without brackets. Never `default`.
-    pub fn machine(&self, host: &str, port: u16) -> Option<&Entry> {
+    pub(crate) fn machine(&self, host: &str, port: u16) -> Option<&Entry> {
         self.machine_with_port(host, port).or_else(|| self.named(host)).or_else(|| self.named(bare(host)))
     }
 
     /// The entry `machine HOST:PORT` alone.
-    pub fn machine_with_port(&self, host: &str, port: u16) -> Option<&Entry> {
+    pub(crate) fn machine_with_port(&self, host: &str, port: u16) -> Option<&Entry> {
         self.named(&format!("{host}:{port}"))
     }
 
@@ -134,7 +129,7 @@ impl Netrc {
     }
 
     /// The `default` entry.
-    pub fn default_entry(&self) -> Option<&Entry> {
+    pub(crate) fn default_entry(&self) -> Option<&Entry> {
         self.entries.get("default")
     }
 }

@@ -52,7 +52,7 @@ impl AuthOptions {
 
 /// The variables of an environment that hold passwords or tokens: children that do not need them must
 /// not inherit them.
-pub fn secret_variables<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+pub(crate) fn secret_variables<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let secret = |name: &&str| {
         (name.starts_with("VENVOY_INDEX_") && name.ends_with("_PASSWORD"))
             || matches!(*name, "CI_JOB_TOKEN" | "CI_DEPLOY_PASSWORD" | "CI_REGISTRY_PASSWORD")

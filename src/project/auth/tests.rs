@@ -553,8 +553,10 @@ for number in range(int(sys.argv[2])):
         let expected: Option<BTreeMap<String, (String, String, String)>> =
             serde_json::from_str(answer).expect("JSON");
         let got = Netrc::parse(text, Path::new("netrc")).ok().map(|netrc| {
-            let fields = |e: &Entry| (e.login.clone(), e.account.clone(), e.password.expose().to_owned());
-            netrc.entries().iter().map(|(name, entry)| (name.clone(), fields(entry))).collect()
+            let fields = |e: &super::netrc::Entry| {
+                (e.login.clone(), e.account.clone(), e.password.expose().to_owned())
+            };
+            netrc.entries.iter().map(|(name, entry)| (name.clone(), fields(entry))).collect()
         });
         assert_eq!(got, expected, "{text:?}");
         match got {

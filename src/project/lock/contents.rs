@@ -34,7 +34,7 @@ pub(super) enum Category {
 
 impl Contents {
     /// Reads the text of an object.
-    pub fn read(text: &str, env: &Env) -> Result<Self, serde_json::Error> {
+    pub(super) fn read(text: &str, env: &Env) -> Result<Self, serde_json::Error> {
         let mut json = serde_json::Deserializer::from_str(text);
         let contents = json.deserialize_map(Root { env })?;
         json.end()?;

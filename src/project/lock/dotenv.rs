@@ -6,7 +6,7 @@ use crate::words::env::Env;
 
 /// What a `.env` file sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Dotenv {
+pub(crate) struct Dotenv {
     /// Names and values in the file's order. A name without `=` sets nothing, and takes back what an
     /// earlier line set.
     pub variables: Vec<(String, String)>,
@@ -16,7 +16,7 @@ pub struct Dotenv {
 
 /// Reads a file's text. `${NAME}` and `${NAME:-default}` are replaced, by earlier lines of the file first,
 /// then by `env`.
-pub fn parse(text: &str, env: &Env) -> Dotenv {
+pub(crate) fn parse(text: &str, env: &Env) -> Dotenv {
     let mut found = Dotenv::default();
     // Python reads text files so: every kind of line end is one line feed, inside quotes too.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n");

@@ -3,7 +3,7 @@
 
 mod contents;
 mod damage;
-pub mod dotenv;
+pub(crate) mod dotenv;
 mod entry;
 mod expand;
 mod freshness;
@@ -12,7 +12,7 @@ mod parse;
 mod pipfile;
 mod pylock;
 mod read_entry;
-pub mod requirements;
+pub(crate) mod requirements;
 mod requires;
 mod scripts;
 mod select;
@@ -20,11 +20,12 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Entry, EntryOrigin, Hashes, Pin, PinnedFile, Turn, Vcs, VcsKind};
+pub use entry::{Entry, EntryOrigin, Hashes, Pin, Vcs, VcsKind};
+pub(crate) use entry::{PinnedFile, Turn};
 pub use parse::Lock;
 pub use pipfile::Pipfile;
-pub use pylock::parse_pylock;
-pub use requires::Requires;
-pub use scripts::{Script, Scripts};
-pub use select::{Choose, Selection, Skipped, select};
-pub use source::{Source, is_public_index};
+pub(crate) use pylock::parse_pylock;
+pub(crate) use requires::Requires;
+pub(crate) use scripts::{Script, Scripts};
+pub(crate) use select::{Choose, Selection, Skipped, select};
+pub(crate) use source::{Source, is_public_index};

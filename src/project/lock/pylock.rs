@@ -23,7 +23,7 @@ const CATEGORY: &str = "default";
 /// # Errors
 /// [`Kind::Lock`] for what is not TOML, a `lock-version` of another major version, and with every package
 /// that is wrong.
-pub fn parse_pylock(bytes: &[u8], label: &str, env: &Env) -> Result<(Lock, Warnings)> {
+pub(crate) fn parse_pylock(bytes: &[u8], label: &str, env: &Env) -> Result<(Lock, Warnings)> {
     let document = super::damage::text_of(bytes, label)?;
     let root: Table = document.parse().map_err(|error: toml::de::Error| {
         let line = error

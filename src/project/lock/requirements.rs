@@ -19,7 +19,7 @@ use crate::words::{
 
 /// What of the file is wanted.
 #[derive(Clone)]
-pub struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// Categories by the lock's names. A package of several stands where it came first, as it came last.
     pub categories: Vec<String>,
     /// Whether hashes are printed.
@@ -36,7 +36,7 @@ pub struct Wanted<'a> {
 
 /// The text of a requirements file, and what its reader should hear.
 #[derive(Debug, Clone, Default)]
-pub struct Requirements {
+pub(crate) struct Requirements {
     /// Its lines.
     pub lines: Vec<String>,
     /// What pip will do otherwise than the lock says.
@@ -48,7 +48,7 @@ pub struct Requirements {
 ///
 /// # Errors
 /// [`Kind::Lock`] for a lock that is damaged, an entry that is wrong, a category that is not there.
-pub fn of_lock(
+pub(crate) fn of_lock(
     bytes: &[u8],
     label: &str,
     listed: Option<&Pipfile>,
@@ -82,7 +82,7 @@ pub fn of_lock(
 ///
 /// # Errors
 /// As [`of_lock`].
-pub fn of_pipfile(pipfile: &Pipfile, label: &str, wanted: &Wanted<'_>) -> Result<Requirements> {
+pub(crate) fn of_pipfile(pipfile: &Pipfile, label: &str, wanted: &Wanted<'_>) -> Result<Requirements> {
     let table = &pipfile.table;
     let root = serde_json::to_value(table)
         .map_err(|e| Error::new(Kind::Lock, format!("{label} cannot be read")).because(e))?;

@@ -13,7 +13,7 @@ use crate::words::{
 
 /// The answer of [`select`].
 #[derive(Debug, Clone, Default)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// One entry per package, in the order in which pipenv would install them: of two that bring one path, the later
     /// counts.
     pub entries: Vec<Entry>,
@@ -25,7 +25,7 @@ pub struct Selection {
 
 /// An entry whose marker is false.
 #[derive(Debug, Clone)]
-pub struct Skipped {
+pub(crate) struct Skipped {
     /// The entry.
     pub entry: Entry,
     /// The marker and the values that decided.
@@ -34,7 +34,7 @@ pub struct Skipped {
 
 /// How a lock's entries are taken.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Choose<'a> {
+pub(crate) struct Choose<'a> {
     /// The categories, in the order in which they are installed.
     pub categories: &'a [String],
     /// Groups that decide `'...' in dependency_groups` of a `pylock.toml`. In a `Pipfile.lock`, pipenv writes such
@@ -54,7 +54,7 @@ pub struct Choose<'a> {
 ///
 /// # Errors
 /// [`Kind::Lock`] for a category that the lock does not have.
-pub fn select(lock: &Lock, choose: Choose<'_>, markers: &MarkerEnv) -> Result<Selection> {
+pub(crate) fn select(lock: &Lock, choose: Choose<'_>, markers: &MarkerEnv) -> Result<Selection> {
     let mut selection = Selection::default();
     let mut chosen: BTreeMap<PackageName, Chosen> = BTreeMap::new();
     let default_index = lock.sources.first().and_then(|source| source.name.as_deref());

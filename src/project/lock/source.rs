@@ -64,7 +64,7 @@ pub(super) fn public_index() -> String {
 }
 
 /// Whether a URL is the public index's own, under its present host name or the one it had before.
-pub fn is_public_index(url: &SourceUrl) -> bool {
+pub(crate) fn is_public_index(url: &SourceUrl) -> bool {
     let before = ["pypi", "python", "org"].join(".");
     url.url().host_str().is_some_and(|host| host == public_host() || host == before)
 }

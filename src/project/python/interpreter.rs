@@ -7,7 +7,7 @@ use super::{
 
 /// What decides the Python and ABI tags of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interpreter {
+pub(crate) struct Interpreter {
     /// `sys.implementation.name`.
     pub implementation: String,
     /// `(major, minor)`.
@@ -26,7 +26,7 @@ pub struct Interpreter {
 
 impl Interpreter {
     /// All tags that it supports on a platform with `platforms`, best first.
-    pub fn tags(&self, platforms: &[String]) -> Tags {
+    pub(crate) fn tags(&self, platforms: &[String]) -> Tags {
         let mut list = List { tags: Vec::new(), platforms };
         if self.implementation == "cpython" {
             self.cpython(&mut list);

@@ -16,14 +16,15 @@ mod wanted;
 
 use std::path::PathBuf;
 
-pub use answers::Answers;
+pub(crate) use answers::Answers;
 pub use describe::Description;
-pub use find::{InterpreterRequest, SearchPaths, find};
-pub use interpreter::Interpreter;
-pub use platform::{Libc, Platform};
-pub use run::isolated_command;
-pub use tags::{Mismatch, Tag, TagPart, Tags};
-pub use wanted::Wanted;
+pub(crate) use find::SearchPaths;
+pub use find::{InterpreterRequest, find};
+pub(crate) use interpreter::Interpreter;
+pub(crate) use platform::{Libc, Platform};
+pub(crate) use run::isolated_command;
+pub(crate) use tags::{Mismatch, TagPart, Tags};
+pub(crate) use wanted::Wanted;
 
 use crate::words::vocab::{Extra, Marker, MarkerEnv, RelPath};
 

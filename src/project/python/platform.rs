@@ -2,7 +2,7 @@
 
 /// What decides the platform tags of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Platform {
+pub(crate) enum Platform {
     /// Linux, and the machine as tags write it (`x86_64`, `aarch64`, `armv7l`).
     Linux {
         /// The machine.
@@ -27,7 +27,7 @@ pub enum Platform {
 
 /// A C library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Libc {
+pub(crate) enum Libc {
     /// GNU, `(major, minor)`.
     Glibc(u32, u32),
     /// musl, `(major, minor)`.
@@ -46,7 +46,7 @@ const LAST_GLIBC_MINOR: u32 = 50;
 
 impl Platform {
     /// The platform tags, best first.
-    pub fn tags(&self) -> Vec<String> {
+    pub(crate) fn tags(&self) -> Vec<String> {
         match self {
             Platform::Linux { arch, libc, manylinux_abi, refused } => {
                 let archs: &[&str] = match arch.as_str() {

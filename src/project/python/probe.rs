@@ -82,7 +82,7 @@ pub(super) fn musl_version(output: &str) -> Option<(u32, u32)> {
 
 impl Probe {
     /// What decides the platform tags.
-    pub fn platform(&self) -> Platform {
+    pub(super) fn platform(&self) -> Platform {
         if let Some(mac) = &self.mac {
             let version = two_numbers(&mac.version)
                 .or_else(|| mac.version.parse().ok().map(|major| (major, 0)))
@@ -110,7 +110,7 @@ impl Probe {
     }
 
     /// What decides the Python and ABI tags.
-    pub fn interpreter(&self) -> Interpreter {
+    pub(super) fn interpreter(&self) -> Interpreter {
         let (major, minor, _) = self.version;
         let nodot = &self.version_nodot;
         Interpreter {
@@ -125,7 +125,7 @@ impl Probe {
     }
 
     /// The target, its base interpreter being `executable`.
-    pub fn into_target(self, executable: PathBuf) -> Result<Target> {
+    pub(super) fn into_target(self, executable: PathBuf) -> Result<Target> {
         let odd = |what: &str, value: &str| {
             let name = executable.display();
             Error::new(Kind::Target, format!("the interpreter {name} gives {value:?} as its {what}"))

@@ -88,7 +88,7 @@ fn last_lines(message: &str, stderr: &str) -> String {
 
 /// A command that runs an interpreter and lets it see little of the environment, in a process group of its
 /// own: a wrapper script's children can be stopped with it, and the terminal's signals do not reach it.
-pub fn isolated_command(python: &Path) -> Command {
+pub(crate) fn isolated_command(python: &Path) -> Command {
     let mut command = Command::new(python);
     command.env_clear();
     for name in PASSED_ON {

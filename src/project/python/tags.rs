@@ -58,12 +58,6 @@ impl Tags {
         self.ordered.iter()
     }
 
-    /// The rank of one tag; `None` where the target cannot use it.
-    pub fn rank(&self, python: &str, abi: &str, platform: &str) -> Option<usize> {
-        let word = |text: &str| self.words.get(text).copied();
-        self.ranks.get(&(word(python)?, word(abi)?, word(platform)?)).copied()
-    }
-
     /// The best rank among a wheel's tags; `None` where the target cannot use it.
     pub fn best(&self, wheel: &WheelName) -> Option<usize> {
         let numbers = |texts: &[String]| -> Vec<u32> {

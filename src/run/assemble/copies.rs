@@ -30,7 +30,7 @@ sys.stdout.buffer.write(b''.join(found[:1]))
 ///
 /// # Errors
 /// [`Kind::Target`] where that cannot be done.
-pub fn interpreter(target: &Target) -> Result<Vec<GivenFile>> {
+pub(crate) fn interpreter(target: &Target) -> Result<Vec<GivenFile>> {
     if target.implementation != "cpython" {
         return Err(Error::new(
             Kind::Target,

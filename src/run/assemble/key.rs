@@ -45,7 +45,12 @@ impl Lines {
 /// The key of what all files of an environment depend on. How files get there (index or mirror, threads,
 /// links, cache) is left out: their digests decide, and the key is part of what is written, which a mirror must not
 /// change.
-pub fn common(target: &Target, make: &MakeOptions, build: &BuildOptions, copied: &[GivenFile]) -> Sha256 {
+pub(crate) fn common(
+    target: &Target,
+    make: &MakeOptions,
+    build: &BuildOptions,
+    copied: &[GivenFile],
+) -> Sha256 {
     // `copied` says what `copies` gave.
     let MakeOptions { at, compile, copies: _, strict, seed, slim, mtime } = make;
     let SlimOptions { kinds: _, except: _ } = slim;
@@ -79,7 +84,7 @@ pub fn common(target: &Target, make: &MakeOptions, build: &BuildOptions, copied:
 /// The key of an entry's files, beside the common one; `None` where the entry alone does not decide them (a
 /// branch moves, an index may serve anything for an entry without hashes). `local` is the digest of a local
 /// entry's files.
-pub fn of_entry(entry: &Entry, local: Option<Sha256>) -> Option<Sha256> {
+pub(crate) fn of_entry(entry: &Entry, local: Option<Sha256>) -> Option<Sha256> {
     if !is_decided(entry) {
         return None;
     }
@@ -120,7 +125,7 @@ pub fn of_entry(entry: &Entry, local: Option<Sha256>) -> Option<Sha256> {
 }
 
 /// The key of a distribution's files where its entry did not decide them: by what was found for it.
-pub fn of_wheel(input: &DistInput) -> Sha256 {
+pub(crate) fn of_wheel(input: &DistInput) -> Sha256 {
     let mut lines = Lines::new();
     lines.add("wheel", &format!("{} {}", input.wheel.name, input.wheel.file.sha256()));
     lines.add("direct", &format!("{:?} {:?} {}", input.direct_url, input.extra, input.requested));
@@ -129,7 +134,7 @@ pub fn of_wheel(input: &DistInput) -> Sha256 {
 
 /// The key of a whole environment, by those of its distributions in the order in which they are installed: of two
 /// that bring one path, the later counts.
-pub fn whole(common: Sha256, dists: impl Iterator<Item = Sha256>) -> Sha256 {
+pub(crate) fn whole(common: Sha256, dists: impl Iterator<Item = Sha256>) -> Sha256 {
     let mut lines = Lines::new();
     lines.add("common", &common.to_string());
     for dist in dists {
@@ -151,7 +156,7 @@ fn is_decided(entry: &Entry) -> bool {
 
 /// The keys of a run's entries, and of all of them together.
 #[derive(Debug, Clone)]
-pub struct Keys {
+pub(crate) struct Keys {
     /// One for each entry, in their order; `None` where only a wheel decides.
     pub entries: Vec<Option<Sha256>>,
     /// Of the environment, where the entries decide all of it.
@@ -160,7 +165,7 @@ pub struct Keys {
 
 impl Keys {
     /// The keys of these entries; `local` digests what a local one's files are now.
-    pub fn new(
+    pub(crate) fn new(
         common: Sha256,
         entries: &[Entry],
         seed: bool,

@@ -5,5 +5,4 @@ pub(crate) mod key;
 pub(crate) mod prepare;
 pub(crate) mod slim;
 
-pub use prepare::Frame;
-pub use slim::Saved;
+pub(crate) use prepare::Frame;

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// What every plan of a run has in common.
-pub struct Frame<'a> {
+pub(crate) struct Frame<'a> {
     /// The target, its interpreter where it will be at run time ([`runtime_target`]).
     pub runtime: &'a Target,
     /// What is made.
@@ -36,7 +36,7 @@ pub struct Frame<'a> {
 
 impl Frame<'_> {
     /// The plan of a whole environment. The order of `inputs` is that in which they are installed.
-    pub fn plan(&self, mut inputs: Vec<DistInput>, progress: &dyn Progress) -> Result<Plan> {
+    pub(crate) fn plan(&self, mut inputs: Vec<DistInput>, progress: &dyn Progress) -> Result<Plan> {
         slim::cut(&mut inputs, self.runtime, &self.make.slim, progress)?;
         let (place, launchers) = style(self.make)?;
         let files = environment_files(self.runtime, &place, self.copied)?;
@@ -45,7 +45,7 @@ impl Frame<'_> {
 
     /// The plan of some distributions alone, without the environment's own files. Not for `--slim`, where one
     /// distribution's code decides what is left out of another.
-    pub fn plan_part(&self, inputs: &[DistInput], progress: &dyn Progress) -> Result<Plan> {
+    pub(crate) fn plan_part(&self, inputs: &[DistInput], progress: &dyn Progress) -> Result<Plan> {
         let (_, launchers) = style(self.make)?;
         self.lay_out(inputs, EnvFiles::default(), &launchers, progress)
     }
@@ -69,7 +69,7 @@ impl Frame<'_> {
 
     /// What compiles, where that is wanted: `target`'s interpreter, which is here, for the place where the
     /// environment will be.
-    pub fn compiler<'c>(&self, target: &Target, cache: &'c Cache) -> Result<Option<Compiler<'c>>> {
+    pub(crate) fn compiler<'c>(&self, target: &Target, cache: &'c Cache) -> Result<Option<Compiler<'c>>> {
         let Some(invalidation) = self.make.compile else { return Ok(None) };
         let at = match style(self.make)?.1 {
             LauncherStyle::Absolute(at) => Some(at),
@@ -80,7 +80,7 @@ impl Frame<'_> {
 }
 
 /// What only an interpreter that is here can do.
-pub fn refuse_described(make: &MakeOptions) -> Result<()> {
+pub(crate) fn refuse_described(make: &MakeOptions) -> Result<()> {
     let (what, does) = match (make.compile, make.copies) {
         (Some(_), _) => ("--compile", "compiles"),
         (None, true) => ("--copies (or PIPENV_VIRTUALENV_COPIES)", "is copied"),
@@ -94,7 +94,7 @@ pub fn refuse_described(make: &MakeOptions) -> Result<()> {
 }
 
 /// The target with its interpreter where it will be at run time (`--python-home`, `--python-exe`).
-pub fn runtime_target(target: &Target, options: &TargetOptions) -> Result<Target> {
+pub(crate) fn runtime_target(target: &Target, options: &TargetOptions) -> Result<Target> {
     let mut runtime = target.clone();
     if let Some(home) = &options.home {
         let name = target.executable.file_name().unwrap_or_default();

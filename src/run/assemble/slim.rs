@@ -73,7 +73,7 @@ fn mentions(inputs: &[DistInput], survey: &Survey<'_>, reading: Reading) -> Resu
 
 /// What one kind saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Saved {
+pub(crate) struct Saved {
     /// The kind.
     pub kind: SlimKind,
     /// How many files were dropped or made smaller.

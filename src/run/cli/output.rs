@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Standard output, collected and written at once, so that a failing command prints no half result.
-pub struct Stdout {
+pub(super) struct Stdout {
     /// What is fit to be shown already.
     text: String,
     concealed: Concealed,
@@ -28,25 +28,25 @@ pub struct Stdout {
 
 impl Stdout {
     /// Nothing yet; what is concealed when it is written will not be shown.
-    pub fn new(concealed: &Concealed) -> Self {
+    pub(super) fn new(concealed: &Concealed) -> Self {
         Stdout { text: String::new(), concealed: concealed.clone() }
     }
 
     /// Adds a line: whatever a lock or an index put into it does not write to the terminal.
-    pub fn line(&mut self, line: &str) {
+    pub(super) fn line(&mut self, line: &str) {
         self.text.push_str(&fit_to_show(line));
         self.text.push('\n');
     }
 
     /// Adds a line of a file for another program: it is what its file says, a password that stands there included.
     /// Whoever made it has seen to it that it is one line.
-    pub fn product(&mut self, line: &str) {
+    pub(super) fn product(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');
     }
 
     /// Adds a value as indented JSON.
-    pub fn json(&mut self, value: &impl Serialize) -> Result<()> {
+    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(value)
             .map_err(|e| Error::new(Kind::Io, "cannot write the result as JSON").because(e))?;
         self.text.push_str(&fit_to_show_json(&text));
@@ -55,7 +55,7 @@ impl Stdout {
     }
 
     /// Writes everything. A reader that left early (`| head`) is no error.
-    pub fn finish(self, code: ExitCode) -> Result<ExitCode> {
+    pub(super) fn finish(self, code: ExitCode) -> Result<ExitCode> {
         match std::io::stdout().write_all(self.concealed.hide(&self.text).as_bytes()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 Err(Error::new(Kind::Io, "cannot write to standard output").because(error))
@@ -66,7 +66,7 @@ impl Stdout {
 }
 
 /// Columns padded to their widest cell; the last is left ragged.
-pub fn table(out: &mut Stdout, heading: &[&str], rows: &[Vec<String>]) {
+pub(super) fn table(out: &mut Stdout, heading: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain(std::iter::once(heading[column].len())).max().unwrap_or(0)
@@ -83,7 +83,7 @@ pub fn table(out: &mut Stdout, heading: &[&str], rows: &[Vec<String>]) {
 }
 
 /// `venvoy plan`.
-pub fn plan_table(out: &mut Stdout, rows: &[PlanRow]) {
+pub(super) fn plan_table(out: &mut Stdout, rows: &[PlanRow]) {
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
@@ -117,7 +117,7 @@ fn file_cell(row: &PlanRow) -> String {
 }
 
 /// `venvoy auth`: a paragraph for each source, as the places that were looked in make long lines.
-pub fn auth_list(out: &mut Stdout, rows: &[AuthRow]) {
+pub(super) fn auth_list(out: &mut Stdout, rows: &[AuthRow]) {
     for row in rows {
         out.line(format!("{}  {}", row.source, row.url).trim_end());
         out.line(&match row.user.as_deref() {
@@ -133,7 +133,7 @@ pub fn auth_list(out: &mut Stdout, rows: &[AuthRow]) {
 
 /// What `venvoy check` found, for JSON.
 #[derive(Debug, Serialize)]
-pub struct CheckResult {
+pub(super) struct CheckResult {
     clean: bool,
     files: u64,
     slim: Option<String>,
@@ -173,7 +173,7 @@ impl From<&Checked> for CheckResult {
 }
 
 /// `venvoy check`.
-pub fn check_report(out: &mut Stdout, venv: &Path, checked: &Checked) {
+pub(super) fn check_report(out: &mut Stdout, venv: &Path, checked: &Checked) {
     let files = &checked.files;
     for path in &files.missing {
         out.line(&format!("missing: {}", path.display()));
@@ -211,7 +211,7 @@ pub fn check_report(out: &mut Stdout, venv: &Path, checked: &Checked) {
 }
 
 /// The last line of a run that made an environment.
-pub fn summary(venv: &str, summary: &Summary, took: Duration) -> String {
+pub(super) fn summary(venv: &str, summary: &Summary, took: Duration) -> String {
     let mut parts = Vec::new();
     if summary.cached > 0 {
         parts.push(format!("{} cached", summary.cached));
@@ -233,7 +233,7 @@ pub fn summary(venv: &str, summary: &Summary, took: Duration) -> String {
 }
 
 /// `venvoy plan --diff`.
-pub fn foreseen(out: &mut Stdout, foreseen: &Foreseen) {
+pub(super) fn foreseen(out: &mut Stdout, foreseen: &Foreseen) {
     let Foreseen { fresh, changes } = foreseen;
     for (list, sign) in [(&changes.added, '+'), (&changes.removed, '-'), (&changes.changed, '~')] {
         for change in list {
@@ -249,7 +249,7 @@ pub fn foreseen(out: &mut Stdout, foreseen: &Foreseen) {
 
 /// The result of a run as a value.
 #[derive(Debug, Serialize)]
-pub struct SyncResult<'a> {
+pub(super) struct SyncResult<'a> {
     venv: &'a str,
     /// `current`, `fresh` or `changed`.
     outcome: &'static str,
@@ -266,7 +266,7 @@ pub struct SyncResult<'a> {
 
 impl<'a> SyncResult<'a> {
     /// The result of a run that took so long.
-    pub fn new(venv: &'a str, outcome: &'a Outcome, took: Duration) -> Self {
+    pub(super) fn new(venv: &'a str, outcome: &'a Outcome, took: Duration) -> Self {
         let none = Summary::default();
         let (word, packages, summary, changes) = match outcome {
             Outcome::Current { packages } => ("current", *packages, &none, None),
@@ -289,7 +289,7 @@ impl<'a> SyncResult<'a> {
 }
 
 /// The last line of a run that changed an environment.
-pub fn changes(venv: &str, changes: &Changes, summary: &Summary, took: Duration) -> String {
+pub(super) fn changes(venv: &str, changes: &Changes, summary: &Summary, took: Duration) -> String {
     let Changes { added, removed, changed, kept } = changes;
     let mut parts = Vec::new();
     for (names, word) in [(added, "added"), (removed, "removed"), (changed, "changed")] {
@@ -312,7 +312,7 @@ pub fn changes(venv: &str, changes: &Changes, summary: &Summary, took: Duration)
 }
 
 /// The last line of a run that packed.
-pub fn packed(packed: &Packed, took: Duration) -> String {
+pub(super) fn packed(packed: &Packed, took: Duration) -> String {
     let made: Vec<String> = packed
         .made
         .iter()
@@ -335,7 +335,7 @@ pub fn packed(packed: &Packed, took: Duration) -> String {
 }
 
 /// `venvoy warm`: a line for each target of each lock.
-pub fn warmed(out: &mut Stdout, warmed: &Warmed) {
+pub(super) fn warmed(out: &mut Stdout, warmed: &Warmed) {
     for target in &warmed.targets {
         let counts = [
             (target.came, "came"),
@@ -359,7 +359,7 @@ pub fn warmed(out: &mut Stdout, warmed: &Warmed) {
 }
 
 /// The last line of a run that warmed.
-pub fn warmed_line(warmed: &Warmed, took: Duration) -> String {
+pub(super) fn warmed_line(warmed: &Warmed, took: Duration) -> String {
     let mut parts = Vec::new();
     if warmed.downloaded > 0 {
         parts.push(format!(

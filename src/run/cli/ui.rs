@@ -22,7 +22,7 @@ use crate::words::{
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Messages by importance, and how far the work is: a bar where a person is watching, lines elsewhere.
-pub struct Ui {
+pub(super) struct Ui {
     verbosity: AtomicU8,
     colour: bool,
     bar: Option<ProgressBar>,
@@ -34,7 +34,7 @@ pub struct Ui {
 
 impl Ui {
     /// Prints as much as `verbosity` says: 0 errors only, 1 normal, 2 details, 3 requests.
-    pub fn new(verbosity: u8, env: &Env) -> Self {
+    pub(super) fn new(verbosity: u8, env: &Env) -> Self {
         let terminal = std::io::stderr().is_terminal() && !env.flag("CI");
         let builds = Arc::new(Builds::default());
         let bar = (terminal && verbosity > 0 && env.get("TERM") != Some("dumb")).then(|| bar(&builds));
@@ -52,7 +52,7 @@ impl Ui {
     }
 
     /// Prints as much as this says from now on.
-    pub fn print(&self, verbosity: u8) {
+    pub(super) fn print(&self, verbosity: u8) {
         self.verbosity.store(verbosity, Ordering::Relaxed);
         if let Some(bar) = self.bar.as_ref().filter(|_| verbosity == 0) {
             bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -64,7 +64,7 @@ impl Ui {
     }
 
     /// Says what was done.
-    pub fn done(&self, message: &str) {
+    pub(super) fn done(&self, message: &str) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
@@ -72,7 +72,7 @@ impl Ui {
     }
 
     /// Says how a failed run ended.
-    pub fn error(&self, report: &str) {
+    pub(super) fn error(&self, report: &str) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

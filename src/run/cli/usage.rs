@@ -5,7 +5,7 @@ use crate::run::size::{Amount, Usage, percent};
 use crate::words::vocab::{count, size};
 
 /// All of it: by package, by kind, and what `--slim` would save.
-pub fn report(out: &mut Stdout, usage: &Usage) {
+pub(super) fn report(out: &mut Stdout, usage: &Usage) {
     let amount = |amount: &Amount| {
         let saves = if amount.slim > 0 { size(amount.slim) } else { String::new() };
         [amount.files.to_string(), size(amount.bytes), percent(amount.bytes, usage.total.bytes), saves]

@@ -24,7 +24,7 @@ use crate::{
 
 /// One source and its credentials, never the secret.
 #[derive(Debug, Clone, Serialize)]
-pub struct AuthRow {
+pub(crate) struct AuthRow {
     /// The source's name.
     pub source: String,
     /// Its URL without userinfo.
@@ -40,7 +40,7 @@ pub struct AuthRow {
 }
 
 /// Says for each source of the lock which credentials it would get; with `check` it is asked.
-pub fn auth(
+pub(crate) fn auth(
     common: &Common,
     lock: &LockOptions,
     options: &IndexOptions,

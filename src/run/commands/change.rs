@@ -200,7 +200,7 @@ fn in_order(
 
 /// By which distributions an environment was changed, each list sorted by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// Those that came.
     pub added: Vec<Change>,
     /// Those that went.
@@ -213,7 +213,7 @@ pub struct Changes {
 
 /// What became of a distribution.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Change {
+pub(crate) struct Change {
     /// Its name, normalised.
     pub name: String,
     /// Its version before.
@@ -258,7 +258,7 @@ impl Changes {
 
 /// What `sync` would do to the environment that is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Foreseen {
+pub(crate) struct Foreseen {
     /// Whether all of it would be made anew: there is none, or the interpreter or the options are others.
     pub fresh: bool,
     /// By which distributions it would differ.
@@ -267,7 +267,11 @@ pub struct Foreseen {
 }
 
 /// Compares the environment that is there with the one that is wanted, changing nothing and asking no index.
-pub fn foresee(options: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Foreseen> {
+pub(crate) fn foresee(
+    options: &Options,
+    output: &OutputOptions,
+    progress: &dyn Progress,
+) -> Result<Foreseen> {
     let inputs = Inputs::read(&options.common, &options.lock, progress)?;
     let target = inputs.target(&options.common, &options.target, options.lock.deploy, progress)?;
     let entries = inputs.select(&options.lock, &target)?.entries;

@@ -18,7 +18,7 @@ use crate::{
 
 /// What was found.
 #[derive(Debug)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// Files that are not as they were written.
     pub files: Check,
     /// Distributions that are not what the lock says.
@@ -27,14 +27,14 @@ pub struct Checked {
 
 impl Checked {
     /// Whether nothing is wrong.
-    pub fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         self.files.is_clean() && self.lock.is_empty()
     }
 }
 
 /// A distribution that is not what the lock says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Its name, normalised.
     pub name: String,
     /// The installed version; `None` where it is missing.
@@ -49,7 +49,7 @@ pub struct Difference {
 ///
 /// # Errors
 /// [`crate::words::error::Kind::Destination`] where there is no environment of venvoy's.
-pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Checked> {
+pub(crate) fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Checked> {
     write::recover(&output.place.venv)?;
     let files = manifest::verify(&output.place.venv)?;
     let inputs = Inputs::read(&request.common, &request.lock, progress)?;
@@ -96,7 +96,7 @@ pub fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress)
 ///
 /// # Errors
 /// [`crate::words::error::Kind::Destination`] for an environment that cannot be read.
-pub fn keep_python(options: &mut Options, output: &OutputOptions) -> Result<()> {
+pub(crate) fn keep_python(options: &mut Options, output: &OutputOptions) -> Result<()> {
     let target = &mut options.target;
     if target.described.is_none() && target.python.is_none() {
         let python = Installed::read(&output.place.venv)?.python.filter(|python| python.is_file());

@@ -23,7 +23,7 @@ use crate::{
 
 /// Two holdings of packages beside each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Differences {
+pub(crate) struct Differences {
     /// Packages that differ, by name.
     pub packages: Vec<Changed>,
     /// How many do not.
@@ -33,7 +33,7 @@ pub struct Differences {
 /// What became of a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Change {
+pub(crate) enum Change {
     /// Only the second has it.
     Added,
     /// Only the first has it.
@@ -44,7 +44,7 @@ pub enum Change {
 
 /// A package that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Changed {
+pub(crate) struct Changed {
     /// Its normalised name.
     pub name: String,
     /// What became of it.
@@ -57,7 +57,7 @@ pub struct Changed {
 
 /// A package as a lock or environment holds it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Held {
+pub(crate) struct Held {
     /// The version, or where it comes from.
     pub version: String,
     /// The lock's categories that have it.
@@ -77,7 +77,7 @@ type Holdings = BTreeMap<String, Held>;
 ///
 /// # Errors
 /// [`Kind::Usage`] for what is none of these, and whatever reading them brings.
-pub fn diff(first: &Path, second: &Path, env: &Env) -> Result<Differences> {
+pub(crate) fn diff(first: &Path, second: &Path, env: &Env) -> Result<Differences> {
     if first == Path::new("-") && second == Path::new("-") {
         return Err(Error::new(Kind::Usage, "both are -, and there is one standard input"));
     }
@@ -211,7 +211,7 @@ fn differ(from: &Held, to: &Held) -> bool {
 
 impl Changed {
     /// The cells of a row: name, change, first, second, and what else differs.
-    pub fn cells(&self) -> [String; 5] {
+    pub(crate) fn cells(&self) -> [String; 5] {
         let change = match self.change {
             Change::Added => "added",
             Change::Removed => "removed",
@@ -262,7 +262,7 @@ fn grown(before: u64, after: u64) -> String {
 
 impl Differences {
     /// The last line.
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let of = |change| self.packages.iter().filter(|one| one.change == change).count();
         let bytes = |held: &Option<Held>| held.as_ref().and_then(|held| held.bytes);
         let (before, after) = self.packages.iter().fold((0, 0), |(before, after), one| {
@@ -280,7 +280,7 @@ impl Differences {
     }
 
     /// A table in Markdown, for the comment of a merge request.
-    pub fn markdown(&self) -> Vec<String> {
+    pub(crate) fn markdown(&self) -> Vec<String> {
         if self.packages.is_empty() {
             return vec![self.summary()];
         }

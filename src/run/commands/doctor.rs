@@ -25,7 +25,7 @@ use crate::{
 
 /// A text that can be pasted anywhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown(String);
+pub(crate) struct Shown(String);
 
 impl Shown {
     /// A text of venvoy's own.
@@ -80,7 +80,7 @@ impl Serialize for Shown {
 
 /// A part of the page.
 #[derive(Debug, Clone, Serialize)]
-pub struct Section {
+pub(crate) struct Section {
     /// What it is about.
     pub title: &'static str,
     /// What is said.
@@ -114,7 +114,7 @@ const OPEN: [&str; 22] = [
 ];
 
 /// The page. What cannot be found out is said in its place: a bug report is wanted most where much is wrong.
-pub fn doctor(common: Result<&Common, &Error>, env: &Env, progress: &dyn Progress) -> Vec<Section> {
+pub(crate) fn doctor(common: Result<&Common, &Error>, env: &Env, progress: &dyn Progress) -> Vec<Section> {
     let mut sections = vec![section("venvoy", program(env)), section("system", system(env))];
     match common {
         Ok(common) => {
@@ -389,7 +389,7 @@ fn variables(all: &Env, outer: &Env) -> Vec<(Shown, Shown)> {
 
 impl Section {
     /// The part as lines of text.
-    pub fn text(&self) -> Vec<String> {
+    pub(crate) fn text(&self) -> Vec<String> {
         let width = self.lines.iter().map(|(name, _)| name.0.chars().count()).max().unwrap_or(0);
         let mut text = vec![self.title.to_owned()];
         for (name, value) in &self.lines {

@@ -15,7 +15,7 @@ use crate::{
 
 /// How an environment stands to a lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Freshness {
+pub(crate) struct Freshness {
     /// The lock's categories that are installed.
     pub categories: Vec<String>,
     /// Packages of theirs that are missing or of another version, in words.
@@ -24,7 +24,7 @@ pub struct Freshness {
 
 impl Freshness {
     /// Whether the environment is what the lock says.
-    pub fn is_fresh(&self) -> bool {
+    pub(crate) fn is_fresh(&self) -> bool {
         self.differences.is_empty()
     }
 }
@@ -47,7 +47,7 @@ impl fmt::Display for Freshness {
 ///
 /// # Errors
 /// [`crate::words::error::Kind::Destination`] for an environment that cannot be read.
-pub fn freshness(common: &Common, venv: &std::path::Path) -> Result<Option<Freshness>> {
+pub(crate) fn freshness(common: &Common, venv: &std::path::Path) -> Result<Option<Freshness>> {
     let Some(file @ LockFile::Pipenv(path)) = &common.project.lock else { return Ok(None) };
     let Ok(bytes) = inputs::read(path, "") else { return Ok(None) };
     let Ok(lock) = Lock::glance(&bytes, &inputs::label(file.path()), &common.env) else { return Ok(None) };

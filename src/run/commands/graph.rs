@@ -20,7 +20,7 @@ const SEEDS: [&str; 5] = ["distribute", "pip", "pkg-resources", "setuptools", "w
 
 /// The distributions of an environment and what they require.
 #[derive(Debug, Clone, Default)]
-pub struct Graph {
+pub(crate) struct Graph {
     nodes: BTreeMap<PackageName, Node>,
 }
 
@@ -35,7 +35,7 @@ struct Node {
 
 /// A distribution with those below it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Tree {
+pub(crate) struct Tree {
     /// The normalised name.
     pub key: String,
     /// The name as its makers write it.
@@ -50,7 +50,7 @@ pub struct Tree {
 
 /// A distribution beside what it requires itself.
 #[derive(Debug, Clone, Serialize)]
-pub struct Flat {
+pub(crate) struct Flat {
     package: FlatPackage,
     dependencies: Vec<FlatRequirement>,
 }
@@ -79,7 +79,7 @@ impl Graph {
     ///
     /// # Errors
     /// [`crate::words::error::Kind::Destination`] for what is no environment, or cannot be read.
-    pub fn read(venv: &Path, asked: BTreeMap<PackageName, Vec<Extra>>) -> Result<Self> {
+    pub(crate) fn read(venv: &Path, asked: BTreeMap<PackageName, Vec<Extra>>) -> Result<Self> {
         let installed = Installed::read(venv)?;
         let nodes = requirements(&installed, asked)?
             .into_iter()
@@ -96,12 +96,12 @@ impl Graph {
     }
 
     /// The version of a distribution that is there.
-    pub fn version(&self, name: &PackageName) -> Option<&str> {
+    pub(crate) fn version(&self, name: &PackageName) -> Option<&str> {
         self.nodes.get(name).map(|node| node.version.as_str())
     }
 
     /// Every distribution with what it requires itself; with `seeds` also pip and its kind.
-    pub fn flat(&self, seeds: bool) -> Vec<Flat> {
+    pub(crate) fn flat(&self, seeds: bool) -> Vec<Flat> {
         let shown = self.nodes.iter().filter(|(name, _)| seeds || !is_seed(name));
         shown
             .map(|(name, node)| Flat {
@@ -128,7 +128,7 @@ impl Graph {
     }
 
     /// From those that nobody requires down to what they require; with `seeds` also pip and its kind.
-    pub fn trees(&self, seeds: bool) -> Vec<Tree> {
+    pub(crate) fn trees(&self, seeds: bool) -> Vec<Tree> {
         let required: BTreeSet<&PackageName> =
             self.nodes.values().flat_map(|node| &node.requires).map(|(name, _)| name).collect();
         let below =
@@ -151,7 +151,7 @@ impl Graph {
     }
 
     /// From what is required up to who requires it.
-    pub fn reversed(&self, seeds: bool) -> Vec<Tree> {
+    pub(crate) fn reversed(&self, seeds: bool) -> Vec<Tree> {
         let requirers = self.requirers();
         let above = |name: &PackageName| requirers.get(name).cloned().unwrap_or_default();
         let mut roots: Vec<&PackageName> =
@@ -171,7 +171,7 @@ impl Graph {
     }
 
     /// Who requires this distribution, and who requires those.
-    pub fn above(&self, name: &PackageName) -> Tree {
+    pub(crate) fn above(&self, name: &PackageName) -> Tree {
         let requirers = self.requirers();
         let above = |name: &PackageName| requirers.get(name).cloned().unwrap_or_default();
         self.tree(name, None, &above, &mut Vec::new())
@@ -239,7 +239,7 @@ fn is_seed(name: &PackageName) -> bool {
 
 impl Tree {
     /// The tree as lines; `reversed` says which way it goes.
-    pub fn lines(&self, reversed: bool) -> Vec<String> {
+    pub(crate) fn lines(&self, reversed: bool) -> Vec<String> {
         let mut lines =
             vec![format!("{}=={}", self.package_name, self.installed_version.as_deref().unwrap_or("?"))];
         self.branches("", reversed, &mut lines);

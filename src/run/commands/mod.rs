@@ -12,26 +12,26 @@ mod pack;
 mod plan;
 mod relay;
 mod requirements;
-pub mod run;
+pub(crate) mod run;
 mod sync;
 mod verify;
 mod warm;
 mod why;
 
-pub use self::{
+pub(crate) use self::{
     auth::{AuthRow, auth},
     cache::cache,
-    change::{Change, Changes, Foreseen, foresee},
+    change::{Changes, Foreseen, foresee},
     check::{Checked, Difference, check, keep_python},
-    diff::{Changed, Differences, diff},
-    doctor::{Section, doctor},
+    diff::diff,
+    doctor::doctor,
     fresh::{Freshness, freshness},
-    graph::{Graph, Tree},
+    graph::Graph,
     pack::{Packed, pack},
     plan::{PlanRow, plan},
     requirements::requirements,
     sync::{Outcome, Summary, sync},
     verify::{Verified, verify},
     warm::{Warmed, warm},
-    why::{Why, asked_extras, why},
+    why::{asked_extras, why},
 };

@@ -27,7 +27,7 @@ use crate::{
 
 /// One entry of a plan.
 #[derive(Debug, Clone, Serialize)]
-pub struct PlanRow {
+pub(crate) struct PlanRow {
     /// The package, normalised.
     pub name: String,
     /// Its version, where the lock or the file says.
@@ -54,7 +54,7 @@ pub struct PlanRow {
 }
 
 /// Says for each entry what would be installed.
-pub fn plan(request: &Options, progress: &dyn Progress) -> Result<Vec<PlanRow>> {
+pub(crate) fn plan(request: &Options, progress: &dyn Progress) -> Result<Vec<PlanRow>> {
     let inputs = Inputs::read(&request.common, &request.lock, progress)?;
     let target = inputs.target(&request.common, &request.target, request.lock.deploy, progress)?;
     let selection = inputs.select(&request.lock, &target)?;

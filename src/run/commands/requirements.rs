@@ -19,7 +19,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Kind::Lock`] where the lock or Pipfile is missing or wrong, or has no such category.
-pub fn requirements(common: &Common, args: &RequirementsArgs) -> Result<Requirements> {
+pub(crate) fn requirements(common: &Common, args: &RequirementsArgs) -> Result<Requirements> {
     let project = &common.project;
     let named = args.categories.as_deref().map(category_names).unwrap_or_default();
     let categories = if named.is_empty() {

@@ -22,13 +22,13 @@ use crate::{
 };
 
 /// What a shell says with its exit code where there is no such command.
-pub const NOT_FOUND: u8 = 127;
+pub(crate) const NOT_FOUND: u8 = 127;
 /// The same where the command cannot be run.
 const NOT_RUNNABLE: u8 = 126;
 
 /// An error, and the exit code a shell would have ended with.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The exit code.
     pub code: u8,
     /// What there is to say.
@@ -52,13 +52,13 @@ struct Step {
 
 /// Commands that run one after the other until one fails.
 #[derive(Debug)]
-pub struct Steps(Vec<Step>);
+pub(crate) struct Steps(Vec<Step>);
 
 /// The environment to run in: the one named, else the project's, else the active one.
 ///
 /// # Errors
 /// [`Kind::Destination`] where there is none.
-pub fn environment(named: Option<PathBuf>, common: &Common) -> Result<PathBuf> {
+pub(crate) fn environment(named: Option<PathBuf>, common: &Common) -> Result<PathBuf> {
     let own = common.project.dir.join(".venv");
     if let Some(named) = named {
         return if Installed::is_at(&named) { Ok(named) } else { Err(missing(&named)) };
@@ -72,7 +72,7 @@ pub fn environment(named: Option<PathBuf>, common: &Common) -> Result<PathBuf> {
 }
 
 /// The error for an environment that is not there.
-pub fn missing(venv: &Path) -> Error {
+pub(crate) fn missing(venv: &Path) -> Error {
     Error::new(Kind::Destination, format!("there is no environment at {}", venv.display()))
         .help("make it with `venvoy sync`, or with `venvoy run --sync COMMAND` before the command")
 }
@@ -81,7 +81,7 @@ pub fn missing(venv: &Path) -> Error {
 ///
 /// # Errors
 /// [`Kind::Lock`] for one that cannot be read.
-pub fn pipfile(common: &Common) -> Result<Option<Pipfile>> {
+pub(crate) fn pipfile(common: &Common) -> Result<Option<Pipfile>> {
     let Some(path) = &common.project.pipfile else { return Ok(None) };
     let bytes = inputs::read(path, "correct its permissions")?;
     Pipfile::parse(&bytes, &inputs::label(path), &common.env).map(|(pipfile, _)| Some(pipfile))
@@ -92,7 +92,7 @@ impl Steps {
     ///
     /// # Errors
     /// A script that is wrong, a command that is not there.
-    pub fn new(common: &Common, venv: Option<&Path>, words: &[OsString]) -> Result<Self, Failure> {
+    pub(crate) fn new(common: &Common, venv: Option<&Path>, words: &[OsString]) -> Result<Self, Failure> {
         let script = match words.first().and_then(|word| word.to_str()) {
             Some(name) => pipfile(common)?.map(|pipfile| pipfile.scripts.get(name)).transpose()?.flatten(),
             None => None,
@@ -118,7 +118,7 @@ impl Steps {
     }
 
     /// The commands as a shell would take them, for those who asked for details.
-    pub fn lines(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|step| {
             let words = std::iter::once(step.program.as_os_str())
                 .chain(step.arguments.iter().map(OsString::as_os_str));
@@ -130,7 +130,7 @@ impl Steps {
     ///
     /// # Errors
     /// A program that cannot be run.
-    pub fn run(self) -> Result<u8, Failure> {
+    pub(crate) fn run(self) -> Result<u8, Failure> {
         let mut steps = self.0;
         let Some(last) = steps.pop() else { return Ok(0) };
         if !steps.is_empty() {
@@ -335,7 +335,7 @@ fn quoted(word: &OsStr) -> String {
 }
 
 /// Whether variables of an outer `run` are set: what there was to say has been said.
-pub fn is_nested(env: &Env) -> bool {
+pub(crate) fn is_nested(env: &Env) -> bool {
     env.get("PIPENV_ACTIVE").is_some()
 }
 

@@ -50,7 +50,7 @@ use crate::{
 
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The environment was what the lock says already.
     Current {
         /// How many packages it holds.
@@ -64,7 +64,7 @@ pub enum Outcome {
 
 /// Figures of a run that made an environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Distributions in it.
     pub packages: usize,
     /// Files in it.
@@ -100,7 +100,7 @@ impl Summary {
 }
 
 /// Makes the environment what the lock says.
-pub fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Outcome> {
+pub(crate) fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Outcome> {
     let inputs = Inputs::read(&options.common, &options.lock, progress)?;
     let target = inputs.target(&options.common, &options.target, options.lock.deploy, progress)?;
     // What is there besides local projects is looked at as well, so that it can be left alone.

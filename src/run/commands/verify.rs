@@ -11,7 +11,7 @@ use crate::{
 
 /// The answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verified {
+pub(crate) enum Verified {
     /// It was.
     UpToDate,
     /// It was made for another, or there is none.
@@ -22,7 +22,7 @@ pub enum Verified {
 ///
 /// # Errors
 /// [`Kind::Lock`] without a Pipfile, and for files that cannot be read.
-pub fn verify(common: &Common) -> Result<Verified> {
+pub(crate) fn verify(common: &Common) -> Result<Verified> {
     let path = common.project.pipfile()?;
     let bytes = inputs::read(path, "correct its permissions")?;
     let (pipfile, _) = Pipfile::parse(&bytes, &inputs::label(path), &common.env)?;

@@ -23,7 +23,7 @@ use crate::{
 
 /// What there is to say of a package.
 #[derive(Debug, Clone, Serialize)]
-pub struct Why {
+pub(crate) struct Why {
     /// Its normalised name.
     pub name: String,
     /// The version in the environment.
@@ -38,7 +38,7 @@ pub struct Why {
 
 /// A distribution that requires another.
 #[derive(Debug, Clone, Serialize)]
-pub struct Requirer {
+pub(crate) struct Requirer {
     /// Its name as its makers write it.
     pub name: String,
     /// Its version.
@@ -55,7 +55,7 @@ pub struct Requirer {
 ///
 /// # Errors
 /// [`Kind::Lock`] for a package that is in neither, and for a name that is none.
-pub fn why(common: &Common, venv: &Path, package: &str) -> Result<Why> {
+pub(crate) fn why(common: &Common, venv: &Path, package: &str) -> Result<Why> {
     let name: PackageName = package.parse().map_err(|e: Error| e.with_kind(Kind::Usage))?;
     let lock = lock(common)?;
     let listed = listed(common)?;
@@ -108,7 +108,7 @@ fn lock(common: &Common) -> Result<Option<Lock>> {
 ///
 /// # Errors
 /// [`Kind::Lock`] for a lock that cannot be read.
-pub fn asked_extras(common: &Common) -> Result<BTreeMap<PackageName, Vec<Extra>>> {
+pub(crate) fn asked_extras(common: &Common) -> Result<BTreeMap<PackageName, Vec<Extra>>> {
     Ok(extras(lock(common)?.as_ref()))
 }
 
@@ -134,7 +134,7 @@ fn listed(common: &Common) -> Result<BTreeMap<String, Vec<String>>> {
 
 impl Why {
     /// The answer as lines.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let mut head = self.name.clone();
         match &self.installed {
             Some(version) => head.extend([" ", version.as_str()]),

@@ -13,7 +13,7 @@ use crate::{
 
 /// A cache that is only read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CacheFrom {
+pub(crate) enum CacheFrom {
     /// A cache's directory.
     Directory(PathBuf),
     /// A cache in a tar.
@@ -22,7 +22,7 @@ pub enum CacheFrom {
 
 impl CacheFrom {
     /// What was typed, else what VENVOY_CACHE_FROM says: several are separated by white space.
-    pub fn all(typed: &[String], env: &Env) -> Result<Vec<Self>> {
+    pub(crate) fn all(typed: &[String], env: &Env) -> Result<Vec<Self>> {
         let of_env = env.get("VENVOY_CACHE_FROM").unwrap_or_default().split_whitespace();
         let of_env = of_env.filter(|_| typed.is_empty());
         typed.iter().map(String::as_str).chain(of_env).map(Self::parse).collect()
@@ -42,7 +42,7 @@ impl CacheFrom {
     }
 
     /// Opens it. One that cannot be used is passed over by the cache, which says so.
-    pub fn open(&self) -> Lower {
+    pub(crate) fn open(&self) -> Lower {
         match self {
             CacheFrom::Directory(path) => Lower::Directory(path.clone()),
             CacheFrom::Bundle(path) => match Bundle::open(path) {

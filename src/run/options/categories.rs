@@ -7,7 +7,7 @@ use crate::{
 
 /// Which part of the lock, and how strictly.
 #[derive(Debug, Clone)]
-pub struct LockOptions {
+pub(crate) struct LockOptions {
     /// Which categories.
     pub categories: Categories,
     /// Whether a stale lock or another interpreter is an error.
@@ -20,7 +20,7 @@ pub struct LockOptions {
 
 /// What becomes of local projects and files (`path`, `file` and `.` in a lock).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Local {
+pub(crate) enum Local {
     /// They are installed with the rest.
     #[default]
     With,
@@ -32,7 +32,7 @@ pub enum Local {
 
 impl Local {
     /// Why an entry is left out; `None` where it is not.
-    pub fn leaves_out(self, entry: &Entry) -> Option<&'static str> {
+    pub(crate) fn leaves_out(self, entry: &Entry) -> Option<&'static str> {
         match (self, matches!(entry.origin, EntryOrigin::Path(_))) {
             (Local::Without, true) => Some("it is local (--no-install-local)"),
             (Local::Only, false) => Some("it is not local (--only-install-local)"),
@@ -43,7 +43,7 @@ impl Local {
 
 /// The categories asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Categories {
+pub(crate) enum Categories {
     /// `default`, and `develop` where `dev`.
     Standard {
         /// Whether `develop` is wanted.
@@ -57,12 +57,12 @@ pub enum Categories {
 
 impl LockOptions {
     /// The lock's part of the command line, where it means what it means to pipenv's `sync`.
-    pub fn new(args: &LockArgs, env: &Env) -> Self {
+    pub(crate) fn new(args: &LockArgs, env: &Env) -> Self {
         Self::with(args, env, Categories::of_sync)
     }
 
     /// The same where it means what it means to pipenv's `install`.
-    pub fn of_install(args: &LockArgs, env: &Env) -> Self {
+    pub(crate) fn of_install(args: &LockArgs, env: &Env) -> Self {
         Self::with(args, env, Categories::of_install)
     }
 
@@ -105,7 +105,7 @@ impl Categories {
 }
 
 /// Categories as typed, separated by commas or spaces, by the names that a lock gives them.
-pub fn category_names(text: &str) -> Vec<String> {
+pub(crate) fn category_names(text: &str) -> Vec<String> {
     let name = |word: &str| match word {
         "packages" => "default".to_owned(),
         "dev-packages" => "develop".to_owned(),

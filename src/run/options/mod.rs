@@ -12,12 +12,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use cache_from::CacheFrom;
-pub use categories::{Categories, Local, LockOptions, category_names};
-pub use output::{DEFAULT_MTIME, MakeOptions, OutputOptions, PlaceOptions, SlimOptions};
-pub use pack::{Archive, Form, Oci, PackOptions, SbomTo, To};
-pub use project::{LockFile, Project};
-pub use warm::{Ask, Keep, asks};
+pub(crate) use cache_from::CacheFrom;
+pub(crate) use categories::{Categories, Local, LockOptions, category_names};
+pub(crate) use output::{MakeOptions, OutputOptions, PlaceOptions, SlimOptions};
+pub(crate) use pack::{Archive, Form, Oci, PackOptions, SbomTo, To};
+pub(crate) use project::{LockFile, Project};
+pub(crate) use warm::{Ask, Keep, asks};
 
 use crate::{
     packages::{
@@ -36,7 +36,7 @@ use crate::{
 
 /// What a run is asked to do, checked.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     /// The project, the environment and the cache.
     pub common: Common,
     /// Which part of the lock.
@@ -51,7 +51,7 @@ pub struct Options {
 
 /// What every command knows: the project, the environment and the cache.
 #[derive(Debug, Clone)]
-pub struct Common {
+pub(crate) struct Common {
     /// The project.
     pub project: Project,
     /// The environment, the project's `.env` on top.
@@ -66,7 +66,7 @@ pub struct Common {
 
 /// Which interpreter was asked for.
 #[derive(Debug, Clone, Default)]
-pub struct TargetOptions {
+pub(crate) struct TargetOptions {
     /// `--python`, else PIPENV_PYTHON, with the name of whichever said so.
     pub python: Option<(String, &'static str)>,
     /// PIPENV_DEFAULT_PYTHON_VERSION: counts where the lock requires nothing.
@@ -86,7 +86,7 @@ pub struct TargetOptions {
 /// Where files may come from.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
-pub struct IndexOptions {
+pub(crate) struct IndexOptions {
     /// Directories and pages of links, as in pip.
     pub find_links: Vec<String>,
     /// Ask no index.
@@ -123,7 +123,7 @@ pub struct IndexOptions {
 
 /// How source packages are treated.
 #[derive(Debug, Clone, Default)]
-pub struct BuildOptions {
+pub(crate) struct BuildOptions {
     /// Packages to build from source even where a wheel fits.
     pub no_binary: Packages,
     /// Packages never to build from source.
@@ -140,7 +140,7 @@ pub struct BuildOptions {
 
 /// Packages by name, or all of them, as pip's format control has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Packages {
+pub(crate) enum Packages {
     /// None.
     #[default]
     None,
@@ -153,7 +153,7 @@ pub enum Packages {
 impl BuildOptions {
     /// Whether a build of this entry is not isolated (`--no-build-isolation`, also the entry's own). A word that is wrong is
     /// told by the build.
-    pub fn is_unisolated(&self, entry: &Entry) -> bool {
+    pub(crate) fn is_unisolated(&self, entry: &Entry) -> bool {
         let words: Vec<String> = self.extra_pip_args.iter().chain(&entry.pip_args).cloned().collect();
         sdist::Settings::parse(&words).is_ok_and(|settings| settings.no_isolation)
     }
@@ -178,7 +178,7 @@ impl Packages {
     }
 
     /// Whether a package is meant.
-    pub fn contains(&self, name: &PackageName) -> bool {
+    pub(crate) fn contains(&self, name: &PackageName) -> bool {
         match self {
             Packages::None => false,
             Packages::Named(names) => names.contains(name),
@@ -210,7 +210,7 @@ impl Packages {
 
 impl Common {
     /// Finds the project, loads its `.env` and settles where the cache is.
-    pub fn new(global: &Global, lock: Option<&Path>, mut env: Env) -> Result<Self> {
+    pub(crate) fn new(global: &Global, lock: Option<&Path>, mut env: Env) -> Result<Self> {
         let start = match &global.project {
             Some(dir) if !dir.is_dir() => {
                 return Err(Error::new(
@@ -237,7 +237,7 @@ impl Common {
 }
 
 /// How much to print: 0 errors only, 1 normal, 2 and more details. PIPENV_QUIET counts where nothing was typed.
-pub fn verbosity(global: &Global, env: &Env) -> u8 {
+pub(crate) fn verbosity(global: &Global, env: &Env) -> u8 {
     let quiet = global.quiet || (global.verbose == 0 && env.flag("PIPENV_QUIET"));
     if quiet { 0 } else { 1 + global.verbose }
 }
@@ -246,7 +246,7 @@ pub fn verbosity(global: &Global, env: &Env) -> u8 {
 ///
 /// # Errors
 /// [`Kind::Usage`] where nothing says so and the platform names no place.
-pub fn cache_dir(global: &Global, env: &Env) -> Result<PathBuf> {
+pub(crate) fn cache_dir(global: &Global, env: &Env) -> Result<PathBuf> {
     let dir = global
         .cache_dir
         .clone()
@@ -299,7 +299,7 @@ fn load_dotenv(dir: &Path, env: &mut Env) -> Result<Warnings> {
 
 impl TargetOptions {
     /// The interpreter that is meant where nothing is typed.
-    pub fn of_env(env: &Env) -> Self {
+    pub(crate) fn of_env(env: &Env) -> Self {
         TargetOptions {
             python: env.get("PIPENV_PYTHON").map(|text| (text.to_owned(), "PIPENV_PYTHON")),
             fallback: env.get("PIPENV_DEFAULT_PYTHON_VERSION").map(str::to_owned),
@@ -308,7 +308,7 @@ impl TargetOptions {
     }
 
     /// Checks the interpreter's part of the command line.
-    pub fn new(args: &TargetArgs, env: &Env) -> Self {
+    pub(crate) fn new(args: &TargetArgs, env: &Env) -> Self {
         let typed = args.python.clone().map(|python| (python, "--python"));
         let of_env = Self::of_env(env);
         TargetOptions {
@@ -326,7 +326,7 @@ impl TargetOptions {
     }
 
     /// One target for each platform that was typed.
-    pub fn each(&self) -> Vec<TargetOptions> {
+    pub(crate) fn each(&self) -> Vec<TargetOptions> {
         if self.platforms.is_empty() {
             return vec![self.clone()];
         }
@@ -342,7 +342,7 @@ impl TargetOptions {
     ///
     /// # Errors
     /// [`Kind::Usage`], saying what is missing or too much.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let whole = "--python-version 3.9 --platform linux/amd64 --python-home /usr/local/bin";
         let needs = |what: &str, other: &str| {
             Err(Error::new(Kind::Usage, format!("{what} needs {other}"))
@@ -366,7 +366,7 @@ impl TargetOptions {
 
 impl IndexOptions {
     /// Checks the indexes' part of the command line.
-    pub fn new(args: &IndexArgs, env: &Env) -> Result<Self> {
+    pub(crate) fn new(args: &IndexArgs, env: &Env) -> Result<Self> {
         let mut find_links = args.find_links.clone();
         find_links
             .extend(env.get("PIP_FIND_LINKS").into_iter().flat_map(str::split_whitespace).map(str::to_owned));
@@ -425,14 +425,14 @@ impl IndexOptions {
 impl BuildOptions {
     /// Whether wheels are out of the question for an entry, and whether source distributions are. A name
     /// outweighs `:all:`, as in pip: `--only-binary :all: --no-binary NAME` builds NAME alone.
-    pub fn forms(&self, entry: &Entry) -> (bool, bool) {
+    pub(crate) fn forms(&self, entry: &Entry) -> (bool, bool) {
         let (no, only) = (&self.no_binary, &self.only_binary);
         let named = (entry.no_binary || no.names(&entry.name), only.names(&entry.name));
         if named == (false, false) { (*no == Packages::All, *only == Packages::All) } else { named }
     }
 
     /// Checks the builds' part of the command line.
-    pub fn new(args: &BuildArgs, env: &Env) -> Result<Self> {
+    pub(crate) fn new(args: &BuildArgs, env: &Env) -> Result<Self> {
         let given = |typed: &[String], option: &str, variable: &str| {
             let typed = || typed.iter().map(String::as_str);
             let all = Packages::parse(env.get(variable).into_iter().chain(typed()), option)?;
@@ -472,12 +472,12 @@ impl BuildOptions {
 }
 
 /// The environment a command is about: the one named, else `.venv` of the project.
-pub fn venv_path(named: Option<&Path>, project: &Project) -> Result<PathBuf> {
+pub(crate) fn venv_path(named: Option<&Path>, project: &Project) -> Result<PathBuf> {
     named.map_or_else(|| Ok(project.dir.join(".venv")), absolute)
 }
 
 /// A path made absolute without following links.
-pub fn absolute(path: &Path) -> Result<PathBuf> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|e| Error::io("cannot find the absolute path of", path, e))
 }
 

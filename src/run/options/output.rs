@@ -15,7 +15,7 @@ use crate::words::{
 
 /// What is written, and where it goes.
 #[derive(Debug, Clone)]
-pub struct OutputOptions {
+pub(crate) struct OutputOptions {
     /// What is made: all of this decides bytes, and is the same for every artifact.
     pub make: MakeOptions,
     /// Where it goes: none of this decides bytes.
@@ -25,7 +25,7 @@ pub struct OutputOptions {
 /// What is made.
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
-pub struct MakeOptions {
+pub(crate) struct MakeOptions {
     /// Where it will live, where that is known.
     pub at: Option<PathBuf>,
     /// Whether modules are compiled, and what their bytecode is compared with.
@@ -44,7 +44,7 @@ pub struct MakeOptions {
 
 /// Where an environment goes, and how it gets there.
 #[derive(Debug, Clone)]
-pub struct PlaceOptions {
+pub(crate) struct PlaceOptions {
     /// The environment to make.
     pub venv: PathBuf,
     /// How files get there.
@@ -59,7 +59,7 @@ pub struct PlaceOptions {
 
 /// What is left out of the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SlimOptions {
+pub(crate) struct SlimOptions {
     /// The kinds.
     pub kinds: Slim,
     /// Distributions that stay whole, sorted.
@@ -96,7 +96,7 @@ impl std::fmt::Display for SlimOptions {
 }
 
 /// 1980-01-01T00:00:00Z: the first day a zip archive can name, and the default time of everything written.
-pub const DEFAULT_MTIME: i64 = 315_532_800;
+pub(crate) const DEFAULT_MTIME: i64 = 315_532_800;
 
 /// How many threads to start where so many were asked for (0: one for each core). More than two for each core only wait
 /// for each other (small numbers are taken as they are), and each has a few files and directories open.
@@ -116,7 +116,7 @@ fn threads(asked: usize) -> usize {
 
 impl OutputOptions {
     /// Checks the environment's part of the command line.
-    pub fn new(args: &OutputArgs, project: &Project, env: &Env) -> Result<Self> {
+    pub(crate) fn new(args: &OutputArgs, project: &Project, env: &Env) -> Result<Self> {
         Ok(OutputOptions {
             make: MakeOptions::new(&args.make, env)?,
             place: PlaceOptions {
@@ -132,7 +132,7 @@ impl OutputOptions {
 
 impl OutputOptions {
     /// For an artifact that needs no environment on disk: builds take `.venv` of the project as its place.
-    pub fn for_artifact(args: &MakeArgs, project: &Project, env: &Env) -> Result<Self> {
+    pub(crate) fn for_artifact(args: &MakeArgs, project: &Project, env: &Env) -> Result<Self> {
         Ok(OutputOptions {
             make: MakeOptions::new(args, env)?,
             place: PlaceOptions {
@@ -148,7 +148,7 @@ impl OutputOptions {
 
 impl MakeOptions {
     /// Checks what decides an environment's bytes.
-    pub fn new(args: &MakeArgs, env: &Env) -> Result<Self> {
+    pub(crate) fn new(args: &MakeArgs, env: &Env) -> Result<Self> {
         let at = args.at.clone();
         if let Some(at) = at.as_deref().filter(|at| !at.is_absolute()) {
             return Err(Error::new(Kind::Usage, format!("--at {} is not absolute", at.display()))

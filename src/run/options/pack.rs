@@ -20,7 +20,7 @@ use crate::{
 /// What an environment becomes.
 #[derive(Debug, Clone)]
 #[allow(clippy::option_option, reason = "an option that may have a value")]
-pub struct PackOptions {
+pub(crate) struct PackOptions {
     /// A tar, and where it goes.
     pub archive: Option<Archive>,
     /// An OCI image layout, and where it goes.
@@ -47,7 +47,7 @@ pub struct PackOptions {
 
 /// Where a list of what is inside goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SbomTo {
+pub(crate) enum SbomTo {
     /// A file, which appears whole.
     File(PathBuf),
     /// Beside the image that is pushed.
@@ -56,7 +56,7 @@ pub enum SbomTo {
 
 /// Where a file goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum To {
+pub(crate) enum To {
     /// Standard output.
     Stdout,
     /// A file, which appears whole.
@@ -65,7 +65,7 @@ pub enum To {
 
 /// A tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Archive {
+pub(crate) struct Archive {
     /// Where it goes.
     pub to: To,
     /// How it is compressed.
@@ -75,7 +75,7 @@ pub struct Archive {
 /// How a tar is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are those of the formats")]
-pub enum Form {
+pub(crate) enum Form {
     Plain,
     Gzip,
     Zstd,
@@ -83,7 +83,7 @@ pub enum Form {
 
 /// An OCI image layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Oci {
+pub(crate) enum Oci {
     /// A directory.
     Directory(PathBuf),
     /// A tar.
@@ -92,7 +92,7 @@ pub enum Oci {
 
 impl PackOptions {
     /// For layers that only go into the cache.
-    pub fn of_layers(owner: &str, layers: u16) -> Result<Self> {
+    pub(crate) fn of_layers(owner: &str, layers: u16) -> Result<Self> {
         Ok(PackOptions {
             archive: None,
             oci: None,
@@ -109,7 +109,7 @@ impl PackOptions {
     }
 
     /// Checks what was typed.
-    pub fn new(args: &ArtifactArgs) -> Result<Self> {
+    pub(crate) fn new(args: &ArtifactArgs) -> Result<Self> {
         let settings = Settings {
             cmd: args.cmd.as_deref().map(|text| words("--cmd", text)).transpose()?,
             entrypoint: args.entrypoint.as_deref().map(|text| words("--entrypoint", text)).transpose()?,
@@ -160,12 +160,12 @@ impl PackOptions {
     }
 
     /// Whether an image is wanted, beside a tar or alone, be it only to have its layers in the cache.
-    pub fn wants_image(&self) -> bool {
+    pub(crate) fn wants_image(&self) -> bool {
         self.archive.is_none() || self.oci.is_some() || self.push.is_some() || self.load.is_some()
     }
 
     /// Whether standard output is taken by what is made.
-    pub fn takes_stdout(&self) -> bool {
+    pub(crate) fn takes_stdout(&self) -> bool {
         self.oci == Some(Oci::Tar(To::Stdout))
             || self.archive.as_ref().is_some_and(|archive| archive.to == To::Stdout)
     }

@@ -7,7 +7,7 @@ use crate::words::error::{Error, Kind, Result};
 
 /// A project's directory and the files in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Project {
+pub(crate) struct Project {
     /// The directory relative paths of the lock are relative to.
     pub dir: PathBuf,
     /// The Pipfile, where there is one.
@@ -20,7 +20,7 @@ pub struct Project {
 
 /// A lock's file and its format.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LockFile {
+pub(crate) enum LockFile {
     /// pipenv's `Pipfile.lock`.
     Pipenv(PathBuf),
     /// `pylock.toml` or `pylock.NAME.toml` (PEP 751).
@@ -29,7 +29,7 @@ pub enum LockFile {
 
 impl LockFile {
     /// The file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         match self {
             LockFile::Pipenv(path) | LockFile::Pylock(path) => path,
         }
@@ -51,7 +51,7 @@ impl Project {
     ///
     /// # Errors
     /// [`Kind::Lock`] where PIPENV_PIPFILE names nothing.
-    pub fn find(start: &Path, explicit_dir: bool, lock: Option<&Path>, env: &Env) -> Result<Self> {
+    pub(crate) fn find(start: &Path, explicit_dir: bool, lock: Option<&Path>, env: &Env) -> Result<Self> {
         if let Some(pipfile) = env.path("PIPENV_PIPFILE") {
             let pipfile = start.join(pipfile);
             let dir = pipfile.parent().unwrap_or(start).to_owned();
@@ -90,7 +90,7 @@ impl Project {
     ///
     /// # Errors
     /// [`Kind::Lock`] where there is none, naming what was looked for.
-    pub fn lock(&self) -> Result<&LockFile> {
+    pub(crate) fn lock(&self) -> Result<&LockFile> {
         self.lock.as_ref().ok_or_else(|| missing_lock(&self.dir, &self.pipfile_place))
     }
 
@@ -98,7 +98,7 @@ impl Project {
     ///
     /// # Errors
     /// [`Kind::Lock`] where there is none, in pipenv's words, which scripts look for.
-    pub fn pipfile(&self) -> Result<&Path> {
+    pub(crate) fn pipfile(&self) -> Result<&Path> {
         self.pipfile.as_deref().ok_or_else(|| {
             let place = self.pipfile_place.display();
             Error::new(Kind::Lock, format!("No Pipfile present at project home: there is no {place}"))

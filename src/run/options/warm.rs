@@ -24,7 +24,7 @@ const NOT_OURS: [&str; 4] = ["node_modules", "site-packages", "__pycache__", "ve
 
 /// A lock, and what is wanted of it.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// What messages call it.
     pub label: String,
     /// What is taken from it, and from where; one for each target, each with what messages call that.
@@ -35,7 +35,7 @@ pub struct Ask {
 
 /// What is kept beside what the cache gets.
 #[derive(Debug, Clone)]
-pub struct Keep {
+pub(crate) struct Keep {
     /// Whether wheels are unpacked.
     pub unpacked: bool,
     /// How layers are made, where they are.
@@ -50,12 +50,12 @@ pub struct Keep {
 
 impl Keep {
     /// Whether standard output is taken by what is made.
-    pub fn takes_stdout(&self) -> bool {
+    pub(crate) fn takes_stdout(&self) -> bool {
         self.output == Some(To::Stdout)
     }
 
     /// Checks what was typed.
-    pub fn new(args: &WarmArgs) -> Result<Self> {
+    pub(crate) fn new(args: &WarmArgs) -> Result<Self> {
         let keep = &args.keep;
         let output = keep.output.as_deref().map(pack::to).transpose()?;
         if let Some(path) = keep.output.as_deref()
@@ -80,7 +80,7 @@ impl Keep {
 }
 
 /// The locks that are meant, each with its project and that one's `.env`.
-pub fn asks(args: &WarmArgs, global: &Global, env: &Env) -> Result<Vec<Ask>> {
+pub(crate) fn asks(args: &WarmArgs, global: &Global, env: &Env) -> Result<Vec<Ask>> {
     if args.lock.lock_file.is_some() && !args.places.is_empty() {
         return Err(Error::new(Kind::Usage, "--lock and PROJECT|LOCK both name locks")
             .help("name all of them without --lock"));

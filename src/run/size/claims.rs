@@ -35,7 +35,7 @@ pub(super) struct Claims {
 impl Claims {
     /// Reads the RECORD (recording installed projects) or `installed-files.txt` (setuptools) of each
     /// distribution; `paths` are all files, sorted.
-    pub fn read<'a>(venv: &Path, site: &str, paths: impl Iterator<Item = &'a str>) -> Result<Self> {
+    pub(super) fn read<'a>(venv: &Path, site: &str, paths: impl Iterator<Item = &'a str>) -> Result<Self> {
         let mut claims = Claims {
             site: format!("{site}/"),
             owners: Vec::new(),
@@ -82,7 +82,7 @@ impl Claims {
     }
 
     /// Whose the file at `path` is.
-    pub fn owner(&self, path: &str) -> Owner {
+    pub(super) fn owner(&self, path: &str) -> Owner {
         let inner = path.strip_prefix(&self.site);
         let dir = inner.map(|inner| inner.split_once('/').map_or(inner, |(dir, _)| dir));
         let claimed = self.by_path.get(path);

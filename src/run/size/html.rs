@@ -19,7 +19,7 @@ const FILES: usize = 24;
 const PART: u64 = 20_000;
 
 /// The page; `shown` is what the environment is called on it.
-pub fn page(usage: &Usage, shown: &str) -> String {
+pub(crate) fn page(usage: &Usage, shown: &str) -> String {
     let mut page = String::with_capacity(TEMPLATE.len() + (256 << 10));
     let mut rest = TEMPLATE;
     // The marks are the template's own: what is put in their place is not looked at again.
@@ -150,7 +150,7 @@ fn cells(rows: &mut String, amount: Amount, of: u64) {
 }
 
 /// A share with one decimal.
-pub fn percent(part: u64, of: u64) -> String {
+pub(crate) fn percent(part: u64, of: u64) -> String {
     let tenths = if of == 0 { 0 } else { (u128::from(part) * 1000 + u128::from(of) / 2) / u128::from(of) };
     format!("{}.{} %", tenths / 10, tenths % 10)
 }

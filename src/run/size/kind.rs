@@ -7,7 +7,7 @@ use crate::environment::layout::{is_doc, is_header, is_shared_object};
 /// What a file is, by its name and place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum FileKind {
+pub(crate) enum FileKind {
     /// Python source.
     Code,
     /// Shared objects and other machine code.
@@ -32,7 +32,7 @@ pub enum FileKind {
 
 impl FileKind {
     /// All of them.
-    pub const ALL: [FileKind; 10] = [
+    pub(crate) const ALL: [FileKind; 10] = [
         FileKind::Code,
         FileKind::Native,
         FileKind::Bytecode,
@@ -46,7 +46,7 @@ impl FileKind {
     ];
 
     /// Its word, as in JSON.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             FileKind::Code => "code",
             FileKind::Native => "native",

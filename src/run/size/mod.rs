@@ -15,8 +15,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 pub(crate) use html::escape;
-pub use html::{page, percent};
-pub use kind::FileKind;
+pub(crate) use html::{page, percent};
+pub(crate) use kind::FileKind;
 
 use self::claims::{Claims, Owner};
 use crate::{
@@ -31,16 +31,16 @@ use crate::{
 };
 
 /// The name under which what every environment has of its own is counted.
-pub const ENVIRONMENT: &str = "(environment)";
+pub(crate) const ENVIRONMENT: &str = "(environment)";
 /// The name under which what no RECORD lists is counted.
-pub const UNCLAIMED: &str = "(unclaimed)";
+pub(crate) const UNCLAIMED: &str = "(unclaimed)";
 
 /// Source files larger than this are not read for what they mention (bytes).
 const SOURCE_LIMIT: u64 = 16 << 20;
 
 /// What takes the space. Sizes are lengths of files in bytes, not blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Everything.
     pub total: Amount,
     /// By distribution, largest first.
@@ -53,7 +53,7 @@ pub struct Usage {
 
 /// A number of files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Amount {
+pub(crate) struct Amount {
     /// How many.
     pub files: u64,
     /// Their bytes.
@@ -72,7 +72,7 @@ impl Amount {
 
 /// A distribution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Package {
+pub(crate) struct Package {
     /// Its name, normalised; [`ENVIRONMENT`] or [`UNCLAIMED`] for what is none.
     pub name: String,
     /// Its version, where there is one.
@@ -89,7 +89,7 @@ pub struct Package {
 
 /// The files of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct OfKind {
+pub(crate) struct OfKind {
     /// The kind.
     pub kind: FileKind,
     /// How much.
@@ -99,7 +99,7 @@ pub struct OfKind {
 
 /// What one kind of `--slim` would save.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct OfSlim {
+pub(crate) struct OfSlim {
     /// The word on the command line.
     pub kind: &'static str,
     /// Files that would be dropped or made smaller.
@@ -112,7 +112,7 @@ pub struct OfSlim {
 
 /// A file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SizedFile {
+pub(crate) struct SizedFile {
     /// Where it is, relative to the environment.
     pub path: String,
     /// Its length.
@@ -125,7 +125,7 @@ pub struct SizedFile {
 
 impl SizedFile {
     /// What `--slim` alone would save of it, in bytes.
-    pub fn safe_saving(&self) -> u64 {
+    pub(crate) fn safe_saving(&self) -> u64 {
         self.saving.filter(|(kind, _)| Slim::SAFE.contains(*kind)).map_or(0, |(_, bytes)| bytes)
     }
 }
@@ -141,7 +141,7 @@ struct Found {
 ///
 /// # Errors
 /// [`Kind::Destination`] where `venv` is none, or something in it cannot be read.
-pub fn measure(venv: &Path) -> Result<Usage> {
+pub(crate) fn measure(venv: &Path) -> Result<Usage> {
     let site = site_packages(venv)?;
     let mut found = Vec::new();
     walk(venv, "", &mut found)?;

@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// Runs builds, as many at once as there are cores.
-pub struct Builder<'a> {
+pub(crate) struct Builder<'a> {
     /// Whether a RECORD that does not hold is an error.
     pub strict: bool,
     /// The environment that is being made, links above it resolved.
@@ -54,7 +54,7 @@ pub struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     /// A builder for an environment.
-    pub fn new(request: &'a Options, output: &OutputOptions) -> Self {
+    pub(crate) fn new(request: &'a Options, output: &OutputOptions) -> Self {
         let venv = resolved(&output.place.venv);
         // With --at the environment goes elsewhere alone: only what is inside it moves with it.
         let anchor = match (&output.make.at, venv.parent()) {
@@ -81,17 +81,17 @@ impl<'a> Builder<'a> {
     }
 
     /// The directory that moves as a whole: paths below it are written relative to site-packages.
-    pub fn anchor(&self) -> &Path {
+    pub(crate) fn anchor(&self) -> &Path {
         &self.anchor
     }
 
     /// How scripts of the environment find their interpreter.
-    pub fn launchers(&self) -> &LauncherStyle {
+    pub(crate) fn launchers(&self) -> &LauncherStyle {
         &self.launchers
     }
 
     /// Where an editable repository's working tree lives: PIP_SRC, else `src` in the environment.
-    pub fn checkout_dir(&self, name: &str) -> PathBuf {
+    pub(crate) fn checkout_dir(&self, name: &str) -> PathBuf {
         let project = &self.request.common.project.dir;
         match self.request.common.env.path("PIP_SRC") {
             Some(src) => project.join(src).join(name),
@@ -100,7 +100,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Refuses a build for a target whose interpreter is not here.
-    pub fn check_target(&self, subject: &str) -> Result<()> {
+    pub(crate) fn check_target(&self, subject: &str) -> Result<()> {
         if self.request.target.described.is_none() {
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Builds for an entry; waits while as many builds run as there are cores.
-    pub fn run(
+    pub(crate) fn run(
         &self,
         session: &Session<'_>,
         entry: &Entry,
@@ -175,12 +175,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Whether a build of this entry is not isolated. A word that is wrong is told by the build.
-    pub fn is_unisolated(&self, entry: &Entry) -> bool {
+    pub(crate) fn is_unisolated(&self, entry: &Entry) -> bool {
         self.request.build.is_unisolated(entry)
     }
 
     /// What the interpreter has installed, asked for once: builds without isolation find it.
-    pub fn interpreters(&self, session: &Session<'_>) -> Result<&[String]> {
+    pub(crate) fn interpreters(&self, session: &Session<'_>) -> Result<&[String]> {
         const LIST: &str = "\
             import os, sys\n\
             for place in sys.path:\n    \
@@ -244,7 +244,7 @@ impl Drop for Permit<'_> {
 
 /// The environment of a run as children get it. pip, which fetches build requirements, trusts and presents
 /// the certificates that this run does.
-pub fn variables(request: &Options) -> Vec<(OsString, OsString)> {
+pub(crate) fn variables(request: &Options) -> Vec<(OsString, OsString)> {
     let mut variables: Vec<(OsString, OsString)> =
         request.common.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
     // pip takes one place.

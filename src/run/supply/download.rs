@@ -79,7 +79,7 @@ impl Sink for Arriving<'_> {
 impl Session<'_> {
     /// Fetches a file that is not in the cache, without judging it. `size` is what the index said: where
     /// more comes than that, nobody waits for the end.
-    pub fn fetch(
+    pub(crate) fn fetch(
         &self,
         url: &Url,
         via: Option<&SourceUrl>,
@@ -123,7 +123,7 @@ impl Session<'_> {
 
     /// The file with one of these digests, from the cache or else from `url`. The second value is how many
     /// bytes were fetched for it.
-    pub fn verified(
+    pub(crate) fn verified(
         &self,
         url: &Url,
         via: Option<&SourceUrl>,
@@ -167,7 +167,7 @@ impl Session<'_> {
 
     /// The file of an entry for which the lock has no digest, and whose user said that this is fine. What came the first
     /// time is noted: another file at the same place is an error ever after. `stated` is what the index says.
-    pub fn unpinned(
+    pub(crate) fn unpinned(
         &self,
         url: &Url,
         via: Option<&SourceUrl>,

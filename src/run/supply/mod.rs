@@ -9,4 +9,4 @@ pub(crate) mod seed;
 pub(crate) mod session;
 pub(crate) mod sources;
 pub(crate) mod work;
-pub mod workshop;
+pub(crate) mod workshop;

@@ -34,7 +34,7 @@ use crate::{
 
 /// How a wheel came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Came {
+pub(crate) enum Came {
     /// It was in the cache.
     Cached,
     /// It was fetched: so many bytes.
@@ -45,7 +45,7 @@ pub enum Came {
 
 /// What an entry is laid out from.
 #[derive(Debug)]
-pub struct Obtained {
+pub(crate) struct Obtained {
     /// Its wheel, and what goes beside it.
     pub input: DistInput,
     /// Where it came from.
@@ -55,7 +55,7 @@ pub struct Obtained {
 }
 
 /// Gets the file of an entry that has one, without a look into it; the second value is how many bytes were fetched.
-pub fn bring(
+pub(crate) fn bring(
     session: &Session<'_>,
     entry: &Entry,
     file: &IndexFile,
@@ -79,7 +79,7 @@ fn may_have_moved(session: &Session<'_>, resolved: &Resolved, error: &Error) -> 
 }
 
 /// Gets the wheel of an entry whose file is known. `installed` is what a build without isolation finds.
-pub fn obtain(
+pub(crate) fn obtain(
     session: &Session<'_>,
     builder: &Builder<'_>,
     entry: &Entry,
@@ -200,7 +200,7 @@ fn direct(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry) -> Result
 
 /// A path of the lock as it is on disk: relative ones are relative to the project, and in a
 /// `pylock.toml` to the lock itself (PEP 751).
-pub fn local_path(request: &Options, path: &str) -> PathBuf {
+pub(crate) fn local_path(request: &Options, path: &str) -> PathBuf {
     let project = &request.common.project;
     let base = match &project.lock {
         Some(LockFile::Pylock(lock)) => lock.parent().unwrap_or(&project.dir),
@@ -210,7 +210,7 @@ pub fn local_path(request: &Options, path: &str) -> PathBuf {
 }
 
 /// The file name a URL ends in, percent-decoded once.
-pub fn last_component(url: &SourceUrl) -> Result<String> {
+pub(crate) fn last_component(url: &SourceUrl) -> Result<String> {
     let last = url.url().path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
     let name = percent_encoding::percent_decode_str(last).decode_utf8_lossy().into_owned();
     if name.is_empty() || name.contains('/') {
@@ -259,7 +259,7 @@ fn build(
 }
 
 /// Whether what was resolved has to be built, as far as names tell.
-pub fn is_built(entry: &Entry, resolved: &Resolved) -> bool {
+pub(crate) fn is_built(entry: &Entry, resolved: &Resolved) -> bool {
     match (&resolved.what, &entry.origin) {
         (What::Wheel(..), _) => false,
         (What::Direct, EntryOrigin::Url(url)) => !is_wheel(Path::new(url.url().path())),
@@ -346,7 +346,7 @@ fn moves_along(builder: &Builder<'_>, entry: &Entry, built: &Built) -> bool {
 }
 
 /// Brings an editable repository's working tree to its place.
-pub fn place_checkout(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn place_checkout(from: &Path, to: &Path) -> Result<()> {
     let cannot = |e| Error::io("cannot put the working tree at", to, e).with_kind(Kind::Destination);
     if let Some(parent) = to.parent() {
         std::fs::create_dir_all(parent).map_err(cannot)?;

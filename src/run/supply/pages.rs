@@ -19,11 +19,11 @@ type Slot = Arc<OnceLock<Result<Arc<Answer>, Error>>>;
 
 /// Answers by page and source. Whoever is done with a page says so, as all of them together may be large.
 #[derive(Debug, Default)]
-pub struct Pages(Mutex<HashMap<Url, Vec<(SourceUrl, Slot)>>>);
+pub(crate) struct Pages(Mutex<HashMap<Url, Vec<(SourceUrl, Slot)>>>);
 
 impl Pages {
     /// The answer for a page of a source; `ask` is called by the first who wants it, and the others wait.
-    pub fn get(
+    pub(crate) fn get(
         &self,
         page: &Url,
         source: &SourceUrl,
@@ -46,7 +46,7 @@ impl Pages {
     }
 
     /// Forgets a page.
-    pub fn forget(&self, page: &Url) {
+    pub(crate) fn forget(&self, page: &Url) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(page);
     }
 }

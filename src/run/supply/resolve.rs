@@ -26,7 +26,7 @@ use crate::{
 
 /// What an entry is installed from.
 #[derive(Debug)]
-pub enum What {
+pub(crate) enum What {
     /// A wheel of an index, find-links or the lock itself.
     Wheel(IndexFile, Box<WheelName>),
     /// A source distribution of an index, find-links or the lock itself.
@@ -37,7 +37,7 @@ pub enum What {
 
 /// An entry whose file is known.
 #[derive(Debug)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     /// What it is installed from.
     pub what: What,
     /// The index that listed the file, or the lock where it names the file itself.
@@ -50,7 +50,7 @@ pub struct Resolved {
 
 impl Resolved {
     /// The file, where there is one to fetch from an index.
-    pub fn file(&self) -> Option<&IndexFile> {
+    pub(crate) fn file(&self) -> Option<&IndexFile> {
         match &self.what {
             What::Wheel(file, _) | What::Sdist(file, _) => Some(file),
             What::Direct => None,
@@ -67,7 +67,7 @@ struct Listing {
 
 /// How much to rely on records of earlier runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Records {
+pub(crate) enum Records {
     /// A complete record stands for the index.
     Trust,
     /// Ask the index: what a record said turned out not to be there any more.
@@ -76,7 +76,7 @@ pub enum Records {
 
 /// Finds the file for an entry. Which one it is depends on lock, target and the answers of find-links and
 /// index only; a complete record answers as the index would.
-pub fn resolve(session: &Session<'_>, entry: &Entry, records: Records) -> Result<Resolved> {
+pub(crate) fn resolve(session: &Session<'_>, entry: &Entry, records: Records) -> Result<Resolved> {
     check_digests(session, entry)?;
     if entry.origin != EntryOrigin::Index {
         return Ok(Resolved { what: What::Direct, source: None, remembered: false, why: String::new() });
@@ -170,7 +170,7 @@ fn request<'a>(session: &Session<'_>, entry: &'a Entry) -> index::Pinned<'a> {
 /// # Errors
 /// [`Kind::Lock`]. For a file at a URL, which no pipenv gives a hash, the error has the digest of what is served, and
 /// what to do with it.
-pub fn check_digests(session: &Session<'_>, entry: &Entry) -> Result<()> {
+pub(crate) fn check_digests(session: &Session<'_>, entry: &Entry) -> Result<()> {
     match &entry.origin {
         EntryOrigin::Index => index::check_digests(&request(session, entry)),
         EntryOrigin::Url(url) => {

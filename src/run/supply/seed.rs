@@ -26,7 +26,7 @@ for place in (own, getattr(ensurepip, '_WHEEL_PKG_DIR', None) or '', '/usr/share
 ";
 
 /// The wheels bundled with the target's interpreter, except those of packages in `locked`; `key` names each.
-pub fn seeds(
+pub(crate) fn seeds(
     session: &Session<'_>,
     locked: &[DistInput],
     key: fn(&DistInput) -> Sha256,

@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// Everything the entries of a run are found and fetched with.
-pub struct Session<'a> {
+pub(crate) struct Session<'a> {
     /// What was asked for.
     pub request: &'a Options,
     /// The interpreter.
@@ -58,7 +58,7 @@ pub struct Session<'a> {
 
 /// What the sessions of a run share.
 #[derive(Clone)]
-pub struct Shared<'a> {
+pub(crate) struct Shared<'a> {
     /// Verified files.
     pub cache: Cache,
     /// The network, as whom this run is.
@@ -69,7 +69,7 @@ pub struct Shared<'a> {
 
 impl<'a> Session<'a> {
     /// Opens the cache, reads netrc and lists the find-links.
-    pub fn open(
+    pub(crate) fn open(
         request: &'a Options,
         target: &'a Target,
         sources: &'a Sources<'a>,
@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
     }
 
     /// The same with what other sessions of the run have as well.
-    pub fn over(
+    pub(crate) fn over(
         request: &'a Options,
         target: &'a Target,
         sources: &'a Sources<'a>,
@@ -100,19 +100,19 @@ impl<'a> Session<'a> {
     }
 
     /// Forgets a cached file that is no longer what its place says, and says whether it was one.
-    pub fn forget_if_damaged(&self, file: &VerifiedFile) -> Result<bool> {
+    pub(crate) fn forget_if_damaged(&self, file: &VerifiedFile) -> Result<bool> {
         let damaged = self.cache.forget_if_damaged(file)?;
         self.tell();
         Ok(damaged)
     }
 
     /// Tells the user what happened in the cache.
-    pub fn tell(&self) {
+    pub(crate) fn tell(&self) {
         self.cache.notes().iter().for_each(|note| self.progress.warn(note));
     }
 
     /// The files of find-links that carry this package's name.
-    pub fn linked(&self, name: &PackageName) -> Vec<IndexFile> {
+    pub(crate) fn linked(&self, name: &PackageName) -> Vec<IndexFile> {
         self.find_links.iter().filter(|file| is_of(&file.filename, name)).cloned().collect()
     }
 
@@ -220,7 +220,7 @@ fn is_of(file_name: &str, name: &PackageName) -> bool {
 }
 
 /// Opens the cache of a run with those below it.
-pub fn open_cache(request: &Options, trust: Trust, progress: &dyn Progress) -> Cache {
+pub(crate) fn open_cache(request: &Options, trust: Trust, progress: &dyn Progress) -> Cache {
     let IndexOptions { cache_from, trust_built, .. } = &request.index;
     let below = cache_from.iter().map(CacheFrom::open).collect();
     let options = cache::Options { trust, below, trust_built: *trust_built, ..cache::Options::default() };
@@ -232,7 +232,7 @@ pub fn open_cache(request: &Options, trust: Trust, progress: &dyn Progress) -> C
 }
 
 /// The network with every source's credentials known to it.
-pub fn client<'a>(
+pub(crate) fn client<'a>(
     common: &Common,
     options: &IndexOptions,
     sources: &Sources<'_>,

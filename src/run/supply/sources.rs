@@ -14,7 +14,7 @@ use crate::{
 
 /// An index to ask, with this run's replacements applied.
 #[derive(Debug, Clone)]
-pub struct Index {
+pub(crate) struct Index {
     /// Its name in the lock, or its URL where it has none.
     pub name: String,
     /// Its URL.
@@ -24,7 +24,7 @@ pub struct Index {
 }
 
 /// The sources of a lock, as this run uses them.
-pub struct Sources<'a> {
+pub(crate) struct Sources<'a> {
     known: Vec<Source>,
     options: &'a IndexOptions,
     search_all: bool,
@@ -36,7 +36,7 @@ impl<'a> Sources<'a> {
     ///
     /// # Errors
     /// [`Kind::Usage`] where `--index-url` names a source that there is not.
-    pub fn new(lock: &Lock, pipfile: Option<&Pipfile>, options: &'a IndexOptions) -> Result<Self> {
+    pub(crate) fn new(lock: &Lock, pipfile: Option<&Pipfile>, options: &'a IndexOptions) -> Result<Self> {
         let mut sources = lock.sources.clone();
         if sources.is_empty()
             && let Some(pipfile) = pipfile
@@ -62,7 +62,7 @@ impl<'a> Sources<'a> {
     }
 
     /// Whether these are the same sources, asked as the same user.
-    pub fn is_same(&self, other: &Sources<'_>) -> bool {
+    pub(crate) fn is_same(&self, other: &Sources<'_>) -> bool {
         let all = |sources: &Sources<'_>| -> Vec<Option<(String, SourceUrl, bool)>> {
             let one = |index: Index| (index.name, index.url, index.verify_ssl);
             sources.all().map(|index| index.ok().map(one)).collect()
@@ -71,23 +71,23 @@ impl<'a> Sources<'a> {
     }
 
     /// All of them, for `auth`.
-    pub fn all(&self) -> impl Iterator<Item = Result<Index>> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = Result<Index>> {
         self.known.iter().map(|source| self.index(source))
     }
 
     /// What the Pipfile wants installed from them before everything else.
-    pub fn build_requires(&self) -> &[String] {
+    pub(crate) fn build_requires(&self) -> &[String] {
         &self.build_requires
     }
 
     /// Their names in the same order, also of those that cannot be used.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.known.iter().map(|source| source.name.as_deref().unwrap_or("(unnamed)"))
     }
 
     /// The indexes an entry may be asked for on, in order: the one it names, else the first; all of them
     /// where the Pipfile sets `install_search_all_sources`.
-    pub fn of(&self, entry: &Entry) -> Result<Vec<Index>> {
+    pub(crate) fn of(&self, entry: &Entry) -> Result<Vec<Index>> {
         let named = match &entry.index {
             Some(name) => {
                 let source = self.known.iter().find(|source| source.name.as_deref() == Some(name.as_str()));
@@ -117,7 +117,7 @@ impl<'a> Sources<'a> {
     ///
     /// # Errors
     /// [`Kind::Lock`] with every entry that has none.
-    pub fn check(&self, entries: &[Entry]) -> Result<()> {
+    pub(crate) fn check(&self, entries: &[Entry]) -> Result<()> {
         if self.options.no_index {
             return Ok(());
         }
@@ -169,7 +169,7 @@ impl<'a> Sources<'a> {
 }
 
 /// The page of a package on an index: `BASE/NAME/` (PEP 503).
-pub fn page_url(index: &Index, name: &crate::words::vocab::PackageName) -> url::Url {
+pub(crate) fn page_url(index: &Index, name: &crate::words::vocab::PackageName) -> url::Url {
     let mut url = index.url.url().clone();
     // Source URLs have a path: `Url` gives http(s) at least "/", so this cannot fail.
     if let Ok(mut segments) = url.path_segments_mut() {

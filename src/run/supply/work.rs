@@ -99,7 +99,7 @@ enum Task {
 ///
 /// Wheels that came over the network are unpacked `ahead` while others still come, by `threads` (0 for one
 /// per core).
-pub fn obtain_all(
+pub(crate) fn obtain_all(
     session: &Session<'_>,
     builder: &Builder<'_>,
     entries: &[Entry],
@@ -149,7 +149,7 @@ pub fn obtain_all(
 }
 
 /// How messages call an entry.
-pub fn subject(entry: &Entry) -> String {
+pub(crate) fn subject(entry: &Entry) -> String {
     let pin = entry.pin.to_string();
     let pin = pin.trim_start_matches('=');
     if pin == "*" {

@@ -12,7 +12,7 @@ use crate::{
 const TEMPLATE: &str = include_str!("page.html");
 
 /// The page; `shown` is what the run is called on it.
-pub fn page(report: &Report, shown: &str) -> String {
+pub(crate) fn page(report: &Report, shown: &str) -> String {
     let mut page = String::with_capacity(TEMPLATE.len() + (64 << 10));
     let mut rest = TEMPLATE;
     // The marks are the template's own: what is put in their place is not looked at again.

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use html::page;
+pub(crate) use html::page;
 use serde::Serialize;
 
 use crate::words::progress::{Part, Progress};
@@ -17,7 +17,7 @@ use crate::words::progress::{Part, Progress};
 const TICK: Duration = Duration::from_millis(20);
 
 /// A watcher that passes on what it hears, and writes down when.
-pub struct Timings<'a> {
+pub(crate) struct Timings<'a> {
     inner: &'a dyn Progress,
     start: Instant,
     noted: std::sync::Mutex<Noted>,
@@ -40,7 +40,7 @@ fn thread() -> usize {
 
 /// Where the time of a run went. Times are milliseconds; those that say when are counted from the run's start.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// venvoy's version.
     pub venvoy: &'static str,
     /// How the run ended.
@@ -63,7 +63,7 @@ pub struct Report {
 
 /// A stage of the run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// Its name.
     pub name: String,
     /// When it began.
@@ -74,7 +74,7 @@ pub struct Stage {
 
 /// A part of the work on a package.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PartOf {
+pub(crate) struct PartOf {
     /// Which package.
     pub package: String,
     /// What was done.
@@ -97,7 +97,7 @@ impl PartOf {
 
 /// A step of the critical path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Step {
+pub(crate) struct Step {
     /// What was done, and for which package.
     pub what: String,
     /// When it began.
@@ -108,7 +108,7 @@ pub struct Step {
 
 /// Bytes that went through a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Flow {
+pub(crate) struct Flow {
     /// The stage.
     pub stage: String,
     /// Until when, in milliseconds, and how many bytes since the one before.
@@ -122,7 +122,7 @@ fn ms(duration: Duration) -> f64 {
 
 impl<'a> Timings<'a> {
     /// Begins to listen, now.
-    pub fn new(inner: &'a dyn Progress) -> Self {
+    pub(crate) fn new(inner: &'a dyn Progress) -> Self {
         Timings { inner, start: Instant::now(), noted: std::sync::Mutex::default() }
     }
 
@@ -131,7 +131,7 @@ impl<'a> Timings<'a> {
     }
 
     /// Where the time went until now.
-    pub fn report(self, outcome: String) -> Report {
+    pub(crate) fn report(self, outcome: String) -> Report {
         let end = Instant::now();
         let since = |at: Instant| ms(at.saturating_duration_since(self.start));
         let noted = self.noted.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -266,7 +266,7 @@ pub fn with_others(mut root: Command) -> Command {
 }
 
 /// The first thing typed that venvoy answers with an error.
-pub fn refused(matches: &ArgMatches) -> Option<&'static Other> {
+pub(crate) fn refused(matches: &ArgMatches) -> Option<&'static Other> {
     let name = matches.subcommand_name();
     OTHERS.iter().filter(|other| matches!(other.answer, Instead(..))).find(|other| {
         if other.option.is_empty() {

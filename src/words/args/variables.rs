@@ -1,10 +1,10 @@
 //! The environment variables that are read, for `--envs`, `doctor` and the README, which has the same table.
 
 /// A row: the variables, and what they mean.
-pub struct Row(pub &'static [&'static str], pub &'static str);
+pub(crate) struct Row(pub &'static [&'static str], pub &'static str);
 
 /// Every variable that decides something, as the README lists them.
-pub const VARIABLES: &[Row] = &[
+pub(crate) const VARIABLES: &[Row] = &[
     Row(&["VENVOY_CACHE_DIR", "PIPENV_CACHE_DIR"], "where the cache is (the latter with `/venvoy`)"),
     Row(&["VENVOY_OFFLINE", "VENVOY_LINK", "VENVOY_CACHE_FROM"], "as `--offline`, `--link`, `--cache-from`"),
     Row(&["VENVOY_INDEX_<NAME>_USERNAME", "_PASSWORD"], "credentials of the source called NAME"),
@@ -49,23 +49,25 @@ pub const VARIABLES: &[Row] = &[
     Row(&["NO_COLOR", "CI"], "plain output"),
 ];
 
-/// The table as Markdown.
-pub fn markdown() -> String {
-    let row = |Row(names, meaning): &Row| {
-        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        format!("| {} | {meaning} |\n", names.join(", "))
-    };
-    let rows: String = VARIABLES.iter().map(row).collect();
-    format!("| variable | meaning |\n|---|---|\n{rows}")
-}
-
 #[cfg(test)]
 mod tests {
+    use super::{Row, VARIABLES};
+
+    /// The table as Markdown.
+    fn markdown() -> String {
+        let row = |Row(names, meaning): &Row| {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            format!("| {} | {meaning} |\n", names.join(", "))
+        };
+        let rows: String = VARIABLES.iter().map(row).collect();
+        format!("| variable | meaning |\n|---|---|\n{rows}")
+    }
+
     /// A table that is kept in two places would soon be two tables.
     #[test]
     fn the_readme_has_this_table() {
         let readme = include_str!("../../../README.md");
-        let table = super::markdown();
+        let table = markdown();
         assert!(readme.contains(&table), "expected in the README, as it is here:\n{table}");
     }
 }

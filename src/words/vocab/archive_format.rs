@@ -3,7 +3,7 @@
 /// An archive format of source distributions (PEP 527, and what older files on indexes use), the preferred first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "they are the endings' names")]
-pub enum ArchiveFormat {
+pub(crate) enum ArchiveFormat {
     TarGz,
     Zip,
     TarBz2,
@@ -25,7 +25,7 @@ const ENDINGS: [(&str, ArchiveFormat); 8] = [
 
 impl ArchiveFormat {
     /// What a file's name stands for: what comes before the ending, in any letter case, and the format.
-    pub fn split(file_name: &str) -> Option<(&str, Self)> {
+    pub(crate) fn split(file_name: &str) -> Option<(&str, Self)> {
         ENDINGS.into_iter().find_map(|(ending, format)| {
             let at = file_name.len().checked_sub(ending.len())?;
             let end = file_name.get(at..)?;
@@ -34,7 +34,7 @@ impl ArchiveFormat {
     }
 
     /// The endings for a message: `.tar.gz, .tgz, .zip ...`.
-    pub fn endings() -> String {
+    pub(crate) fn endings() -> String {
         ENDINGS.map(|(ending, _)| ending).join(", ")
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `1 file`, `2 files`.
-pub fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
@@ -23,7 +23,7 @@ pub fn size(bytes: u64) -> String {
 ///
 /// # Errors
 /// What is expected, for whoever typed it.
-pub fn parse_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let (number, unit) = number_and_unit(text);
     let factor: f64 = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1.0,
@@ -48,7 +48,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 ///
 /// # Errors
 /// What is expected, for whoever typed it.
-pub fn parse_age(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_age(text: &str) -> Result<Duration, String> {
     let (number, unit) = number_and_unit(text);
     let seconds: Option<u64> = match unit {
         "s" => Some(1),

@@ -9,7 +9,7 @@ use crate::words::error::{Error, Kind};
 pub struct PackageName(String);
 
 /// An extra's name, normalised in the same way (PEP 685).
-pub type Extra = PackageName;
+pub(crate) type Extra = PackageName;
 
 impl PackageName {
     /// The normalised name.

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt::Write as _};
 use url::Url;
 
 /// What stands where a URL or a part of it may be a password.
-pub const NOT_SHOWN: &str = "(not shown: it may hold a password)";
+pub(crate) const NOT_SHOWN: &str = "(not shown: it may hold a password)";
 
 /// The schemes that may be named. Of a URL that lost its own, the first part of a host or a user's name looks like one.
 const SCHEMES: [&str; 12] =
@@ -18,14 +18,14 @@ const PLACEHOLDERS: [&str; 2] = ["${USER}:${TOKEN}", "USER:PASSWORD"];
 /// cursor, colour, hide or reverse text (control characters but line ends and tabs, bidirectional marks, invisible
 /// characters) is written out as `\u{...}`. Colours, which programs put into their output, are left out, and so is the
 /// userinfo of URLs, wherever they stand.
-pub fn fit_to_show(text: &str) -> Cow<'_, str> {
+pub(crate) fn fit_to_show(text: &str) -> Cow<'_, str> {
     fit(text, |c, out| {
         let _ = write!(out, "\\u{{{:x}}}", c as u32);
     })
 }
 
 /// The same for JSON, which is not changed in its meaning: there these characters stand inside of strings only.
-pub fn fit_to_show_json(text: &str) -> Cow<'_, str> {
+pub(crate) fn fit_to_show_json(text: &str) -> Cow<'_, str> {
     fit(text, |c, out| {
         for unit in c.encode_utf16(&mut [0; 2]) {
             let _ = write!(out, "\\u{unit:04x}");
@@ -134,7 +134,7 @@ fn is_harmful(c: char) -> bool {
 
 /// A URL without userinfo, query and fragment, where secrets and signatures may be. Of one that has no host or path in
 /// the usual sense (`data:`, or `user:password@host` without a scheme) nothing is shown.
-pub fn shown_url(url: &Url) -> String {
+pub(crate) fn shown_url(url: &Url) -> String {
     if url.cannot_be_a_base() || !SCHEMES.contains(&url.scheme()) {
         return NOT_SHOWN.to_owned();
     }
@@ -148,13 +148,13 @@ pub fn shown_url(url: &Url) -> String {
 }
 
 /// The scheme of a URL, where it may be shown.
-pub fn shown_scheme(url: &Url) -> Option<&str> {
+pub(crate) fn shown_scheme(url: &Url) -> Option<&str> {
     SCHEMES.contains(&url.scheme()).then(|| url.scheme())
 }
 
 /// A text that may be a URL, a path or a name, or wants to be one of these. It is shown as [`shown_url`] does it, or as
 /// it is where nothing in it can be a password.
-pub fn shown_text(text: &str) -> Cow<'_, str> {
+pub(crate) fn shown_text(text: &str) -> Cow<'_, str> {
     if !text.contains("://") && !text.contains('@') && !text.starts_with("data:") {
         return Cow::Borrowed(text);
     }
@@ -175,7 +175,7 @@ pub fn shown_text(text: &str) -> Cow<'_, str> {
 }
 
 /// Host and, where it is not the scheme's own, port.
-pub fn place(url: &Url) -> String {
+pub(crate) fn place(url: &Url) -> String {
     let host = url.host_str().unwrap_or("?");
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

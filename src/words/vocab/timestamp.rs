@@ -1,7 +1,7 @@
 //! Times as documents have them.
 
 /// RFC 3339 in UTC, whole seconds.
-pub fn timestamp(seconds: i64) -> String {
+pub(crate) fn timestamp(seconds: i64) -> String {
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Days since 1 March of year 0 (proleptic), in eras of 400 years: March first makes the leap day the last of a year.
     let days = days + 719_468;

@@ -9,7 +9,7 @@ use crate::support::{
     files::{self, assert_unchanged, plant},
     git::{git, repository},
 };
-use venvoy::packages::sdist::{Built, relativise, relativise_hook};
+use venvoy::inside::packages::sdist::{Built, relativise, relativise_hook};
 
 /// Lays an editable wheel out beside the project, by the `.pth` alone, and runs code with it.
 fn import(run: &Run, built: &Built, root: &Path, code: &str) -> String {

@@ -10,7 +10,7 @@ use crate::support::{
     index::basic,
     server::Server,
 };
-use venvoy::{
+use venvoy::inside::{
     packages::sdist::{self, BuildSource, IndexSource},
     project::lock::{Hashes, Pin},
     words::{error::Kind, vocab::Sha256},

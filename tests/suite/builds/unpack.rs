@@ -4,7 +4,7 @@ use std::{fs, io::Write as _, path::Path};
 
 use proptest::prelude::*;
 use tar::{EntryType, Header};
-use venvoy::{
+use venvoy::inside::{
     packages::sdist::{Limits, unpack},
     words::error::Kind,
 };

@@ -11,7 +11,7 @@ use crate::support::{
     index::basic,
     server::Server,
 };
-use venvoy::{
+use venvoy::inside::{
     packages::sdist::{BuildSource, Job},
     project::lock::{Vcs, VcsKind},
     words::error::Kind,
@@ -41,7 +41,7 @@ fn file_url(path: &std::path::Path) -> String {
     format!("file://{}", path.display())
 }
 
-fn source(built: &venvoy::packages::sdist::Built) -> String {
+fn source(built: &venvoy::inside::packages::sdist::Built) -> String {
     String::from_utf8_lossy(&wheel_files(built.wheel.path())["source.txt"]).into_owned()
 }
 

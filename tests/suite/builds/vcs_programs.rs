@@ -15,7 +15,7 @@ use crate::support::{
     files::plant,
     git::{git, repository},
 };
-use venvoy::{
+use venvoy::inside::{
     packages::sdist::{BuildSource, Built, Job},
     project::lock::{Vcs, VcsKind},
     words::error::Kind,
@@ -145,7 +145,7 @@ fn files_in_git_lfs_come_along() {
     fs::create_dir(&bin).expect("a directory");
     std::os::unix::fs::symlink("/usr/bin/git", bin.join("git")).expect("a link");
     test.set("PATH", bin.to_str().expect("text"));
-    test.store = venvoy::packages::sdist::DirStore::new(test.path().join("another store"));
+    test.store = venvoy::inside::packages::sdist::DirStore::new(test.path().join("another store"));
     let built = test.built(&job);
     assert!(source(&built).starts_with("version https://git-lfs"), "{}", source(&built));
     assert!(

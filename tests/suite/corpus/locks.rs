@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde_json::Value;
-use venvoy::{
+use venvoy::inside::{
     project::lock::{Entry, EntryOrigin, Lock, Pipfile},
     words::env::Env,
 };

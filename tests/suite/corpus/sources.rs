@@ -20,7 +20,7 @@ use crate::support::{
     run::Run,
 };
 use serde_json::{Value, json};
-use venvoy::{
+use venvoy::inside::{
     project::lock::{Entry, EntryOrigin},
     words::env::Env,
 };
@@ -93,9 +93,12 @@ fn cases() -> BTreeMap<String, Vec<Case>> {
                     continue;
                 }
                 let alone = Lock::new().entry(category, name, value.clone()).0.to_string();
-                let (parsed, _) =
-                    venvoy::project::lock::Lock::parse(alone.as_bytes(), "Pipfile.lock", &Env::default())
-                        .unwrap_or_else(|error| panic!("{lock} {name}: {}", error.report()));
+                let (parsed, _) = venvoy::inside::project::lock::Lock::parse(
+                    alone.as_bytes(),
+                    "Pipfile.lock",
+                    &Env::default(),
+                )
+                .unwrap_or_else(|error| panic!("{lock} {name}: {}", error.report()));
                 let mut entries = parsed.categories.into_iter().flat_map(|(_, entries)| entries);
                 let case = Case {
                     lock: lock.clone(),

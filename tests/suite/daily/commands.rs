@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, process::Command};
 
 use clap::CommandFactory as _;
-use venvoy::words::args::{
+use venvoy::inside::words::args::{
     Cli,
     pipenv::{Answer, OTHERS, Other, with_others},
 };

@@ -7,7 +7,7 @@ use crate::support::{
     nginx::{Nginx, Setup},
     server::{Server, reply},
 };
-use venvoy::{
+use venvoy::inside::{
     packages::{
         fetch::{Answer, Page},
         http::{Client, FetchOptions},

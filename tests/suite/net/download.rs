@@ -14,7 +14,7 @@ use crate::support::{
     process::free_port,
     server::{Server, cut, file, raw, reply},
 };
-use venvoy::{
+use venvoy::inside::{
     packages::{fetch::Sink, http::FetchOptions},
     words::error::{Kind, Result},
 };

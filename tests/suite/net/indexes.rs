@@ -5,7 +5,7 @@ use crate::support::{
     index_servers::{devpi, pypiserver},
     server::{Server, raw, reply},
 };
-use venvoy::{
+use venvoy::inside::{
     packages::{
         fetch::{Answer, Page},
         http::Client,

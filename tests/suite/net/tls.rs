@@ -8,7 +8,7 @@ use crate::support::{
     nginx::{Nginx, Setup},
     process::{Running, free_port},
 };
-use venvoy::{
+use venvoy::inside::{
     packages::http::{CaPaths, FetchOptions, Proxies},
     words::{
         error::{Error, Kind},
@@ -214,9 +214,9 @@ fn a_proxys_password_is_sent_and_a_wrong_one_explained_but_never_shown() {
 
 #[test]
 fn an_unusable_proxy_url_is_named_but_not_shown() {
-    let store = venvoy::project::auth::CredentialStore::new(no_credentials()).expect("a store");
+    let store = venvoy::inside::project::auth::CredentialStore::new(no_credentials()).expect("a store");
     let options = through("http://me:canary@[bad", None, quick());
-    let error = venvoy::packages::http::Client::new(options, store).err().expect("an error");
+    let error = venvoy::inside::packages::http::Client::new(options, store).err().expect("an error");
     assert!(
         error.report().contains("http_proxy") && !error.report().contains("canary"),
         "{}",

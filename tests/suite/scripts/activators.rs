@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use venvoy::{
+use venvoy::inside::{
     environment::script::{Place, environment},
     project::python::{Description, Target},
 };

@@ -14,7 +14,7 @@ use std::{
 use crate::support::executable::write_executable;
 use proptest::prelude::*;
 use tempfile::TempDir;
-use venvoy::{
+use venvoy::inside::{
     environment::script::{LauncherStyle, launcher, rewrite_script},
     packages::wheel::EntryPoint,
 };

@@ -9,7 +9,7 @@ use std::{
 };
 use tempfile::TempDir;
 use url::Url;
-use venvoy::{
+use venvoy::inside::{
     packages::{
         cache::{self, Cache},
         sdist::{self, BuildSource, Built, Context, DirStore, IndexSource, Job},

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use url::Url;
-use venvoy::{
+use venvoy::inside::{
     packages::{
         fetch::Sink,
         http::{Client, FetchOptions},

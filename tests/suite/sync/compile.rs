@@ -15,7 +15,7 @@ use crate::support::{
     project::Project,
     wheel::WheelBuilder,
 };
-use venvoy::{
+use venvoy::inside::{
     environment::bytecode::{Compiler, Kept},
     packages::cache::Cache,
     project::python,
@@ -335,7 +335,7 @@ fn asking_for_bytecode_or_no_longer_makes_another_environment() {
 
 /// A size as a summary has it.
 fn size(package: &Package) -> String {
-    venvoy::words::vocab::size(package.bytes.len() as u64)
+    venvoy::inside::words::vocab::size(package.bytes.len() as u64)
 }
 
 #[test]
@@ -382,7 +382,7 @@ fn what_was_compiled_comes_from_the_cache_unless_it_was_damaged() {
         ..python::InterpreterRequest::default()
     };
     let target = python::find(&request).expect("an interpreter");
-    let cache = Cache::open(&project.path("cache"), venvoy::packages::cache::Options::default());
+    let cache = Cache::open(&project.path("cache"), venvoy::inside::packages::cache::Options::default());
     let compiler = Compiler::new(&target, Invalidation::Unchecked, None, 315_532_800, Some(&cache));
     let compiler = compiler.expect("a compiler");
     let wheel = demo().sha256.parse().expect("a digest");

@@ -322,8 +322,8 @@ fn libraries_of_every_shape_load_after_they_were_stripped() {
         run(Command::new(&patchelf).args(["--set-soname", "libother-0123456789abcdef.so"]).arg(&patched));
         for library in [built, patched] {
             let bytes = fs::read(&library).expect("a library");
-            let verdict = venvoy::environment::strip::look(&bytes.as_slice()).expect("readable");
-            let venvoy::environment::strip::Verdict::Smaller(recipe) = verdict else {
+            let verdict = venvoy::inside::environment::strip::look(&bytes.as_slice()).expect("readable");
+            let venvoy::inside::environment::strip::Verdict::Smaller(recipe) = verdict else {
                 panic!("{shape:?} {}: {verdict:?}", library.display());
             };
             let stripped = library.with_extension("stripped.so");

@@ -9,7 +9,7 @@ use super::names::{TEST_DIRS, is_readme};
 
 /// What a source file mentions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mentions {
+pub(crate) struct Mentions {
     /// Test packages, as paths below site-packages (`a/b/tests`).
     pub(super) tests: BTreeSet<String>,
     /// Ends of paths to test directories (`votable/tests` for `"../votable/tests/data/x.xml"`).
@@ -22,7 +22,7 @@ pub struct Mentions {
 
 impl Mentions {
     /// What `text` mentions, the source file at `path` below site-packages.
-    pub fn of(path: &str, text: &[u8]) -> Self {
+    pub(crate) fn of(path: &str, text: &[u8]) -> Self {
         let mut found =
             Mentions { reads_stub: memmem::find(text, b"attach_stub").is_some(), ..Mentions::default() };
         for at in memmem::find_iter(text, b"test") {

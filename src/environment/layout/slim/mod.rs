@@ -16,13 +16,13 @@ mod survey;
 mod tests;
 
 use super::{Slim, SlimKind};
-pub use mentions::Mentions;
-pub use names::{is_doc, is_header, is_shared_object};
-pub use survey::{Reading, Survey};
+pub(crate) use mentions::Mentions;
+pub(crate) use names::{is_doc, is_header, is_shared_object};
+pub(crate) use survey::{Reading, Survey};
 
 /// What is left out of one distribution. The default leaves out nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cut {
+pub(crate) struct Cut {
     /// By position in `Wheel::entries`; empty where nothing is dropped.
     pub dropped: Vec<Option<SlimKind>>,
     /// Whether its shared objects are stripped.
@@ -31,7 +31,7 @@ pub struct Cut {
 
 impl Cut {
     /// As what an entry is dropped, if it is.
-    pub fn drops(&self, entry: usize) -> Option<SlimKind> {
+    pub(crate) fn drops(&self, entry: usize) -> Option<SlimKind> {
         self.dropped.get(entry).copied().flatten()
     }
 }

@@ -4,7 +4,7 @@
 pub(super) const TEST_DIRS: [&str; 2] = ["tests", "test"];
 
 /// `x.so`, `x.cpython-311-x86_64-linux-gnu.so`, `libx.so.1.2`.
-pub fn is_shared_object(path: &str) -> bool {
+pub(crate) fn is_shared_object(path: &str) -> bool {
     let name = file_name(path);
     if name.strip_suffix(".so").is_some() {
         return true;
@@ -60,13 +60,13 @@ pub(super) fn is_shared_doc(path: &str) -> bool {
 }
 
 /// A file for compilers.
-pub fn is_header(path: &str) -> bool {
+pub(crate) fn is_header(path: &str) -> bool {
     let (_, extension) = split_extension(file_name(path));
     path.starts_with("include/")
         || matches!(extension.as_str(), "h" | "hh" | "hpp" | "hxx" | "pxd" | "pxi" | "a")
 }
 
 /// Documentation, by its place or its name.
-pub fn is_doc(path: &str, in_packages: bool) -> bool {
+pub(crate) fn is_doc(path: &str, in_packages: bool) -> bool {
     if in_packages { is_readme(file_name(path)) } else { is_shared_doc(path) }
 }

@@ -12,7 +12,7 @@ use super::{
 
 /// A file to be read, by position: the distribution, and the file in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// The position of the distribution.
     pub dist: usize,
     /// The position of its file.
@@ -24,7 +24,7 @@ pub struct Reading {
 /// Whoever has the bytes reads what [`Survey::unread`] asks for, tells it with [`Survey::learn`], and does so
 /// until nothing is unread: a test package that is imported is code, too, and may import another.
 #[derive(Debug)]
-pub struct Survey<'a> {
+pub(crate) struct Survey<'a> {
     /// The directory of packages, with a slash at its end.
     site: String,
     /// By distribution, paths relative to the environment.
@@ -45,7 +45,7 @@ pub struct Survey<'a> {
 
 impl<'a> Survey<'a> {
     /// A survey of distributions, each a list of paths relative to the environment.
-    pub fn new(site_packages: &str, dists: Vec<Vec<&'a str>>) -> Self {
+    pub(crate) fn new(site_packages: &str, dists: Vec<Vec<&'a str>>) -> Self {
         let site = format!("{site_packages}/");
         let paths = || dists.iter().flatten().copied();
         let mut tests = BTreeMap::new();
@@ -70,7 +70,7 @@ impl<'a> Survey<'a> {
     }
 
     /// Lets all of a distribution stay, its tests too.
-    pub fn keep(&mut self, dist: usize) {
+    pub(crate) fn keep(&mut self, dist: usize) {
         for dir in
             self.dists[dist].iter().filter_map(|path| path.strip_prefix(&self.site)).filter_map(test_dir)
         {
@@ -81,7 +81,7 @@ impl<'a> Survey<'a> {
     }
 
     /// Source files that count as code and were not asked for yet.
-    pub fn unread(&mut self) -> Vec<Reading> {
+    pub(crate) fn unread(&mut self) -> Vec<Reading> {
         let mut wanted = Vec::new();
         for (dist, files) in self.dists.iter().enumerate() {
             for (file, path) in files.iter().enumerate() {
@@ -97,13 +97,13 @@ impl<'a> Survey<'a> {
     }
 
     /// The path below site-packages of a file to be read: what [`Mentions::of`] wants to know.
-    pub fn path(&self, reading: Reading) -> &'a str {
+    pub(crate) fn path(&self, reading: Reading) -> &'a str {
         let path = self.dists[reading.dist][reading.file];
         path.strip_prefix(&self.site).unwrap_or(path)
     }
 
     /// Takes what a file mentions.
-    pub fn learn(&mut self, reading: Reading, mentions: Mentions) {
+    pub(crate) fn learn(&mut self, reading: Reading, mentions: Mentions) {
         let points = !mentions.tests.is_empty() || !mentions.test_paths.is_empty();
         for (dir, stays) in self.tests.iter_mut().filter(|_| points) {
             let named = mentions.tests.contains(*dir);
@@ -119,12 +119,12 @@ impl<'a> Survey<'a> {
     }
 
     /// Test directories that stay as code names them, below site-packages, sorted.
-    pub fn kept_tests(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn kept_tests(&self) -> impl Iterator<Item = &'a str> {
         self.tests.iter().filter(|(_, stays)| **stays).map(|(dir, _)| *dir)
     }
 
     /// As what each file of a distribution would be dropped.
-    pub fn decide(&self, dist: usize, slim: Slim) -> Vec<Option<SlimKind>> {
+    pub(crate) fn decide(&self, dist: usize, slim: Slim) -> Vec<Option<SlimKind>> {
         self.dists[dist].iter().map(|path| slim.kinds().find(|&kind| self.is(dist, path, kind))).collect()
     }
 
@@ -150,7 +150,7 @@ impl<'a> Survey<'a> {
     }
 
     /// Whether a file lies in a directory of tests, be it dropped or not.
-    pub fn is_below_tests(&self, path: &str) -> bool {
+    pub(crate) fn is_below_tests(&self, path: &str) -> bool {
         let dir = path.strip_prefix(&self.site).and_then(test_dir);
         dir.is_some_and(|dir| self.tests.contains_key(dir))
     }

@@ -11,7 +11,7 @@ use url::Url;
 use crate::{
     packages::{
         cache::{Cache, Options},
-        index::{IndexFile, SelectionKey, SelectionRecord},
+        index::{IndexFile, SelectionKey, records::SelectionRecord},
     },
     project::lock::Hashes,
     words::vocab::{Concealed, PackageName, Sha256, SourceUrl},

@@ -82,7 +82,7 @@ struct Verified {
 ///
 /// # Errors
 /// [`Kind::Lock`] for locks that cannot be read.
-pub fn cache(action: CacheAction, dir: &Path, env: &Env, print: Print<'_>) -> Result<bool> {
+pub(crate) fn cache(action: CacheAction, dir: &Path, env: &Env, print: Print<'_>) -> Result<bool> {
     match &action {
         CacheAction::Dir => {
             print(&dir.display().to_string());

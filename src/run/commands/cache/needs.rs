@@ -24,7 +24,7 @@ const LIMIT: u64 = 1 << 30;
 ///
 /// # Errors
 /// [`Kind::Lock`] where a lock is missing or cannot be read: what it needs would go.
-pub fn needs(places: &[PathBuf], env: &Env) -> Result<HashSet<Sha256>> {
+pub(super) fn needs(places: &[PathBuf], env: &Env) -> Result<HashSet<Sha256>> {
     let mut needs = HashSet::new();
     for place in places {
         let lock = read(place, env)?;
@@ -49,7 +49,7 @@ pub fn needs(places: &[PathBuf], env: &Env) -> Result<HashSet<Sha256>> {
 }
 
 /// One digest of all that these locks need: the same for locks that differ in nothing else, such as the Pipfile's hash.
-pub fn digest(places: &[PathBuf], with: &[String], env: &Env) -> Result<Sha256> {
+pub(super) fn digest(places: &[PathBuf], with: &[String], env: &Env) -> Result<Sha256> {
     let sorted: BTreeSet<Sha256> = needs(places, env)?.into_iter().collect();
     let mut text: Vec<String> = sorted.iter().map(ToString::to_string).collect();
     text.extend(with.iter().map(|with| format!("with {}:{with}", with.len())));

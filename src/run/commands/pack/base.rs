@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A base that was found.
-pub struct OpenBase<'d> {
+pub(super) struct OpenBase<'d> {
     from: From<'d>,
     name: String,
 }
@@ -43,14 +43,14 @@ enum From<'d> {
 
 impl<'d> OpenBase<'d> {
     /// Finds a base by what was typed: a path, perhaps with a tag; an image of a registry; one of the local engine.
-    pub fn open(text: &str, doors: &'d Doors<'_>, cache: &Cache) -> Result<OpenBase<'d>> {
+    pub(super) fn open(text: &str, doors: &'d Doors<'_>, cache: &Cache) -> Result<OpenBase<'d>> {
         let named = |e: Error| e.context(format!("cannot use the base {text}"));
         let from = find(text, doors, cache).map_err(named)?;
         Ok(OpenBase { from, name: text.to_owned() })
     }
 
     /// Reads manifest and config for a platform: `target`'s, else this machine's.
-    pub fn read(&self, target: &TargetOptions, cache: &Cache) -> Result<Base> {
+    pub(super) fn read(&self, target: &TargetOptions, cache: &Cache) -> Result<Base> {
         let named = |e: Error| e.context(format!("cannot use the base {}", self.name));
         let asked = target.platforms.first().map(|platform| described_platform(platform));
         let wanted = asked.or_else(|| Platform::of_machine(std::env::consts::ARCH));
@@ -107,7 +107,7 @@ impl<'d> OpenBase<'d> {
     }
 
     /// The base's layers with their sources.
-    pub fn layers(&self, base: &Base) -> Result<Vec<(Blob, BlobSource<'_>)>> {
+    pub(super) fn layers(&self, base: &Base) -> Result<Vec<(Blob, BlobSource<'_>)>> {
         base.layers
             .iter()
             .map(|row| {
@@ -125,7 +125,7 @@ impl<'d> OpenBase<'d> {
     }
 
     /// The repository that has the base's layers, where it is in the registry that `to` is in.
-    pub fn beside(&self, to: &Reference) -> Option<&str> {
+    pub(super) fn beside(&self, to: &Reference) -> Option<&str> {
         match &self.from {
             From::Registry(registry) if registry.reference().host == to.host => {
                 Some(registry.reference().path.as_str())
@@ -267,7 +267,7 @@ fn described_platform(text: &str) -> Platform {
 }
 
 /// What official Python images say of themselves: PYTHON_VERSION, and an interpreter in /usr/local/bin.
-pub fn take_from(base: &Base, target: &mut TargetOptions) -> Result<()> {
+pub(super) fn take_from(base: &Base, target: &mut TargetOptions) -> Result<()> {
     let version = base.env("PYTHON_VERSION").map(str::to_owned);
     if target.home.is_none() && target.executable.is_none() {
         if version.is_none() {
@@ -295,7 +295,7 @@ pub fn take_from(base: &Base, target: &mut TargetOptions) -> Result<()> {
 }
 
 /// An environment for one Python on a base with another would not start.
-pub fn check(base: &Base, target: &Target) -> Result<()> {
+pub(super) fn check(base: &Base, target: &Target) -> Result<()> {
     let Some(version) = base.env("PYTHON_VERSION") else { return Ok(()) };
     let (major, minor, _) = target.version;
     let same =

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// See the module.
-pub struct Doors<'a> {
+pub(super) struct Doors<'a> {
     options: &'a Options,
     sources: &'a Sources<'a>,
     /// Hears of what takes long.
@@ -30,7 +30,7 @@ pub struct Doors<'a> {
 
 impl<'a> Doors<'a> {
     /// Of a run; `sources` may bring credentials.
-    pub fn new(options: &'a Options, sources: &'a Sources<'a>, progress: &'a dyn Progress) -> Self {
+    pub(super) fn new(options: &'a Options, sources: &'a Sources<'a>, progress: &'a dyn Progress) -> Self {
         Doors { options, sources, progress, client: OnceLock::new() }
     }
 
@@ -38,7 +38,7 @@ impl<'a> Doors<'a> {
     ///
     /// # Errors
     /// [`Kind::Usage`] with `--offline`.
-    pub fn registry(&self, reference: Reference) -> Result<Registry<'_>> {
+    pub(super) fn registry(&self, reference: Reference) -> Result<Registry<'_>> {
         let Options { common, index, .. } = self.options;
         if index.offline {
             return Err(Error::new(
@@ -54,7 +54,7 @@ impl<'a> Doors<'a> {
     }
 
     /// The local engine of that kind, or of any.
-    pub fn engine(&self, kind: Option<EngineKind>) -> Result<Engine> {
+    pub(super) fn engine(&self, kind: Option<EngineKind>) -> Result<Engine> {
         Engine::find(&self.options.common.env, kind)
     }
 }

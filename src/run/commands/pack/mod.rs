@@ -48,7 +48,7 @@ const PLACE: &str = "/.venv";
 
 /// What a run made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Packed {
+pub(crate) struct Packed {
     /// Distributions in it.
     pub packages: usize,
     /// Where artifacts are, each with its size in bytes, where one is known.
@@ -59,7 +59,7 @@ pub struct Packed {
 
 /// An image that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackedImage {
+pub(crate) struct PackedImage {
     /// The digest of its manifest, or of the list of them.
     pub digest: Sha256,
     /// The layers that were put on the base, of all platforms.
@@ -69,7 +69,7 @@ pub struct PackedImage {
 }
 
 /// Makes what `pack` says of what the lock says.
-pub fn pack(
+pub(crate) fn pack(
     options: &Options,
     output: &OutputOptions,
     pack: &PackOptions,

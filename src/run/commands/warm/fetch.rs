@@ -38,7 +38,7 @@ use crate::{
 
 /// A file that is in the cache now.
 #[derive(Debug, Clone)]
-pub struct Got {
+pub(super) struct Got {
     pub file: VerifiedFile,
     /// The name that counts.
     pub file_name: String,
@@ -47,7 +47,7 @@ pub struct Got {
 
 /// What came of an entry for a target.
 #[derive(Debug)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// Its wheel is here.
     Wheel(Got),
     /// There is none for the target; its source is here.
@@ -61,7 +61,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Whether its wheel is here.
-    pub fn is_wheel(&self) -> bool {
+    pub(super) fn is_wheel(&self) -> bool {
         matches!(self, Outcome::Wheel(_))
     }
 }
@@ -77,7 +77,7 @@ struct Task {
 }
 
 /// Gets what all of them need. The result has a row for each of `needs`, with an outcome for each entry.
-pub fn fetch(
+pub(super) fn fetch(
     needs: &[(&Work<'_>, &Session<'_>)],
     unpacked: bool,
     progress: &dyn Progress,

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Writes what was asked for.
-pub fn keep(
+pub(super) fn keep(
     keep: &Keep,
     cache: &Cache,
     before_layers: &BTreeSet<PathBuf>,
@@ -87,7 +87,7 @@ fn of_file(got: &Got) -> Option<PathBuf> {
 
 impl Outcome {
     /// What is in the cache.
-    pub fn file(&self) -> Option<&Got> {
+    pub(super) fn file(&self) -> Option<&Got> {
         match self {
             Outcome::Wheel(got) | Outcome::Source(got) => Some(got),
             _ => None,

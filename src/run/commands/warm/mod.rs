@@ -37,7 +37,7 @@ use crate::{
 
 /// What a run did.
 #[derive(Debug, Default, Serialize)]
-pub struct Warmed {
+pub(crate) struct Warmed {
     /// How many locks there were.
     pub locks: usize,
     /// For each lock and target.
@@ -58,7 +58,7 @@ pub struct Warmed {
 
 /// For one lock and target.
 #[derive(Debug, Serialize)]
-pub struct WarmedTarget {
+pub(crate) struct WarmedTarget {
     /// The lock, as it was named.
     pub lock: String,
     /// The target.
@@ -80,7 +80,7 @@ pub struct WarmedTarget {
 
 /// A file or directory that was written.
 #[derive(Debug, Serialize)]
-pub struct Written {
+pub(crate) struct Written {
     /// What it is: `wheelhouse`, `tar`, `delta`.
     pub what: &'static str,
     /// Where it is.
@@ -118,7 +118,7 @@ struct Party {
 }
 
 /// Fills the cache. What could not be had is an error only after everything else was.
-pub fn warm(asks: &[Ask], keep: &Keep, progress: &dyn Progress) -> Result<(Warmed, Result<()>)> {
+pub(crate) fn warm(asks: &[Ask], keep: &Keep, progress: &dyn Progress) -> Result<(Warmed, Result<()>)> {
     let mut errors = Vec::new();
     let named = |ask: &Ask, error: Error| {
         if asks.len() > 1 { error.context(format!("cannot warm {}", ask.label)) } else { error }

@@ -26,7 +26,7 @@ type Lines = BTreeMap<(String, String), BTreeSet<Sha256>>;
 
 /// Puts the files into a directory, each under the name that counts, and writes a `requirements.txt`; one for each lock
 /// where there are several, as they may pin different versions.
-pub fn wheelhouse(
+pub(super) fn wheelhouse(
     dir: &Path,
     needs: &[(&Work<'_>, &Session<'_>)],
     fetched: &[Vec<Outcome>],
