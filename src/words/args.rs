@@ -114,9 +114,6 @@ pub struct InstallArgs {
     /// Everything `sync` takes.
     #[command(flatten)]
     pub sync: SyncArgs,
-    /// Not accepted: venvoy makes environments.
-    #[arg(long, hide = true)]
-    pub system: bool,
     /// Not accepted: venvoy installs what the lock holds and never edits it.
     #[arg(value_name = "PACKAGES", hide = true)]
     pub packages: Vec<String>,
@@ -510,6 +507,14 @@ pub struct OutputArgs {
     /// How files get from the cache into the environment [default: VENVOY_LINK, auto].
     #[arg(long, value_enum, value_name = "HOW")]
     pub link: Option<LinkMode>,
+    /// Install for the interpreter that is there instead of making an environment: what others installed stays, unless
+    /// the lock has it [or PIPENV_SYSTEM; PIP_USER=1 for the user's own packages].
+    #[arg(long)]
+    pub system: bool,
+    /// With --system: also where the system's package manager looks after the interpreter (PEP 668) [or
+    /// PIP_BREAK_SYSTEM_PACKAGES].
+    #[arg(long)]
+    pub break_system_packages: bool,
     /// Make the environment anew and put it in the old one's place at once, also where it could be changed.
     #[arg(long)]
     pub fresh: bool,

@@ -27,7 +27,7 @@ use crate::{
         layout::{Plan, Written, record_paths},
         manifest::{
             Condition, JOURNAL, MANIFEST,
-            condition::examine,
+            condition::{Extent, Near, examine},
             text::{Content, Head, Manifest, New, NewItem, escape, head},
         },
     },
@@ -40,6 +40,11 @@ use crate::{
 
 /// The largest manifest, record or journal that is read, in bytes: ten times what 700 packages have.
 const LARGEST: u64 = 256 << 20;
+
+/// In an environment with more files than this, what stays is looked at by directory before a change, as it is where
+/// there is nothing to do: the cost of a change is to follow its size. What was added, removed or exchanged since shows
+/// that way; an edit that left the file in its place is for `check` to find, which reads all of it.
+const LOOK_AT_ALL: usize = 5000;
 
 /// An environment that is there, as its manifest and `stat` describe it.
 #[derive(Debug)]
@@ -69,7 +74,9 @@ impl Previous {
         let text = read_regular(&dest.join(MANIFEST))?;
         let top = File::open(dest).ok()?;
         let manifest = Manifest::parse(&text)?;
-        let condition = examine(&top, &manifest)?;
+        let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count();
+        let extent = if lines > LOOK_AT_ALL { Extent::Directories } else { Extent::Whole };
+        let condition = examine(&top, &manifest, extent)?;
         let dists = manifest
             .dists
             .iter()
@@ -215,6 +222,8 @@ impl Tree<'_> {
     /// What is to be done, and the new manifest; `None` where the new tree cannot be made out of the old one.
     fn steps(&self, previous: &Previous, change: &Changing<'_>, dest: &Path) -> Option<(Vec<Step>, String)> {
         let plan = &*self.filled.plan;
+        let top = File::open(dest).ok()?;
+        let near = Near::new(&top, self.manifest);
         let bad: HashSet<&str> = previous.condition.bad.iter().map(String::as_str).collect();
         let positions: HashMap<&str, usize> =
             self.manifest.dirs.iter().enumerate().map(|(at, dir)| (&*dir.path, at)).collect();
@@ -252,11 +261,12 @@ impl Tree<'_> {
             match items.get(name) {
                 // Another distribution's, which stays.
                 Some(_) if !self.old.contains(path) => return None,
-                Some(After::Stays(Content::File { size, digest, executable }))
+                Some(After::Stays(content @ Content::File { size, digest, executable }))
                     if *size == written.size
                         && *executable == file.executable
                         && *digest == written.sha256.to_record()
-                        && !bad.contains(path) => {}
+                        && !bad.contains(path)
+                        && near.is_as_written(path, content, self.manifest.mtime) => {}
                 _ => {
                     items.insert(name.to_owned(), After::New(*written, file.executable));
                     put.push(&file.path);
@@ -477,7 +487,7 @@ struct Work<'a> {
 }
 
 /// Writes the journal, carries it out, and ends with the new manifest.
-fn publish(
+pub(super) fn publish(
     destination: &Destination,
     staging: TempDir,
     steps: Vec<Step>,
@@ -505,14 +515,15 @@ fn publish(
         let _ = fs::remove_dir_all(&staging);
         return Err(failed("write", &to, error));
     }
-    finish(destination.path(), &staging, &journal)
+    finish(destination, &staging, &journal)
 }
 
 /// Carries a journal out and removes it.
-fn finish(dest: &Path, staging: &Path, journal: &Journal) -> Result<()> {
+fn finish(destination: &Destination, staging: &Path, journal: &Journal) -> Result<()> {
+    let dest = destination.root();
     let open = |dir: &Path| File::open(dir).map_err(|e| failed("open", dir, e));
-    let (top, from) = (open(dest)?, open(staging)?);
-    journal.carry_out(top.as_fd(), from.as_fd()).map_err(|(path, error)| {
+    let (root, top, from) = (open(dest)?, open(destination.path())?, open(staging)?);
+    journal.carry_out(root.as_fd(), from.as_fd()).map_err(|(path, error)| {
         failed("change", &dest.join(path), error)
             .help("the environment is partly changed; the next `venvoy sync` finishes it")
     })?;
@@ -523,11 +534,13 @@ fn finish(dest: &Path, staging: &Path, journal: &Journal) -> Result<()> {
         moved => moved.map_err(cannot)?,
     }
     rustix::fs::unlinkat(&top, JOURNAL, rustix::fs::AtFlags::empty()).map_err(cannot)?;
-    settle(&top, journal.mtime).map_err(cannot)?;
+    // A directory in which others install as well has its own time.
+    let settled = || if destination.is_site() { Ok(()) } else { settle(&top, journal.mtime).map_err(cannot) };
+    settled()?;
     drop(from);
     // Nothing but empty directories is left in it.
     let _ = super::remove::remove_tree(staging);
-    settle(&top, journal.mtime).map_err(cannot)
+    settled()
 }
 
 /// Finishes a change that was cut short. A journal that cannot be trusted goes, and the manifest with it: nobody
@@ -541,7 +554,7 @@ pub(super) fn recover(destination: &Destination) -> Result<()> {
     let journal = read_regular(&path).and_then(|text| Journal::parse(&text));
     if let Some(journal) = &journal
         && let Some(staging) = destination.staging_called(&journal.staging)
-        && finish(dest, &staging, journal).is_ok()
+        && finish(destination, &staging, journal).is_ok()
     {
         return Ok(());
     }
@@ -563,7 +576,7 @@ pub(super) fn recover(destination: &Destination) -> Result<()> {
 }
 
 /// A text file of usual size; `None` for anything else that may lie in its place.
-fn read_regular(path: &Path) -> Option<String> {
+pub(super) fn read_regular(path: &Path) -> Option<String> {
     use rustix::fs::{Mode, OFlags};
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = files::regular(rustix::fs::open(path, flags, Mode::empty()).ok()?.into()).ok()?;

@@ -32,6 +32,7 @@ use tempfile::TempDir;
 
 use super::{WriteOptions, remove::remove_tree, replace::Replacement};
 use crate::environment::manifest::{JOURNAL, MANIFEST, text::Manifest};
+use crate::project::python::Site;
 use crate::words::error::{Error, Kind, Result};
 
 /// What every staging directory's name has in it, before [`RANDOM`] letters or digits.
@@ -49,6 +50,8 @@ pub(super) struct Destination {
     parent: PathBuf,
     name: OsString,
     inside: bool,
+    /// Where paths of a journal begin, where that is not `path`: packages of an interpreter that is there.
+    root: Option<PathBuf>,
     /// Held while this lives; `None` where the file system has no locks.
     lock: Option<File>,
 }
@@ -76,7 +79,20 @@ pub(super) fn open(dest: &Path, options: &WriteOptions<'_>, inside: bool) -> Res
     fs::create_dir_all(&parent).map_err(|e| failed("make the directory", &parent, e))?;
     let inside = inside || (path.is_dir() && (is_mount_point(&path, &parent) || !can_write(&parent)));
     let lock = lock(if inside { &path } else { &parent }, options)?;
-    Ok(Destination { path, parent, name, inside, lock })
+    Ok(Destination { path, parent, name, inside, root: None, lock })
+}
+
+/// The packages of an interpreter as the place to write to; made if need be. Waits until no other run is at work there.
+pub(super) fn of_site(site: &Site, options: &WriteOptions<'_>) -> Result<Destination> {
+    let path = site.packages_dir();
+    fs::create_dir_all(&path).map_err(|e| failed("make the directory", &path, e))?;
+    let (Some(parent), Some(name)) =
+        (path.parent().map(Path::to_path_buf), path.file_name().map(OsStr::to_owned))
+    else {
+        return Err(Error::new(Kind::Destination, format!("{}: not a place for packages", path.display())));
+    };
+    let lock = lock(&path, options)?;
+    Ok(Destination { path, parent, name, inside: true, root: Some(site.root.clone()), lock })
 }
 
 /// Finishes a change of `dest` that was cut short; waits while another run is at work there.
@@ -103,7 +119,7 @@ pub(super) fn tidy(dest: &Path) {
     }
     let Ok(lock) = File::open(dir) else { return };
     if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-        Destination { path, parent, name, inside, lock: Some(lock) }.sweep(None);
+        Destination { path, parent, name, inside, root: None, lock: Some(lock) }.sweep(None);
     }
 }
 
@@ -193,6 +209,16 @@ impl Destination {
     /// The real path, absolute.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the paths of a journal begin.
+    pub(super) fn root(&self) -> &Path {
+        self.root.as_deref().unwrap_or(&self.path)
+    }
+
+    /// Whether it holds an interpreter's packages, among those of others.
+    pub(super) fn is_site(&self) -> bool {
+        self.root.is_some()
     }
 
     /// Whether the tree is made inside the destination.

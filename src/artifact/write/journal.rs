@@ -10,6 +10,7 @@
 //! mtime 315532800       of every directory that was changed
 //! - PATH                remove a file or link
 //! r PATH                remove something with all that is in it
+//! e PATH                remove a directory if it is empty
 //! m PATH                make a directory
 //! > PATH                move a file, or a directory that is new, from the staging directory to its place
 //! t PATH                give a directory its mode and time again
@@ -45,6 +46,8 @@ pub(crate) enum Step {
     Remove(RelPath),
     /// Remove something with all that is in it; a directory that is empty, too.
     RemoveTree(RelPath),
+    /// Remove a directory, unless there is something in it.
+    RemoveEmpty(RelPath),
     /// Make a directory.
     MakeDir(RelPath),
     /// Move from the staging directory to the same path.
@@ -57,6 +60,7 @@ impl Step {
     fn path(&self) -> &RelPath {
         let (Step::Remove(path)
         | Step::RemoveTree(path)
+        | Step::RemoveEmpty(path)
         | Step::MakeDir(path)
         | Step::Move(path)
         | Step::Settle(path)) = self;
@@ -86,6 +90,7 @@ impl Journal {
             let (letter, path) = match step {
                 Step::Remove(path) => ('-', path),
                 Step::RemoveTree(path) => ('r', path),
+                Step::RemoveEmpty(path) => ('e', path),
                 Step::MakeDir(path) => ('m', path),
                 Step::Move(path) => ('>', path),
                 Step::Settle(path) => ('t', path),
@@ -113,6 +118,7 @@ impl Journal {
             Some(match letter {
                 "-" => Step::Remove(path),
                 "r" => Step::RemoveTree(path),
+                "e" => Step::RemoveEmpty(path),
                 "m" => Step::MakeDir(path),
                 ">" => Step::Move(path),
                 "t" => Step::Settle(path),
@@ -150,6 +156,7 @@ impl Journal {
             let (path, done) = match step {
                 Step::Remove(path) => (path, here.remove(path)),
                 Step::RemoveTree(path) => (path, here.remove_tree(path)),
+                Step::RemoveEmpty(path) => (path, here.remove_empty(path)),
                 Step::MakeDir(path) => (path, here.make_dir(path)),
                 Step::Move(path) => (path, here.move_from(&mut there, path)),
                 Step::Settle(path) => (path, here.settle(path, self.mtime)),
@@ -226,6 +233,20 @@ impl<'a> Cursor<'a> {
         self.open = None;
         match done {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
+            done => done,
+        }
+    }
+
+    fn remove_empty(&mut self, path: &RelPath) -> rustix::io::Result<()> {
+        let (dir, name) = match self.at(path) {
+            Ok(found) => found,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let done = rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR);
+        self.open = None;
+        match done {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
             done => done,
         }
     }

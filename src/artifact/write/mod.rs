@@ -13,6 +13,7 @@ mod destination;
 pub(crate) mod journal;
 mod remove;
 mod replace;
+mod site;
 mod store;
 mod tree;
 mod unpack;
@@ -29,6 +30,7 @@ use std::{
 
 pub(crate) use ahead::Ahead;
 pub(crate) use change::{Changing, Previous, change};
+pub(crate) use site::{Ours, install, recover_site};
 pub(crate) use store::examine;
 
 use crate::{

@@ -45,8 +45,10 @@ impl Reserved {
     /// Whether a distribution may not bring a file of this path, or one below such a path.
     pub(super) fn forbids(&self, path: &RelPath) -> bool {
         // Nearly every file is in site-packages, where only a path of exactly the same name is reserved.
-        if path.as_str().starts_with(&self.site_packages) {
-            return self.exact.contains(path.as_str());
+        if let Some(inner) = path.as_str().strip_prefix(&self.site_packages) {
+            // Where the packages of an interpreter are, venvoy's notes of them are, too.
+            let is_ours = inner == MANIFEST || inner == JOURNAL || inner.starts_with(STAGING);
+            return is_ours || self.exact.contains(path.as_str());
         }
         let path = path.as_str().to_lowercase();
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);

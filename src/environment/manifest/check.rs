@@ -13,6 +13,7 @@ use std::{
 use rayon::prelude::*;
 use rustix::fs::AtFlags;
 
+use super::condition::Extent;
 use super::text::{Content, Dir, Item, JOURNAL, MANIFEST, Manifest};
 use crate::environment::layout::PlanKey;
 use crate::words::{
@@ -150,9 +151,20 @@ impl fmt::Display for Change {
 /// # Errors
 /// [`Kind::Destination`] where there is no manifest or it is damaged, or something cannot be read.
 pub(crate) fn verify(dest: &Path) -> Result<Check> {
-    let path = dest.join(MANIFEST);
-    let text = read_text(&path, LIMIT).map_err(|e| {
-        Error::io("cannot read", &path, e)
+    verify_from(dest, &dest.join(MANIFEST), Extent::Whole)
+}
+
+/// Compares what venvoy installed for an interpreter, below `root`, with its manifest; what else is there is others'.
+///
+/// # Errors
+/// As [`verify`].
+pub(crate) fn verify_listed(root: &Path, manifest: &Path) -> Result<Check> {
+    verify_from(root, manifest, Extent::Listed)
+}
+
+fn verify_from(dest: &Path, path: &Path, extent: Extent) -> Result<Check> {
+    let text = read_text(path, LIMIT).map_err(|e| {
+        Error::io("cannot read", path, e)
             .with_kind(Kind::Destination)
             .help("only environments that venvoy made can be checked: run `venvoy sync` first")
     })?;
@@ -167,7 +179,7 @@ pub(crate) fn verify(dest: &Path) -> Result<Check> {
         .par_iter()
         .map(|dir| {
             let items = dir.items().collect::<Option<Vec<_>>>().ok_or_else(damaged)?;
-            check_dir(dest, dir, &items, &known)
+            check_dir(dest, dir, &items, extent, &known)
         })
         .collect::<Result<_>>()?;
     let mut all =
@@ -184,7 +196,13 @@ pub(crate) fn verify(dest: &Path) -> Result<Check> {
     Ok(all)
 }
 
-fn check_dir(dest: &Path, dir: &Dir<'_>, items: &[Item<'_>], known: &HashSet<&str>) -> Result<Check> {
+fn check_dir(
+    dest: &Path,
+    dir: &Dir<'_>,
+    items: &[Item<'_>],
+    extent: Extent,
+    known: &HashSet<&str>,
+) -> Result<Check> {
     let here = if dir.path == "." { PathBuf::new() } else { PathBuf::from(&*dir.path) };
     let mut check = Check::default();
     let full = dest.join(&here);
@@ -201,7 +219,11 @@ fn check_dir(dest: &Path, dir: &Dir<'_>, items: &[Item<'_>], known: &HashSet<&st
             return Ok(check);
         }
     }
-    for entry in fs::read_dir(&full).map_err(|e| unreadable(&full, e))? {
+    let entries = match extent {
+        Extent::Whole | Extent::Directories => Some(fs::read_dir(&full).map_err(|e| unreadable(&full, e))?),
+        Extent::Listed => None,
+    };
+    for entry in entries.into_iter().flatten() {
         let name: OsString = entry.map_err(|e| unreadable(&full, e))?.file_name();
         let listed = items.iter().any(|item| OsStr::new(&*item.name) == name);
         let own = dir.path == "." && (name == MANIFEST || name == JOURNAL);

@@ -37,32 +37,43 @@ impl Condition {
     }
 }
 
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What is listed, and what else is there: all of it is the environment's.
+    Whole,
+    /// The same, but files only in directories whose time moved, as something was added or removed there.
+    Directories,
+    /// What is listed: the rest belongs to others.
+    Listed,
+}
+
 /// Looks at every directory, file and link that `manifest` lists; `None` where the manifest is damaged, or
 /// something has a name that is not UTF-8.
 ///
-/// Whatever stays of an environment is looked at before something in it is changed, so one call for each file is most
-/// of what a small change costs: paths are resolved from the directory that most of them share, and no directory is
-/// opened that still has the names it was made with.
-pub(crate) fn examine(top: &File, manifest: &Manifest<'_>) -> Option<Condition> {
+/// Whatever stays of an environment is looked at before something in it is changed, and of a large one that look is
+/// most of what a small change costs: no directory is opened that still has the names it was made with, and paths are
+/// resolved from the directory that most of them share.
+pub(crate) fn examine(top: &File, manifest: &Manifest<'_>, extent: Extent) -> Option<Condition> {
     let known: HashSet<&str> = manifest.dirs.iter().map(|dir| &*dir.path).collect();
     let near = Near::new(top, manifest);
     manifest
         .dirs
         .par_iter()
         .with_min_len(32)
-        .map(|dir| examine_dir(&near, manifest.mtime, dir, &known))
+        .map(|dir| examine_dir(&near, manifest.mtime, dir, extent, &known))
         .try_reduce(Condition::default, |a, b| Some(a.join(b)))
 }
 
 /// The directory that holds most of an environment (`site-packages`), open, and the top.
-struct Near<'a> {
+pub(crate) struct Near<'a> {
     top: &'a File,
     prefix: String,
     open: Option<OwnedFd>,
 }
 
 impl<'a> Near<'a> {
-    fn new(top: &'a File, manifest: &Manifest<'_>) -> Self {
+    pub(crate) fn new(top: &'a File, manifest: &Manifest<'_>) -> Self {
         let mut near = Near { top, prefix: String::new(), open: None };
         let Some((site, _)) = manifest.dists.first().and_then(|(_, dist_info)| dist_info.rsplit_once('/'))
         else {
@@ -80,6 +91,26 @@ impl<'a> Near<'a> {
         rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW)
     }
 
+    /// Whether a path is what it was written as, as far as `stat` can tell.
+    pub(crate) fn is_as_written(&self, path: &str, content: &Content<'_>, mtime: i64) -> bool {
+        let Ok(stat) = self.stat(path) else { return false };
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        match content {
+            Content::File { size, executable, .. } => {
+                kind == FileType::RegularFile
+                    && u64::try_from(stat.st_size).is_ok_and(|got| got == *size)
+                    && stat.st_mode & 0o7777 == if *executable { 0o755 } else { 0o644 }
+                    && has_time(&stat, mtime)
+            }
+            Content::Link(target) => {
+                let (dir, path) = self.at(path);
+                kind == FileType::Symlink
+                    && rustix::fs::readlinkat(dir, path, Vec::new())
+                        .is_ok_and(|got| got.as_bytes() == target.as_bytes())
+            }
+        }
+    }
+
     /// From where a path is resolved, and what of it is left then.
     fn at<'p>(&self, path: &'p str) -> (BorrowedFd<'_>, &'p str) {
         match (&self.open, path.strip_prefix(&self.prefix)) {
@@ -89,7 +120,13 @@ impl<'a> Near<'a> {
     }
 }
 
-fn examine_dir(near: &Near<'_>, mtime: i64, dir: &Dir<'_>, known: &HashSet<&str>) -> Option<Condition> {
+fn examine_dir(
+    near: &Near<'_>,
+    mtime: i64,
+    dir: &Dir<'_>,
+    extent: Extent,
+    known: &HashSet<&str>,
+) -> Option<Condition> {
     let mut condition = Condition::default();
     let mut path = if dir.path == "." { String::new() } else { format!("{}/", dir.path) };
     let above = path.len();
@@ -104,13 +141,16 @@ fn examine_dir(near: &Near<'_>, mtime: i64, dir: &Dir<'_>, known: &HashSet<&str>
     if stat.st_mode & 0o7777 != 0o755 {
         condition.bad_dirs.push(dir.path.to_string());
     }
-    let is_old = has_time(&stat, mtime);
+    let is_old = has_time(&stat, mtime) || extent == Extent::Listed;
+    if is_old && extent == Extent::Directories {
+        return Some(condition);
+    }
     let mut names = HashSet::new();
     for item in dir.items() {
         let item = item?;
         path.truncate(above);
         path.push_str(&item.name);
-        if !is_as_written(near, &path, &item.content, mtime) {
+        if !near.is_as_written(&path, &item.content, mtime) {
             condition.bad.push(path.clone());
         }
         if !is_old {
@@ -137,23 +177,4 @@ fn examine_dir(near: &Near<'_>, mtime: i64, dir: &Dir<'_>, known: &HashSet<&str>
 
 fn has_time(stat: &Stat, mtime: i64) -> bool {
     stat.st_mtime == mtime && stat.st_mtime_nsec == 0
-}
-
-fn is_as_written(near: &Near<'_>, path: &str, content: &Content<'_>, mtime: i64) -> bool {
-    let Ok(stat) = near.stat(path) else { return false };
-    let kind = FileType::from_raw_mode(stat.st_mode);
-    match content {
-        Content::File { size, executable, .. } => {
-            kind == FileType::RegularFile
-                && u64::try_from(stat.st_size).is_ok_and(|got| got == *size)
-                && stat.st_mode & 0o7777 == if *executable { 0o755 } else { 0o644 }
-                && has_time(&stat, mtime)
-        }
-        Content::Link(target) => {
-            let (dir, path) = near.at(path);
-            kind == FileType::Symlink
-                && rustix::fs::readlinkat(dir, path, Vec::new())
-                    .is_ok_and(|got| got.as_bytes() == target.as_bytes())
-        }
-    }
 }

@@ -5,7 +5,7 @@ pub(crate) mod condition;
 mod digest;
 pub(crate) mod text;
 
-pub(crate) use check::{Check, is_current, verify};
+pub(crate) use check::{Check, is_current, verify, verify_listed};
 pub(crate) use condition::Condition;
 pub(crate) use digest::tree_digest;
 pub(crate) use text::{JOURNAL, MANIFEST, render as render_manifest};

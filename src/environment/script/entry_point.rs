@@ -17,6 +17,9 @@ pub enum LauncherStyle {
     /// path that no first line can hold gives a shell's line, or a relative script where even that cannot
     /// be written (quotes, backslashes, control characters).
     Absolute(String),
+    /// By a plain first line with this interpreter's path, wherever the script is: for packages that are installed
+    /// into an interpreter which is there (`--system`).
+    Interpreter(String),
 }
 
 /// The longest first line that every kernel reads whole: Linux before 5.1 cuts at 127 bytes.
@@ -121,8 +124,11 @@ fn head(style: &LauncherStyle, python: &str) -> Cow<'static, str> {
         "python" => Cow::Borrowed(RELATIVE),
         python => Cow::Owned(RELATIVE.replace("/python\"", &format!("/{python}\""))),
     };
-    let LauncherStyle::Absolute(environment) = style else { return relative() };
-    let python = format!("{}/bin/python", environment.trim_end_matches('/'));
+    let python = match style {
+        LauncherStyle::Relative => return relative(),
+        LauncherStyle::Absolute(environment) => format!("{}/bin/python", environment.trim_end_matches('/')),
+        LauncherStyle::Interpreter(python) => python.clone(),
+    };
     if python.contains(|c: char| c.is_control() || matches!(c, '\'' | '\\')) || !python.starts_with('/') {
         relative()
     } else if python.len() + 2 > FIRST_LINE_LIMIT || python.contains(char::is_whitespace) {

@@ -9,6 +9,7 @@ mod interpreter;
 mod platform;
 mod probe;
 mod run;
+mod site;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use find::{InterpreterRequest, find};
 pub(crate) use interpreter::Interpreter;
 pub(crate) use platform::{Libc, Platform};
 pub(crate) use run::isolated_command;
+pub(crate) use site::Site;
 pub(crate) use tags::{Mismatch, TagPart, Tags};
 pub(crate) use wanted::Wanted;
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::probe::Probe;
 use crate::words::{
@@ -35,8 +35,15 @@ struct TooOld {
 
 /// Asks the interpreter at `path` about itself.
 pub(super) fn query(path: &Path, limit: Duration) -> Result<Probe> {
+    let mut command = isolated_command(path);
+    command.args(["-I", "-S", "-c", include_str!("probe.py")]);
+    answer(command, path, limit)
+}
+
+/// What a command that runs the interpreter at `path` prints, read as JSON.
+pub(super) fn answer<T: DeserializeOwned>(command: Command, path: &Path, limit: Duration) -> Result<T> {
     let name = path.display();
-    let child = start(path).map_err(|error| {
+    let child = start(command).map_err(|error| {
         let error =
             Error::new(Kind::Target, format!("cannot run {name} as a Python interpreter")).because(error);
         if path.exists() { error } else { error.help("check the path") }
@@ -100,9 +107,7 @@ pub(crate) fn isolated_command(python: &Path) -> Command {
     command
 }
 
-fn start(path: &Path) -> io::Result<Child> {
-    let mut command = isolated_command(path);
-    command.args(["-I", "-S", "-c", include_str!("probe.py")]);
+fn start(mut command: Command) -> io::Result<Child> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // A file that is still being written cannot be run yet: an interpreter just installed, or one whose
     // writer's descriptor lives on for a moment in another process being started.

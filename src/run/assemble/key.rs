@@ -52,7 +52,7 @@ pub(crate) fn common(
     copied: &[GivenFile],
 ) -> Sha256 {
     // `copied` says what `copies` gave.
-    let MakeOptions { at, compile, copies: _, strict, seed, slim, mtime } = make;
+    let MakeOptions { at, python, compile, copies: _, strict, seed, slim, mtime } = make;
     let SlimOptions { kinds: _, except: _ } = slim;
     let mut lines = Lines::new();
     lines.add("venvoy", env!("CARGO_PKG_VERSION"));
@@ -70,6 +70,9 @@ pub(crate) fn common(
         lines.add("copied", &format!("{} {}", file.path, Sha256::of(&file.bytes)));
     }
     lines.add("at", &format!("{at:?}"));
+    if let Some(python) = python {
+        lines.add("python", &python.display().to_string());
+    }
     lines.add("mtime", &mtime.to_string());
     lines.add("seed", &seed.to_string());
     lines.add("strict", &strict.to_string());

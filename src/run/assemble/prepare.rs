@@ -1,7 +1,7 @@
 //! From wheels and options to a plan: the waist of the house. All before it serves every artifact, all after it is
 //! one artifact.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     environment::{
@@ -73,6 +73,10 @@ impl Frame<'_> {
         let Some(invalidation) = self.make.compile else { return Ok(None) };
         let at = match style(self.make)?.1 {
             LauncherStyle::Absolute(at) => Some(at),
+            // What is installed for an interpreter stays where it is.
+            LauncherStyle::Interpreter(_) => {
+                self.make.at.as_deref().and_then(Path::to_str).map(str::to_owned)
+            }
             LauncherStyle::Relative => None,
         };
         Compiler::new(target, invalidation, at.as_deref(), self.make.mtime, Some(cache)).map(Some)
@@ -126,7 +130,17 @@ fn style(make: &MakeOptions) -> Result<(Place, LauncherStyle)> {
     let text = at.to_str().ok_or_else(|| {
         Error::new(Kind::Usage, format!("--at {} is not UTF-8: no script could name it", at.display()))
     })?;
-    Ok((Place::At(at.clone()), LauncherStyle::Absolute(text.to_owned())))
+    let launchers = match make.python.as_deref().map(Path::to_str) {
+        Some(Some(python)) => LauncherStyle::Interpreter(python.to_owned()),
+        Some(None) => {
+            return Err(Error::new(
+                Kind::Usage,
+                "the interpreter's path is not UTF-8: no script could name it",
+            ));
+        }
+        None => LauncherStyle::Absolute(text.to_owned()),
+    };
+    Ok((Place::At(at.clone()), launchers))
 }
 
 fn environment_files(target: &Target, place: &Place, copied: &[GivenFile]) -> Result<EnvFiles> {

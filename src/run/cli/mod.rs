@@ -18,8 +18,8 @@ use crate::{
     run::{
         commands::{self, Outcome},
         options::{
-            self, BuildOptions, Common, IndexOptions, Keep, LockOptions, Options, OutputOptions, PackOptions,
-            TargetOptions,
+            self, BuildOptions, Common, IndexOptions, InstallPlace, Keep, LockOptions, Options,
+            OutputOptions, PackOptions, TargetOptions,
         },
         timings::{self, Report, Timings},
     },
@@ -336,12 +336,6 @@ fn sync(
     out: &mut Stdout,
 ) -> Result<()> {
     let (request, output) = request(args, lock, global, env, ui)?;
-    if request.common.env.flag("PIPENV_SYSTEM") {
-        let venv = output.place.venv.display();
-        ui.warn(&format!(
-            "PIPENV_SYSTEM is passed over: venvoy leaves the system's Python alone and makes {venv}"
-        ));
-    }
     let json = args.json.then_some(out);
     let Some(file) = &args.timings else { return run_sync(&request, &output, ui, json) };
     let timings = Timings::new(ui);
@@ -385,14 +379,14 @@ fn sync_told(
     json: Option<&mut Stdout>,
 ) -> Result<String> {
     let start = std::time::Instant::now();
-    let outcome = commands::sync(request, output, progress)?;
-    let venv = output
-        .place
-        .venv
-        .strip_prefix(&request.common.project.dir)
-        .unwrap_or(&output.place.venv)
-        .display()
-        .to_string();
+    let (place, outcome) = commands::sync(request, output, progress)?;
+    let venv = place.strip_prefix(&request.common.project.dir).unwrap_or(&place).display().to_string();
+    let venv = match output.place.into {
+        InstallPlace::Active(_) if place != output.place.venv => {
+            format!("{venv} (the active virtual environment)")
+        }
+        _ => venv,
+    };
     if let Some(json) = json {
         json.json(&SyncResult::new(&venv, &outcome, start.elapsed()))?;
     }
@@ -414,16 +408,8 @@ fn sync_told(
     })
 }
 
-/// What pipenv's `install` can do and venvoy's cannot: installing into the system's Python, and adding
-/// packages. `pipenv install requests` edits the Pipfile and the lock, which venvoy never does.
+/// What pipenv's `install` can do and venvoy's cannot: adding packages. `pipenv install requests` edits the Pipfile and the lock, which venvoy never does.
 fn refuse(args: &InstallArgs) -> Result<()> {
-    if args.system {
-        return Err(Error::new(
-            Kind::Usage,
-            "--system: venvoy makes environments and leaves the system's Python alone",
-        )
-        .help("leave --system out, and in the image set ENV PATH=\"/.venv/bin:$PATH\" (or where .venv is)"));
-    }
     let Some(first) = args.packages.first() else { return Ok(()) };
     Err(Error::new(
         Kind::Usage,

@@ -8,10 +8,16 @@ use std::{
 
 use serde::Serialize;
 
-use super::sync::{Outcome, Run, Summary, name};
+use super::{
+    site::Ground,
+    sync::{Named, Outcome, Run, Summary, name},
+};
 use crate::{
-    artifact::write::{self, Ahead, Changing, Previous},
-    environment::{layout::PlanKey, manifest::is_current},
+    artifact::write::{self, Ahead, Changing, Ours, Previous, Report},
+    environment::{
+        layout::{DistInput, Plan, PlanKey},
+        manifest::is_current,
+    },
     project::lock::{Entry, Pin},
     run::{
         assemble::{
@@ -42,7 +48,6 @@ pub(super) fn apply(
     keys: &Keys,
     ahead: Option<&Ahead>,
 ) -> Result<Option<Outcome>> {
-    let local = run.session.request.lock.local;
     // What `--slim` leaves out of one distribution depends on the code of the others, and which wheels the
     // interpreter ships (`--seed`) is not known by their keys.
     if !run.frame.make.slim.kinds.is_empty() || run.frame.make.seed {
@@ -53,75 +58,27 @@ pub(super) fn apply(
         return Ok(None);
     }
     let Some(damaged) = previous.damaged() else { return Ok(None) };
-    let whole: HashMap<Sha256, usize> = previous
-        .dists()
-        .iter()
-        .enumerate()
-        .filter(|(position, _)| !damaged.contains(position))
-        .map(|(position, (key, _))| (*key, position))
-        .collect();
-
-    // Which entries are as they were, as far as the lock tells; the others' wheels are needed.
-    let mut places: Vec<Option<usize>> =
-        keys.entries.iter().map(|key| key.and_then(|key| whole.get(&key).copied())).collect();
-    let is_wanted = |at: &usize| places[*at].is_none() && local.leaves_out(&entries[*at]).is_none();
-    let wanted: Vec<usize> = (0..entries.len()).filter(is_wanted).collect();
+    let whole = whole(previous.dists(), &damaged);
     // Where nothing stays, a fresh environment costs less and comes at once.
-    if wanted.len() == entries.len() && local != Local::Only {
+    let local = run.session.request.lock.local;
+    let stays = |key: &Option<Sha256>| key.is_some_and(|key| whole.contains_key(&key));
+    if !keys.entries.iter().any(stays) && local != Local::Only {
         return Ok(None);
     }
-    let session = run.session;
-    let obtained = if wanted.is_empty() {
-        Vec::new()
-    } else {
-        session.progress.stage("Fetching", 0);
-        obtain_all(session, builder, entries, &wanted, ahead, run.place.threads)?
-    };
-    let mut summary = Summary::default();
-    let mut coming: Vec<(usize, Obtained)> = Vec::new();
-    for (&at, mut one) in wanted.iter().zip(obtained) {
-        one.input.key = keys.entries[at].unwrap_or_else(|| key::of_wheel(&one.input));
-        summary.count(one.came);
-        match whole.get(&one.input.key) {
-            // The entry did not say it, the wheel does: it is the same.
-            Some(&position) if one.checkout.is_none() => places[at] = Some(position),
-            _ => coming.push((at, one)),
-        }
-    }
+    let difference = Difference::find(run, builder, entries, keys, &whole, ahead)?;
     // Of distributions that share a path the later counts, so those that stay must keep their order.
-    let stay: Vec<usize> = places.iter().flatten().copied().collect();
-    if !stay.is_sorted() && local != Local::Only {
+    if !difference.keeps_order() {
         return Ok(None);
     }
-
-    let inputs: Vec<_> = coming.iter().map(|(_, one)| one.input.clone()).collect();
-    let mut plan = run.frame.plan_part(&inputs, session.progress)?;
-    let kept: HashSet<usize> = match local {
-        // Whatever is there stays, but for what comes again.
-        Local::Only => {
-            let again: HashSet<&str> = plan.dists.iter().map(|dist| dist.name.as_str()).collect();
-            let comes = |at: &usize| again.contains(&*named(&previous.dists()[*at].1).0);
-            (0..previous.dists().len()).filter(|at| !comes(at)).collect()
-        }
-        _ => stay.iter().copied().collect(),
-    };
-    let came = coming
-        .iter()
-        .map(|(at, _)| *at)
-        .zip(&plan.dists)
-        .map(|(at, dist)| (at, (dist.key, dist.dist_info.clone())));
-    let dists = in_order(&previous, &kept, &places, came.collect());
-    plan.key = PlanKey(key::whole(run.frame.common, dists.iter().map(|(key, _)| *key)));
-    let leaving: HashSet<usize> = (0..previous.dists().len()).filter(|at| !kept.contains(at)).collect();
+    let LaidOut { plan, dists, kept, leaving } = difference.lay_out(run, previous.dists())?;
     // A branch that did not move, a wheel without hashes that is the same: only having it told that.
-    if coming.is_empty() && leaving.is_empty() && is_current(&run.place.venv, &plan.key) {
+    if plan.dists.is_empty() && leaving.is_empty() && is_current(&run.place.venv, &plan.key) {
         write::tidy(&run.place.venv);
         return Ok(Some(Outcome::Current { packages: entries.len() }));
     }
 
-    session
-        .progress
-        .stage("Writing", inputs.iter().flat_map(|one| &one.wheel.entries).map(|one| one.size).sum());
+    let session = run.session;
+    session.progress.stage("Writing", difference.bytes());
     let run = &Run { ahead: ahead.and_then(Ahead::beside), ..*run };
     let compiler = run.frame.compiler(session.target, &session.cache)?;
     let changing = Changing { plan: &plan, dists: &dists, leaving: &leaving };
@@ -131,21 +88,133 @@ pub(super) fn apply(
         })
         .context(|| format!("cannot change {}", run.place.venv.display()))?;
     let Some(report) = report else { return Ok(None) };
-    run.tell(&report);
-    plan.dists.iter().for_each(|dist| dist.wheel.settle(&session.cache));
-    for (_, one) in &coming {
-        if let Some((from, to)) = &one.checkout {
-            place_checkout(from, to)?;
-        }
-    }
     let gone = leaving.iter().map(|&at| named(&previous.dists()[at].1));
-    let came =
-        plan.dists.iter().map(|dist| named(&dist.dist_info)).map(|(name, version)| (name, Some(version)));
-    let changes = Changes::between(gone, came, kept.len());
-    summary.packages = entries.len();
-    summary.files = report.files;
-    summary.bytes = report.bytes;
-    Ok(Some(Outcome::Changed(changes, summary)))
+    difference.done(run, &plan, gone, kept.len(), &report).map(Some)
+}
+
+/// The distributions that are as they were written, by their keys.
+pub(super) fn whole(dists: &[(Sha256, RelPath)], damaged: &HashSet<usize>) -> HashMap<Sha256, usize> {
+    let kept = dists.iter().enumerate().filter(|(position, _)| !damaged.contains(position));
+    kept.map(|(position, (key, _))| (*key, position)).collect()
+}
+
+/// What lies between the distributions that are there and a lock's entries.
+pub(super) struct Difference {
+    /// Of each entry the distribution as which it is there already.
+    places: Vec<Option<usize>>,
+    /// The others, each with its position among the entries.
+    coming: Vec<(usize, Obtained)>,
+    summary: Summary,
+    local: Local,
+}
+
+/// What becomes of what is there.
+pub(super) struct LaidOut {
+    /// The plan of what comes; its key is that of all of it.
+    pub(super) plan: Plan,
+    /// All distributions in the order in which they are installed.
+    pub(super) dists: Vec<(Sha256, RelPath)>,
+    /// Positions of those that stay.
+    pub(super) kept: HashSet<usize>,
+    /// Positions of those that go, or come again.
+    pub(super) leaving: HashSet<usize>,
+}
+
+impl Difference {
+    /// Finds out which entries are there (`whole`), and gets the wheels of the others; `ahead` unpacks them while others
+    /// come.
+    pub(super) fn find(
+        run: &Run<'_>,
+        builder: &Builder<'_>,
+        entries: &[Entry],
+        keys: &Keys,
+        whole: &HashMap<Sha256, usize>,
+        ahead: Option<&Ahead>,
+    ) -> Result<Self> {
+        let session = run.session;
+        let local = session.request.lock.local;
+        // Which entries are as they were, as far as the lock tells; the others' wheels are needed.
+        let mut places: Vec<Option<usize>> =
+            keys.entries.iter().map(|key| key.and_then(|key| whole.get(&key).copied())).collect();
+        let is_wanted = |at: &usize| places[*at].is_none() && local.leaves_out(&entries[*at]).is_none();
+        let wanted: Vec<usize> = (0..entries.len()).filter(is_wanted).collect();
+        let obtained = if wanted.is_empty() {
+            Vec::new()
+        } else {
+            session.progress.stage("Fetching", 0);
+            obtain_all(session, builder, entries, &wanted, ahead, run.place.threads)?
+        };
+        let mut summary = Summary { packages: entries.len(), ..Summary::default() };
+        let mut coming = Vec::new();
+        for (&at, mut one) in wanted.iter().zip(obtained) {
+            one.input.key = keys.entries[at].unwrap_or_else(|| key::of_wheel(&one.input));
+            summary.count(one.came);
+            match whole.get(&one.input.key) {
+                // The entry did not say it, the wheel does: it is the same.
+                Some(&position) if one.checkout.is_none() => places[at] = Some(position),
+                _ => coming.push((at, one)),
+            }
+        }
+        Ok(Difference { places, coming, summary, local })
+    }
+
+    /// Whether those that stay are wanted in the order in which they were installed.
+    pub(super) fn keeps_order(&self) -> bool {
+        self.local == Local::Only || self.places.iter().flatten().is_sorted()
+    }
+
+    /// How much is written, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.coming.iter().flat_map(|(_, one)| &one.input.wheel.entries).map(|entry| entry.size).sum()
+    }
+
+    /// The wheels that come.
+    pub(super) fn inputs(&self) -> Vec<DistInput> {
+        self.coming.iter().map(|(_, one)| one.input.clone()).collect()
+    }
+
+    /// Lays out what comes, beside the distributions that are there.
+    pub(super) fn lay_out(&self, run: &Run<'_>, previous: &[(Sha256, RelPath)]) -> Result<LaidOut> {
+        let mut plan = run.frame.plan_part(&self.inputs(), run.session.progress)?;
+        let kept: HashSet<usize> = match self.local {
+            // Whatever is there stays, but for what comes again.
+            Local::Only => {
+                let again: HashSet<&str> = plan.dists.iter().map(|dist| dist.name.as_str()).collect();
+                let comes = |at: &usize| again.contains(&*named(&previous[*at].1).0);
+                (0..previous.len()).filter(|at| !comes(at)).collect()
+            }
+            _ => self.places.iter().flatten().copied().collect(),
+        };
+        let positions = self.coming.iter().map(|(at, _)| *at);
+        let came = positions.zip(&plan.dists).map(|(at, dist)| (at, (dist.key, dist.dist_info.clone())));
+        let dists = in_order(previous, &kept, &self.places, came.collect());
+        plan.key = PlanKey(key::whole(run.frame.common, dists.iter().map(|(key, _)| *key)));
+        let leaving = (0..previous.len()).filter(|at| !kept.contains(at)).collect();
+        Ok(LaidOut { plan, dists, kept, leaving })
+    }
+
+    /// What is left to do once all is in its place: tells, and gives the result.
+    pub(super) fn done(
+        mut self,
+        run: &Run<'_>,
+        plan: &Plan,
+        gone: impl Iterator<Item = (String, String)>,
+        kept: usize,
+        report: &Report,
+    ) -> Result<Outcome> {
+        run.tell(report);
+        plan.dists.iter().for_each(|dist| dist.wheel.settle(&run.session.cache));
+        for (_, one) in &self.coming {
+            if let Some((from, to)) = &one.checkout {
+                place_checkout(from, to)?;
+            }
+        }
+        let came = plan.dists.iter().map(|dist| named(&dist.dist_info));
+        let changes = Changes::between(gone, came.map(|(name, version)| (name, Some(version))), kept);
+        self.summary.files = report.files;
+        self.summary.bytes = report.bytes;
+        Ok(Outcome::Changed(changes, self.summary))
+    }
 }
 
 /// Refuses to add local projects where there is nothing to add them to, and where there are none.
@@ -177,7 +246,7 @@ pub(super) fn check_base(venv: &Path, common: Sha256, entries: &[Entry]) -> Resu
 /// those that come, each with its position among the entries, before the next entry that stays. `places` says which
 /// entries stay, and as what.
 fn in_order(
-    previous: &Previous,
+    previous: &[(Sha256, RelPath)],
     kept: &HashSet<usize>,
     places: &[Option<usize>],
     came: Vec<(usize, (Sha256, RelPath))>,
@@ -186,13 +255,13 @@ fn in_order(
         places.iter().enumerate().filter_map(|(at, place)| Some(((*place)?, at))).collect();
     let mut came = came.into_iter().peekable();
     let mut dists = Vec::new();
-    for position in (0..previous.dists().len()).filter(|position| kept.contains(position)) {
+    for position in (0..previous.len()).filter(|position| kept.contains(position)) {
         if let Some(entry) = entry_of.get(&position) {
             while let Some((_, dist)) = came.next_if(|(at, _)| at < entry) {
                 dists.push(dist);
             }
         }
-        dists.push(previous.dists()[position].clone());
+        dists.push(previous[position].clone());
     }
     dists.extend(came.map(|(_, dist)| dist));
     dists
@@ -234,7 +303,7 @@ impl fmt::Display for Change {
 
 impl Changes {
     /// What lies between distributions that go and those that come, each a name with a version.
-    fn between(
+    pub(super) fn between(
         gone: impl Iterator<Item = (String, String)>,
         came: impl Iterator<Item = (String, Option<String>)>,
         kept: usize,
@@ -272,6 +341,17 @@ pub(crate) fn foresee(
     output: &OutputOptions,
     progress: &dyn Progress,
 ) -> Result<Foreseen> {
+    if let Some(ground) = Ground::find(options, output, progress)? {
+        let (options, output) = (&ground.options, &ground.output);
+        let inputs = Inputs::read(&options.common, &options.lock, progress)?;
+        let target = inputs.target(&options.common, &options.target, options.lock.deploy, progress)?;
+        let entries = inputs.select(&options.lock, &target)?.entries;
+        let named_by = name(options, &output.make, &target, &ground.site.placed(&target), &entries)?;
+        let ours = Ours::read(&ground.site);
+        let same = ours.common() == named_by.common.to_string() && !output.place.fresh;
+        let whole = if same { whole(ours.dists(), ours.damaged()) } else { HashMap::new() };
+        return Ok(compare(options, &entries, &named_by, ours.dists(), &whole, false));
+    }
     let inputs = Inputs::read(&options.common, &options.lock, progress)?;
     let target = inputs.target(&options.common, &options.target, options.lock.deploy, progress)?;
     let entries = inputs.select(&options.lock, &target)?.entries;
@@ -281,34 +361,38 @@ pub(crate) fn foresee(
     let same = previous.as_ref().is_some_and(|previous| previous.common() == named_by.common.to_string());
     let damaged = previous.as_ref().and_then(Previous::damaged);
     let dists = previous.as_ref().map_or(&[][..], Previous::dists);
-    let whole: HashSet<Sha256> = dists
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| same && damaged.as_ref().is_some_and(|damaged| !damaged.contains(at)))
-        .map(|(_, (key, _))| *key)
-        .collect();
-    let stays: Vec<bool> =
-        named_by.keys.entries.iter().map(|key| key.is_some_and(|key| whole.contains(&key))).collect();
+    let is_whole = same && damaged.is_some();
+    let whole = if is_whole { whole(dists, &damaged.unwrap_or_default()) } else { HashMap::new() };
+    Ok(compare(options, &entries, &named_by, dists, &whole, !is_whole || output.place.fresh))
+}
+
+/// What would become of the distributions that are there, of which those in `whole` may stay.
+fn compare(
+    options: &Options,
+    entries: &[Entry],
+    named_by: &Named,
+    dists: &[(Sha256, RelPath)],
+    whole: &HashMap<Sha256, usize>,
+    fresh: bool,
+) -> Foreseen {
+    let stays = |key: &Option<Sha256>| key.is_some_and(|key| whole.contains_key(&key));
     let kept: HashSet<Sha256> =
-        named_by.keys.entries.iter().flatten().filter(|key| whole.contains(key)).copied().collect();
+        named_by.keys.entries.iter().filter(|key| stays(key)).flatten().copied().collect();
     let names: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    let only = options.lock.local == Local::Only;
     let gone = dists.iter().filter(|(key, _)| !kept.contains(key)).map(|(_, dist_info)| named(dist_info));
     // With `--only-install-local`, what is not asked for is not touched.
-    let gone = gone.filter(|(name, _)| options.lock.local != Local::Only || names.contains(&**name));
-    let came = entries.iter().zip(&stays).filter(|(_, stays)| !**stays).map(|(entry, _)| {
+    let gone: Vec<_> = gone.filter(|(name, _)| !only || names.contains(&**name)).collect();
+    let came = entries.iter().zip(&named_by.keys.entries).filter(|(_, key)| !stays(key)).map(|(entry, _)| {
         let version = matches!(entry.pin, Pin::Exact(_) | Pin::Arbitrary(_)).then(|| entry.pin.bare());
         (entry.name.to_string(), version)
     });
-    let kept = match options.lock.local {
-        Local::Only => dists.len().saturating_sub(gone.clone().count()),
-        _ => kept.len(),
-    };
-    let changes = Changes::between(gone, came, kept);
-    Ok(Foreseen { fresh: !same || damaged.is_none() || output.place.fresh, changes })
+    let kept = if only { dists.len().saturating_sub(gone.len()) } else { kept.len() };
+    Foreseen { fresh, changes: Changes::between(gone.into_iter(), came, kept) }
 }
 
 /// Name and version of a dist-info directory.
-fn named(dist_info: &RelPath) -> (String, String) {
+pub(super) fn named(dist_info: &RelPath) -> (String, String) {
     let stem = dist_info.file_name().trim_end_matches(".dist-info");
     let (name, version) = stem.rsplit_once('-').unwrap_or((stem, ""));
     let name = name.parse::<PackageName>().map_or_else(|_| name.to_owned(), |name| name.to_string());

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::site::Ground;
 use crate::{
     artifact::write,
     environment::{
@@ -11,7 +12,7 @@ use crate::{
     project::lock::{Entry, EntryOrigin},
     run::{
         inputs::Inputs,
-        options::{Options, OutputOptions},
+        options::{InstallPlace, Options, OutputOptions},
     },
     words::{error::Result, progress::Progress},
 };
@@ -50,6 +51,9 @@ pub(crate) struct Difference {
 /// # Errors
 /// [`crate::words::error::Kind::Destination`] where there is no environment of venvoy's.
 pub(crate) fn check(request: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Checked> {
+    if let Some(ground) = Ground::find(request, output, progress)? {
+        return ground.check(progress);
+    }
     write::recover(&output.place.venv)?;
     let files = manifest::verify(&output.place.venv)?;
     let inputs = Inputs::read(&request.common, &request.lock, progress)?;
@@ -98,6 +102,10 @@ pub(crate) fn check(request: &Options, output: &OutputOptions, progress: &dyn Pr
 /// [`crate::words::error::Kind::Destination`] for an environment that cannot be read.
 pub(crate) fn keep_python(options: &mut Options, output: &OutputOptions) -> Result<()> {
     let target = &mut options.target;
+    // An interpreter that is there is named already.
+    if output.place.into != InstallPlace::Environment {
+        return Ok(());
+    }
     if target.described.is_none() && target.python.is_none() {
         let python = Installed::read(&output.place.venv)?.python.filter(|python| python.is_file());
         target.python = python.map(|python| (python.display().to_string(), "--python"));

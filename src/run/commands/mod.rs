@@ -13,6 +13,7 @@ mod plan;
 mod relay;
 mod requirements;
 pub(crate) mod run;
+mod site;
 mod sync;
 mod verify;
 mod warm;

@@ -14,7 +14,10 @@ use std::{
 use crate::{
     environment::installed::Installed,
     project::lock::{Pipfile, Script},
-    run::{inputs, options::Common},
+    run::{
+        inputs,
+        options::{self, Common},
+    },
     words::{
         env::Env,
         error::{Error, Kind, Result},
@@ -54,7 +57,8 @@ struct Step {
 #[derive(Debug)]
 pub(crate) struct Steps(Vec<Step>);
 
-/// The environment to run in: the one named, else the project's, else the active one.
+/// The environment to run in: the one named, else the one that `sync` would install into: an active one that others
+/// made, else the project's; else whatever is active.
 ///
 /// # Errors
 /// [`Kind::Destination`] where there is none.
@@ -62,6 +66,10 @@ pub(crate) fn environment(named: Option<PathBuf>, common: &Common) -> Result<Pat
     let own = common.project.dir.join(".venv");
     if let Some(named) = named {
         return if Installed::is_at(&named) { Ok(named) } else { Err(missing(&named)) };
+    }
+    let active = options::active(&common.project, &common.env).filter(|active| Installed::is_at(active));
+    if let Some(active) = active {
+        return Ok(active);
     }
     if Installed::is_at(&own) {
         return Ok(own);

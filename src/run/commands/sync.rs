@@ -27,7 +27,10 @@ use crate::{
             prepare::{refuse_described, runtime_target},
             slim::{self, Saved},
         },
-        commands::change::{self, Changes},
+        commands::{
+            change::{self, Changes},
+            site::Ground,
+        },
         inputs::Inputs,
         options::{Local, LockOptions, MakeOptions, Options, OutputOptions, PlaceOptions},
         supply::{
@@ -99,8 +102,21 @@ impl Summary {
     }
 }
 
-/// Makes the environment what the lock says.
-pub(crate) fn sync(options: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Outcome> {
+/// Makes the environment what the lock says; gives where that is with what was done. With `--system` or an active
+/// virtual environment that is another place.
+pub(crate) fn sync(
+    options: &Options,
+    output: &OutputOptions,
+    progress: &dyn Progress,
+) -> Result<(PathBuf, Outcome)> {
+    match Ground::find(options, output, progress)? {
+        Some(ground) => Ok((ground.site.root.clone(), ground.sync(progress)?)),
+        None => Ok((output.place.venv.clone(), make(options, output, progress)?)),
+    }
+}
+
+/// Makes or changes an environment of venvoy's own.
+fn make(options: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Outcome> {
     let inputs = Inputs::read(&options.common, &options.lock, progress)?;
     let target = inputs.target(&options.common, &options.target, options.lock.deploy, progress)?;
     // What is there besides local projects is looked at as well, so that it can be left alone.
@@ -122,9 +138,7 @@ pub(crate) fn sync(options: &Options, output: &OutputOptions, progress: &dyn Pro
     let Named { copied, common, keys } = name(options, make, &target, &runtime, &entries)?;
     let checkouts_there = entries
         .iter()
-        .filter(|entry| {
-            matches!(entry.origin, EntryOrigin::Vcs(_)) && entry.editable && !options.build.no_editable
-        })
+        .filter(|entry| builder.has_checkout(entry))
         .all(|entry| builder.checkout_dir(entry.name.as_str()).is_dir());
     if let Some(key) = keys.whole
         && checkouts_there
@@ -139,13 +153,7 @@ pub(crate) fn sync(options: &Options, output: &OutputOptions, progress: &dyn Pro
         change::check_base(&place.venv, common, &entries)?;
     }
     sources.check(&entries)?;
-    // Whoever repairs or is strict does not take the cache's word for what links lead to.
-    let trust = match (place.repair, make.strict) {
-        (true, _) => Trust::Nothing,
-        (false, true) => Trust::Unlinked,
-        (false, false) => Trust::Recorded,
-    };
-    let session = Session::open(options, &target, &sources, &entries, trust, progress)?;
+    let session = Session::open(options, &target, &sources, &entries, trust(output), progress)?;
     let frame = Frame { runtime: &runtime, make, copied: &copied, common };
     // What `--slim` drops need not be unpacked, and what it strips is not taken as it is.
     let ahead =
@@ -153,8 +161,12 @@ pub(crate) fn sync(options: &Options, output: &OutputOptions, progress: &dyn Pro
     let ahead = ahead.flatten();
     if !place.fresh && checkouts_there {
         let run = Run { session: &session, frame: &frame, place, ahead: None, force: false };
-        if let Some(outcome) = change::apply(&run, &builder, &entries, &keys, ahead.as_ref())? {
-            return Ok(outcome);
+        match change::apply(&run, &builder, &entries, &keys, ahead.as_ref()) {
+            Ok(Some(outcome)) => return Ok(outcome),
+            Ok(None) => {}
+            // Perhaps bits that went bad in the cache: whoever makes all of it finds and forgets them.
+            Err(error) if error.kind() == Kind::Integrity => {}
+            Err(error) => return Err(error),
         }
     }
     let mut tries = 0;
@@ -190,6 +202,15 @@ pub(crate) fn sync(options: &Options, output: &OutputOptions, progress: &dyn Pro
             Err((error, _)) => return Err(error),
             Ok(outcome) => return Ok(outcome),
         }
+    }
+}
+
+/// Whoever repairs or is strict does not take the cache's word for what links lead to.
+pub(super) fn trust(output: &OutputOptions) -> Trust {
+    match (output.place.repair, output.make.strict) {
+        (true, _) => Trust::Nothing,
+        (false, true) => Trust::Unlinked,
+        (false, false) => Trust::Recorded,
     }
 }
 

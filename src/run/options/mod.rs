@@ -14,7 +14,7 @@ use std::{
 
 pub(crate) use cache_from::CacheFrom;
 pub(crate) use categories::{Categories, Local, LockOptions, category_names};
-pub(crate) use output::{MakeOptions, OutputOptions, PlaceOptions, SlimOptions};
+pub(crate) use output::{InstallPlace, MakeOptions, OutputOptions, PlaceOptions, SlimOptions, active};
 pub(crate) use pack::{Archive, Form, Oci, PackOptions, SbomTo, To};
 pub(crate) use project::{LockFile, Project};
 pub(crate) use warm::{Ask, Keep, asks};

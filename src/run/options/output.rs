@@ -1,10 +1,11 @@
 //! What is written, and how: the environment's part of the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
 
 use super::{Project, venv_path};
+use crate::environment::layout::MANIFEST;
 use crate::words::{
     args::{MakeArgs, OutputArgs},
     choices::{Invalidation, LinkMode, Slim, SlimKind},
@@ -28,6 +29,8 @@ pub(crate) struct OutputOptions {
 pub(crate) struct MakeOptions {
     /// Where it will live, where that is known.
     pub at: Option<PathBuf>,
+    /// The interpreter that scripts name, where they are installed for one that is there (`--system`).
+    pub(crate) python: Option<PathBuf>,
     /// Whether modules are compiled, and what their bytecode is compared with.
     pub compile: Option<Invalidation>,
     /// Whether the interpreter is copied rather than linked to.
@@ -47,6 +50,10 @@ pub(crate) struct MakeOptions {
 pub(crate) struct PlaceOptions {
     /// The environment to make.
     pub venv: PathBuf,
+    /// What it is installed into, where that is not an environment of venvoy's own.
+    pub(crate) into: InstallPlace,
+    /// Whether to install into an interpreter that the system manages (PEP 668).
+    pub(crate) break_system_packages: bool,
     /// How files get there.
     pub link: LinkMode,
     /// Whether to make it anew although it is current, or could be changed.
@@ -55,6 +62,52 @@ pub(crate) struct PlaceOptions {
     pub repair: bool,
     /// Threads for unpacking; 0 for one per core.
     pub threads: usize,
+}
+
+/// What packages are installed into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum InstallPlace {
+    /// An environment of venvoy's own.
+    Environment,
+    /// The interpreter that is there: `--system`.
+    System,
+    /// The virtual environment that is active.
+    Active(PathBuf),
+}
+
+impl InstallPlace {
+    /// As pipenv has it: `--system` before everything, then an environment that is named, then the active one.
+    fn new(args: &OutputArgs, project: &Project, env: &Env) -> Result<Self> {
+        if args.system || env.flag("PIPENV_SYSTEM") {
+            if let Some(venv) = args.venv.as_deref().filter(|_| args.system) {
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("--system and --venv {} exclude each other", venv.display()),
+                )
+                .help("--system installs for the interpreter that is there; leave one of them out"));
+            }
+            return Ok(if args.venv.is_some() { InstallPlace::Environment } else { InstallPlace::System });
+        }
+        let active = if args.venv.is_some() { None } else { active(project, env) };
+        Ok(active.map_or(InstallPlace::Environment, InstallPlace::Active))
+    }
+}
+
+/// The active virtual environment, which pipenv takes instead of making one: unless it was told not to, and unless that
+/// is one which venvoy or pipenv made.
+pub(crate) fn active(project: &Project, env: &Env) -> Option<PathBuf> {
+    // The second is set in whatever `pipenv shell`, `pipenv run` and `venvoy run` start.
+    if env.flag("PIPENV_IGNORE_VIRTUALENVS") || env.get("PIPENV_ACTIVE").is_some() {
+        return None;
+    }
+    let active = env.path("VIRTUAL_ENV").filter(|active| active.is_absolute())?;
+    (is_others(&active) && active != project.dir.join(".venv")).then_some(active)
+}
+
+/// Whether a virtual environment was made by neither venvoy nor pipenv, each of which makes and remakes its own.
+fn is_others(venv: &Path) -> bool {
+    let has = |name: &str| venv.join(name).is_file();
+    has("pyvenv.cfg") && !has(MANIFEST) && !has(".project") && venv.join("bin/python").exists()
 }
 
 /// What is left out of the environment.
@@ -121,6 +174,8 @@ impl OutputOptions {
             make: MakeOptions::new(&args.make, env)?,
             place: PlaceOptions {
                 venv: venv_path(args.venv.as_deref(), project)?,
+                into: InstallPlace::new(args, project, env)?,
+                break_system_packages: args.break_system_packages || env.flag("PIP_BREAK_SYSTEM_PACKAGES"),
                 link: link(args.link, env)?,
                 fresh: args.fresh,
                 repair: false,
@@ -137,6 +192,8 @@ impl OutputOptions {
             make: MakeOptions::new(args, env)?,
             place: PlaceOptions {
                 venv: venv_path(None, project)?,
+                into: InstallPlace::Environment,
+                break_system_packages: false,
                 link: LinkMode::Unpack,
                 fresh: true,
                 repair: false,
@@ -165,6 +222,7 @@ impl MakeOptions {
         };
         Ok(MakeOptions {
             at,
+            python: None,
             compile: args.compile,
             copies: args.copies || env.flag("PIPENV_VIRTUALENV_COPIES"),
             strict: args.strict,

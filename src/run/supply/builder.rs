@@ -23,8 +23,8 @@ use crate::{
         sdist::{self, Built, Context, DirStore, IndexSource, Installed, Job},
     },
     project::{
-        lock::{Entry, Hashes, Pin},
-        python::isolated_command,
+        lock::{Entry, EntryOrigin, Hashes, Pin},
+        python::{Site, Target, isolated_command},
     },
     run::options::OutputOptions,
     words::{
@@ -37,10 +37,12 @@ use crate::{
 /// Runs builds, as many at once as there are cores.
 pub(crate) struct Builder<'a> {
     /// Whether a RECORD that does not hold is an error.
-    pub strict: bool,
+    pub(crate) strict: bool,
     /// The environment that is being made, links above it resolved.
-    pub venv: PathBuf,
+    pub(crate) venv: PathBuf,
     anchor: PathBuf,
+    src: PathBuf,
+    placed: Option<Target>,
     scratch: Mutex<Option<sdist::BuildDirectory>>,
     launchers: LauncherStyle,
     guard: Option<PathBuf>,
@@ -63,6 +65,8 @@ impl<'a> Builder<'a> {
         };
         Builder {
             strict: output.make.strict,
+            src: venv.join("src"),
+            placed: None,
             venv,
             anchor,
             scratch: Mutex::new(None),
@@ -80,6 +84,40 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// A builder for an interpreter that is there, with its target as files are placed there.
+    pub(crate) fn for_site(
+        request: &'a Options,
+        output: &OutputOptions,
+        site: &Site,
+        placed: Target,
+    ) -> Self {
+        let base = if site.is_virtual { &site.root } else { &request.common.project.dir };
+        let python = site.python.to_string_lossy().into_owned();
+        Builder {
+            src: base.join("src"),
+            placed: Some(placed),
+            // Nothing of it moves.
+            anchor: site.packages_dir(),
+            launchers: LauncherStyle::Interpreter(python),
+            ..Self::new(request, output)
+        }
+    }
+
+    /// The target as files are placed: the interpreter that is there, else `otherwise`.
+    pub(crate) fn placed<'t>(&'t self, otherwise: &'t Target) -> &'t Target {
+        self.placed.as_ref().unwrap_or(otherwise)
+    }
+
+    /// Whether what is made may be moved.
+    pub(crate) fn moves(&self) -> bool {
+        self.placed.is_none()
+    }
+
+    /// Whether an entry has a working tree beside what is installed.
+    pub(crate) fn has_checkout(&self, entry: &Entry) -> bool {
+        matches!(entry.origin, EntryOrigin::Vcs(_)) && entry.editable && !self.request.build.no_editable
+    }
+
     /// The directory that moves as a whole: paths below it are written relative to site-packages.
     pub(crate) fn anchor(&self) -> &Path {
         &self.anchor
@@ -90,12 +128,13 @@ impl<'a> Builder<'a> {
         &self.launchers
     }
 
-    /// Where an editable repository's working tree lives: PIP_SRC, else `src` in the environment.
+    /// Where an editable repository's working tree lives: PIP_SRC, else `src` in the environment, or in the project where
+    /// there is none.
     pub(crate) fn checkout_dir(&self, name: &str) -> PathBuf {
         let project = &self.request.common.project.dir;
         match self.request.common.env.path("PIP_SRC") {
             Some(src) => project.join(src).join(name),
-            None => self.venv.join("src").join(name),
+            None => self.src.join(name),
         }
     }
 

@@ -281,9 +281,10 @@ fn movable(
     built: &Built,
 ) -> Result<Vec<GivenFile>> {
     let Some(editable) = &built.editable else { return Ok(Vec::new()) };
-    let site_packages = builder.venv.join(session.target.site_packages.as_path());
+    let target = builder.placed(session.target);
+    let site_packages = builder.venv.join(target.site_packages.as_path());
     let outside = |path: &&PathBuf| !path.starts_with(builder.anchor());
-    for path in editable.paths.iter().filter(outside) {
+    for path in editable.paths.iter().filter(outside).filter(|_| builder.moves()) {
         session.progress.warn(&format!(
             "{} is editable and lies in {}: the environment works only while that stays there \
              (--no-editable installs a copy)",
@@ -303,7 +304,7 @@ fn movable(
             Ok::<_, Error>(rewrite(content.bytes, &site_packages, builder.anchor()))
         })?;
         files.push(GivenFile {
-            path: session.target.site_packages.join(path),
+            path: target.site_packages.join(path),
             bytes: bytes.into(),
             executable: false,
         });
@@ -322,7 +323,8 @@ fn scripts(
     if built.scripts.is_empty() {
         return Ok(Vec::new());
     }
-    let places = layout::places(&[DistInput::new(Arc::clone(wheel))], session.target)?;
+    let target = builder.placed(session.target);
+    let places = layout::places(&[DistInput::new(Arc::clone(wheel))], target)?;
     let mut files = Vec::new();
     for (position, (entry, place)) in wheel.entries.iter().zip(places.into_iter().flatten()).enumerate() {
         let Some(path) = place.filter(|_| built.scripts.contains(&entry.path)) else { continue };

@@ -30,9 +30,6 @@ pub enum Answer {
 use Answer::{Instead, PassedOver};
 
 const RESOLVES: &str = "venvoy never resolves versions and never edits the Pipfile or the lock";
-const SYSTEM: &str = "venvoy makes environments and leaves the system's Python alone";
-const SYSTEM_HELP: &str =
-    "leave --system out, and in the image set ENV PATH=\"/.venv/bin:$PATH\" (or where .venv is)";
 const AUDIT: &str = "venvoy looks nothing up about vulnerabilities";
 const AUDIT_HELP: &str =
     "`pipenv audit`, or `venvoy requirements --hash | pip-audit --disable-pip -r /dev/stdin`";
@@ -184,7 +181,6 @@ pub const OTHERS: &[Other] = &[
         ),
     ),
     flag!("install", "no-site-packages", PassedOver("it is so anyway")),
-    flag!("sync", "system", Instead(SYSTEM, SYSTEM_HELP)),
     flag!("sync", "bare", PassedOver("-q prints errors only")),
     flag!("sync", "clean", PassedOver("what the lock does not have is never left")),
     flag!("sync", "pre", PassedOver("nothing is resolved")),
@@ -222,7 +218,6 @@ pub const OTHERS: &[Other] = &[
     flag!("check", "scan", Instead(AUDIT, AUDIT_HELP)),
     valued!("check", "pypi-mirror", None, Instead(AUDIT, AUDIT_HELP)),
     flag!("check", "clear", Instead(AUDIT, AUDIT_HELP)),
-    flag!("check", "system", Instead(SYSTEM, SYSTEM_HELP)),
     valued!("scripts", "pypi-mirror", None, PassedOver("no index is asked")),
     flag!("scripts", "clear", PassedOver(CLEARED)),
     valued!("scripts", "python", None, PassedOver("no interpreter is needed")),

@@ -27,6 +27,7 @@ pub(crate) const VARIABLES: &[Row] = &[
             "PIPENV_EXTRA_PIP_ARGS",
             "PIPENV_QUIET",
             "PIPENV_VIRTUALENV_COPIES",
+            "PIPENV_SYSTEM",
         ],
         "as the options",
     ),
@@ -44,7 +45,16 @@ pub(crate) const VARIABLES: &[Row] = &[
         "certificates",
     ),
     Row(&["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"], "proxies"),
-    Row(&["VIRTUAL_ENV"], "where `run` finds an environment if the project has none"),
+    Row(
+        &["VIRTUAL_ENV"],
+        "the active virtual environment, which `sync` and `install` install into unless venvoy or pipenv made it; where \
+         `run` finds an environment if the project has none",
+    ),
+    Row(&["PIPENV_IGNORE_VIRTUALENVS", "PIPENV_ACTIVE"], "the active virtual environment does not count"),
+    Row(
+        &["PIP_USER", "PYTHONUSERBASE", "PIP_BREAK_SYSTEM_PACKAGES"],
+        "with `--system`: the user's own packages and where they are; as `--break-system-packages`",
+    ),
     Row(&["SOURCE_DATE_EPOCH"], "the time of everything written (default 1980-01-01)"),
     Row(&["NO_COLOR", "CI"], "plain output"),
 ];

@@ -15,6 +15,7 @@ pub mod lock;
 pub mod mount;
 pub mod nginx;
 pub mod package;
+pub mod prefix;
 pub mod process;
 pub mod program;
 pub mod project;

@@ -119,8 +119,10 @@ fn a_change_is_named_with_v_and_fresh_asks_for_a_whole_one() {
 fn what_others_changed_is_put_right_with_the_change() {
     let (a, b1, b2, c) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"), package("c", "1.0"));
     let place = Place::new(&[&a, &b1, &b2, &c]);
-    place.sync(&[&a, &b1, &c], &[]);
-    // As an editor saves, as pip installs, as somebody cleans up.
+    place.sync(&[&a, &b1, &c], &["--link", "unpack"]);
+    // As editors save, as pip installs, as somebody cleans up.
+    let mut kept = fs::OpenOptions::new().append(true).open(place.site("a/same.py")).expect("opened");
+    kept.write_all(b"# edited\n").expect("written");
     let edited = place.site("a/__init__.py");
     fs::remove_file(&edited).expect("removed");
     fs::write(&edited, "edited = True\n").expect("written");

@@ -14,5 +14,6 @@ mod robust;
 mod settings;
 mod slim;
 mod source;
+mod system;
 mod terminal;
 mod unisolated;

@@ -466,16 +466,6 @@ fn pipenv_deploy_and_ignore_pipfile_are_its_flags() {
 }
 
 #[test]
-fn pipenv_system_is_passed_over_with_a_warning() {
-    let project = Project::with_wheels(&[demo()]);
-    let mut command = project.command(&["install", "--find-links", "../wheels"]);
-    project.finish(command.env("PIPENV_SYSTEM", "1")).says(&[
-        "warning: PIPENV_SYSTEM is passed over: venvoy leaves the system's Python alone and makes {root}/project/.venv",
-        ".venv: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)",
-    ]);
-}
-
-#[test]
 fn a_link_mode_that_is_none_is_named_with_those_there_are() {
     let project = Project::with_wheels(&[demo()]);
     let mut command = project.command(&["sync", "--find-links", "../wheels"]);
