@@ -450,9 +450,9 @@ pub struct IndexArgs {
     /// Present this client certificate (PEM with certificate and key).
     #[arg(long, value_name = "FILE")]
     pub client_cert: Option<PathBuf>,
-    /// Also take files from this cache, which is only read from: a cache's directory, or one in a tar (see `warm`); may
-    /// be repeated, and they are asked in this order before the indexes [or VENVOY_CACHE_FROM].
-    #[arg(long, value_name = "DIR|FILE.tar")]
+    /// Also take files from this cache, which is only read from: a cache's directory, one in a tar, or wheels in a
+    /// registry (see `warm`); may be repeated, and they are asked in this order before the indexes [or VENVOY_CACHE_FROM].
+    #[arg(long, value_name = "DIR|FILE.tar|oci://REGISTRY/REPO")]
     pub cache_from: Vec<String>,
     /// Take from these caches also what was built there, which no lock pins.
     #[arg(long)]
@@ -504,7 +504,7 @@ pub struct OutputArgs {
     /// What is made.
     #[command(flatten)]
     pub make: MakeArgs,
-    /// How files get from the cache into the environment [default: VENVOY_LINK, auto].
+    /// How files get from the cache into the environment [default: VENVOY_LINK, unpack where CI is set, auto].
     #[arg(long, value_enum, value_name = "HOW")]
     pub link: Option<LinkMode>,
     /// Install for the interpreter that is there instead of making an environment: what others installed stays, unless

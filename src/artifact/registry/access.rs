@@ -1,6 +1,6 @@
 //! Who is at a registry's door: its challenges, and the tokens that answer them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
@@ -24,7 +24,7 @@ pub(super) const LIMIT: u64 = 4 << 20;
 
 /// A repository.
 pub(crate) struct Registry<'c> {
-    pub(super) client: &'c Client<'c>,
+    pub(super) client: Arc<Client<'c>>,
     pub(super) reference: Reference,
     login: Option<Login>,
     /// What the registry wants with requests of a scope, once it said so.
@@ -77,7 +77,7 @@ impl<'c> Registry<'c> {
     ///
     /// # Errors
     /// [`Kind::Auth`] where a login cannot be read.
-    pub(crate) fn new(client: &'c Client<'c>, reference: Reference, logins: &Logins) -> Result<Self> {
+    pub(crate) fn new(client: Arc<Client<'c>>, reference: Reference, logins: &Logins) -> Result<Self> {
         let login = match logins.find(&reference)? {
             None => {
                 let known = client.store().lookup(&reference.url("")?, None)?;

@@ -7,8 +7,10 @@ mod login;
 mod pull;
 mod push;
 mod reference;
+mod wheels;
 
 pub(crate) use access::Registry;
 pub(crate) use login::Logins;
 pub(crate) use push::Upload;
 pub(crate) use reference::Reference;
+pub(crate) use wheels::{Wheels, shown as shown_repository};

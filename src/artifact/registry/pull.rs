@@ -85,6 +85,17 @@ impl Registry<'_> {
         Ok(Box::new(Checked { reply, host, digest: sha2::Sha256::new(), expected: *digest, left: size }))
     }
 
+    /// A blob as it comes, not compared with its digest; `None` where there is none.
+    pub(super) fn find_blob(&self, digest: &Sha256) -> Result<Option<Reply>> {
+        let url = self.reference.url(&format!("blobs/sha256:{digest}"))?;
+        let reply = self.ask(&Request::get(&url), Right::Pull)?;
+        match reply.status() {
+            200 => Ok(Some(reply)),
+            404 => Ok(None),
+            _ => Err(self.refused(reply)),
+        }
+    }
+
     fn get(&self, digest: &Sha256) -> Result<Reply> {
         let url = self.reference.url(&format!("blobs/sha256:{digest}"))?;
         let reply = self.ask(&Request::get(&url), Right::Pull)?;

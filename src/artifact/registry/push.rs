@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RANGE};
 use url::Url;
 
 use super::access::{Registry, Right};
@@ -92,6 +92,19 @@ impl Registry<'_> {
         match reply.status() {
             200..400 => self.compare(&reply, digest).map(|()| true),
             // Some answer no HEAD.
+            404 | 405 => Ok(false),
+            _ => Err(self.refused(reply)),
+        }
+    }
+
+    /// Whether exactly this manifest stands under a name.
+    pub(super) fn has_manifest(&self, name: &str, digest: &Sha256) -> Result<bool> {
+        let url = self.reference.url(&format!("manifests/{name}"))?;
+        let accept = HeaderValue::from_static("application/vnd.oci.image.manifest.v1+json");
+        let request = Request::new(Method::HEAD, &url).header(ACCEPT, accept);
+        let reply = self.ask(&request, Right::Push)?;
+        match reply.status() {
+            200..300 => Ok(reply.header(&DIGEST) == Some(&format!("sha256:{digest}"))),
             404 | 405 => Ok(false),
             _ => Err(self.refused(reply)),
         }

@@ -83,6 +83,23 @@ impl fmt::Display for Reference {
 }
 
 impl Reference {
+    /// A repository of a registry: `oci://HOST[:PORT]/PATH`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for anything else, an image's tag or digest included.
+    pub(crate) fn repository(text: &str) -> Result<Self, Error> {
+        let wrong = |why: &str| {
+            Error::new(Kind::Usage, format!("{text:?} is no repository of a registry: {why}"))
+                .help("expected something like oci://registry.example/team/wheels")
+        };
+        let name = text.strip_prefix("oci://").ok_or_else(|| wrong("it does not begin with oci://"))?;
+        let path = name.split_once('/').map_or("", |(_, path)| path);
+        if path.contains([':', '@']) {
+            return Err(wrong("it has a tag or digest"));
+        }
+        name.trim_end_matches('/').parse()
+    }
+
     /// Whether a name begins with a registry, as engines decide it.
     pub(crate) fn names_registry(text: &str) -> bool {
         text.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost")

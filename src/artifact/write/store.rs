@@ -331,8 +331,10 @@ impl Store {
     }
 
     fn copy_out(&self, wheel: &StoredWheel, name: &str, method: u8, to: &Spot<'_>) -> rustix::io::Result<()> {
+        // First what may be gone: nothing is left behind then.
+        let from = open_to_read(wheel.dir(), name)?;
         let out = to.create()?;
-        copy(method, open_to_read(wheel.dir(), name)?, &out)?;
+        copy(method, from, &out)?;
         to.finish(&out, self.mtime)
     }
 
@@ -371,8 +373,11 @@ fn copy(method: u8, source: OwnedFd, mut out: &File) -> rustix::io::Result<()> {
 /// Digests all that is kept of a wheel, and removes what is not what RECORD says: that is the answer.
 pub(crate) fn examine(unpacked: &Unpacked, wheel: &Wheel) -> Result<Vec<PathBuf>> {
     let Some(kept) = unpacked.wheel(wheel.file.sha256()) else { return Ok(Vec::new()) };
-    let wrong: Vec<OsString> =
-        kept.names().into_par_iter().filter(|name| !is_right(&kept, wheel, name)).collect();
+    let wrong: Vec<OsString> = kept
+        .names()
+        .into_par_iter()
+        .filter(|name| !is_right(&kept, wheel, name) && !is_gone(&kept, name))
+        .collect();
     let wrong = wrong.into_iter().map(|name| {
         let path = kept.dir.path().join(&name);
         kept.remove(&name).map_err(|e| Error::io("cannot remove", &path, e))?;
@@ -381,6 +386,11 @@ pub(crate) fn examine(unpacked: &Unpacked, wheel: &Wheel) -> Result<Vec<PathBuf>
     let wrong = wrong.collect::<Result<Vec<_>>>()?;
     unpacked.vouch(&kept);
     Ok(wrong)
+}
+
+/// Whether somebody removed a file since it was listed, which is no damage.
+fn is_gone(kept: &UnpackedWheel, name: &OsStr) -> bool {
+    kept.file(name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Whether a file in a wheel's directory has the digest that its RECORD gives.

@@ -187,6 +187,12 @@ impl Cache {
         files
     }
 
+    /// The contents of something that is kept, by its path below the layout's directory.
+    pub fn read_kept_file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = self.open_kept(path).map_err(io::Error::other)?;
+        crate::words::files::read(&file, super::keyed::LIMIT)
+    }
+
     /// Whether something is kept, by its path below the layout's directory.
     pub fn holds(&self, path: &Path) -> bool {
         self.open_kept(path).is_ok()

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Cache, Dir, Identity, dir::is_own, pending::is_full, sharded, temporary::TemporaryDir};
+use super::{Cache, Dir, Identity, dir::is_own, pending::cannot_stay, sharded, temporary::TemporaryDir};
 use crate::words::{
     error::{Error, Result},
     files,
@@ -107,8 +107,8 @@ impl Keyed<'_> {
     /// Publishes a file with these contents, in place of one that may be there.
     pub fn publish(&self, contents: &[u8]) -> Result<()> {
         match self.try_publish(contents) {
-            Err((_, error)) if is_full(&error) && !self.cache.is_read_only() => {
-                self.cache.spill()?;
+            Err((_, error)) if cannot_stay(&error) && !self.cache.is_read_only() => {
+                self.cache.spill(&error)?;
                 self.try_publish(contents)
             }
             result => result,

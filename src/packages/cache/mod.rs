@@ -278,13 +278,15 @@ impl Cache {
         }
     }
 
-    /// Goes on with a private directory, as there is no room left in the cache.
-    fn spill(&self) -> Result<Dir> {
+    /// Goes on with a private directory, as there is no room left in the cache or it is gone.
+    fn spill(&self, why: &io::Error) -> Result<Dir> {
         if self.0.keeps.swap(false, Ordering::Relaxed) {
-            self.note(format!(
-                "there is no room left for the cache {}: what is downloaded now will not be kept",
-                self.0.place.display()
-            ));
+            let place = self.0.place.display();
+            let what = match why.kind() {
+                io::ErrorKind::NotFound => format!("the cache {place} was removed meanwhile"),
+                _ => format!("there is no room left for the cache {place}"),
+            };
+            self.note(format!("{what}: what is downloaded now will not be kept"));
         }
         self.private()
     }

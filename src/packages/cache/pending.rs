@@ -58,15 +58,21 @@ impl Cache {
             Err(error) => Err((root.path().join("tmp"), error)),
         };
         let made = match new(self.home()?) {
-            Err((_, error)) if is_full(&error) && !self.is_read_only() => new(self.spill()?),
+            Err((_, error)) if cannot_stay(&error) && !self.is_read_only() => new(self.spill(&error)?),
             made => made,
         };
         made.map_err(|(path, error)| Error::io("cannot make a temporary file in", &path, error))
     }
 }
 
+/// Whether what is new cannot be kept, though it could when the run began: there is no room left, or somebody removed the
+/// cache's directory.
+pub(super) fn cannot_stay(error: &io::Error) -> bool {
+    is_full(error) || error.kind() == ErrorKind::NotFound
+}
+
 /// Whether there is no room left.
-pub(super) fn is_full(error: &io::Error) -> bool {
+fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
@@ -169,9 +175,9 @@ impl Pending {
         let published = loop {
             let place = self.root.path().join(&path);
             match self.temporary.publish(&self.root, &path) {
-                Err((temporary, error)) if is_full(&error) && !self.cache.is_read_only() => {
+                Err((temporary, error)) if cannot_stay(&error) && !self.cache.is_read_only() => {
                     self.temporary = temporary;
-                    self.move_elsewhere()
+                    self.move_elsewhere(&error)
                         .map_err(|error| Error::io("cannot publish into the cache", &place, error))?;
                 }
                 Err((_, error)) => return Err(Error::io("cannot publish into the cache", &place, error)),
@@ -183,9 +189,9 @@ impl Pending {
         Ok(VerifiedFile::of(published.path, digest, self.length, published.identity))
     }
 
-    /// Goes on in the private directory: there is no room in the cache.
-    fn move_elsewhere(&mut self) -> io::Result<()> {
-        self.cache.spill().map_err(io::Error::other)?;
+    /// Goes on in the private directory: in the cache it cannot be.
+    fn move_elsewhere(&mut self, why: &io::Error) -> io::Result<()> {
+        self.cache.spill(why).map_err(io::Error::other)?;
         let (root, mut temporary) = self.cache.temporary_file().map_err(io::Error::other)?;
         let from = self.temporary.file();
         from.seek(SeekFrom::Start(0))?;
@@ -202,8 +208,13 @@ impl Pending {
 impl Write for Pending {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = self.temporary.file().write(bytes);
-        if written.as_ref().is_err_and(is_full) && !self.in_parts && !self.cache.is_read_only() {
-            self.move_elsewhere()?;
+        if let Err(error) = &written
+            && is_full(error)
+            && !self.in_parts
+            && !self.cache.is_read_only()
+        {
+            let why = io::Error::from(error.kind());
+            self.move_elsewhere(&why)?;
             written = self.temporary.file().write(bytes);
         }
         let written = written?;

@@ -22,7 +22,7 @@ const ORPHANED_AFTER: i64 = 24 * 60 * 60;
 const PREFIX: &str = "part-";
 
 /// How often something is published anew when someone who clears the cache takes the directory above away.
-const TRIES: u32 = 5;
+const TRIES: u32 = 20;
 
 /// A new file, removed when dropped unless it was published.
 #[derive(Debug)]
@@ -84,7 +84,10 @@ impl TemporaryFile {
         let mut tries = 0;
         loop {
             tries += 1;
-            let to = root.make(parent)?;
+            let to = match root.make(parent) {
+                Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => continue,
+                made => made?,
+            };
             match self.dir.rename(&self.name, &to, name) {
                 Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => {}
                 // A directory where only a file belongs.
@@ -147,7 +150,10 @@ impl TemporaryDir {
         let mut tries = 0;
         loop {
             tries += 1;
-            let to = root.make(parent)?;
+            let to = match root.make(parent) {
+                Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => continue,
+                made => made?,
+            };
             match self.parent.rename(&self.name, &to, name) {
                 Ok(()) => {
                     self.published = true;

@@ -1,6 +1,9 @@
 //! Digesting again what a cache holds.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use rayon::prelude::*;
 
@@ -68,11 +71,16 @@ impl Cache {
             },
             SELECTIONS => {
                 let read = || {
-                    let dir = root.below(item.path.parent()?).ok()?;
-                    let bytes = dir.read(item.path.file_name()?, 1 << 30).ok()?;
-                    serde_json::from_slice::<Vec<serde_json::Value>>(&bytes).ok()
+                    let dir = root.below(item.path.parent().unwrap_or(Path::new("")))?;
+                    dir.read(item.path.file_name().unwrap_or_default(), 1 << 30)
                 };
-                if read().is_some() { Ok(Found::default()) } else { damaged() }
+                match read() {
+                    Ok(bytes) if serde_json::from_slice::<Vec<serde_json::Value>>(&bytes).is_ok() => {
+                        Ok(Found::default())
+                    }
+                    Err(error) if is_gone(&error) => Ok(Found::default()),
+                    _ => damaged(),
+                }
             }
             "bytecode" | super::INTERPRETERS if !self.is_own_work(root, item) => {
                 self.remove(item)?;
@@ -91,17 +99,20 @@ impl Cache {
             let names = sub.as_ref().ok().and_then(|sub| sub.names().ok()).unwrap_or_default();
             for name in &names {
                 let Ok(sub) = &sub else { continue };
-                let right = self.digest_again(sub, name, item.from, size.to_str());
-                if let Some(bytes) = right {
-                    found.right += 1;
-                    found.bytes += bytes;
-                } else {
-                    let path = sub.path().join(name);
-                    sub.remove(name).map_err(|error| Error::io("cannot remove", &path, error))?;
-                    found.damaged.push(path);
+                match self.digest_again(sub, name, item.from, size.to_str()) {
+                    Ok(Some(bytes)) => {
+                        found.right += 1;
+                        found.bytes += bytes;
+                    }
+                    Err(error) if is_gone(&error) => {}
+                    Ok(None) | Err(_) => {
+                        let path = sub.path().join(name);
+                        sub.remove(name).map_err(|error| Error::io("cannot remove", &path, error))?;
+                        found.damaged.push(path);
+                    }
                 }
             }
-            if sub.is_err() {
+            if sub.is_err_and(|error| !is_gone(&error)) {
                 let path = dir.path().join(&size);
                 dir.remove(&size).map_err(|error| Error::io("cannot remove", &path, error))?;
                 found.damaged.push(path);
@@ -116,18 +127,18 @@ impl Cache {
         name: &std::ffi::OsStr,
         expected: Option<Sha256>,
         size: Option<&str>,
-    ) -> Option<u64> {
-        let file = dir.file(name).ok()?;
-        let metadata = file.metadata().ok()?;
-        let (sha256, bytes) = Sha256::of_file(&file).ok()?;
-        if Some(sha256) != expected || size?.parse() != Ok(bytes) {
-            return None;
+    ) -> io::Result<Option<u64>> {
+        let file = dir.file(name)?;
+        let metadata = file.metadata()?;
+        let (sha256, bytes) = Sha256::of_file(&file)?;
+        if Some(sha256) != expected || size.and_then(|size| size.parse().ok()) != Some(bytes) {
+            return Ok(None);
         }
-        let identity = Identity::of(&file.metadata().ok()?);
+        let identity = Identity::of(&file.metadata()?);
         if identity == Identity::of(&metadata) {
             self.ledger(files::KIND).record(&sha256.to_string(), identity, is_own(&metadata));
         }
-        Some(bytes)
+        Ok(Some(bytes))
     }
 
     fn is_own_work(&self, root: &Dir, item: &Item) -> bool {
@@ -144,6 +155,11 @@ impl Cache {
         };
         look().unwrap_or(false)
     }
+}
+
+/// Whether somebody removed it since it was listed, which is no damage.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
 }
 
 /// The key in `KIND/ab/cdef...`.

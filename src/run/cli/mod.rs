@@ -262,7 +262,7 @@ fn warm(args: &WarmArgs, global: &Global, env: &Env, ui: &Ui, mut out: Stdout) -
         // The project's `.env` may say how much.
         ui.print(options.common.verbosity);
     }
-    let keep = Keep::new(args)?;
+    let keep = Keep::new(args, env)?;
     let (warmed, outcome) = commands::warm(&asks, &keep, ui)?;
     if args.json {
         out.json(&warmed)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::absolute;
 use crate::{
-    packages::cache::{Bundle, Lower},
+    artifact::registry::Reference,
     words::{
         env::Env,
         error::{Error, Kind, Result},
@@ -18,6 +18,8 @@ pub(crate) enum CacheFrom {
     Directory(PathBuf),
     /// A cache in a tar.
     Bundle(PathBuf),
+    /// A repository of wheels.
+    Registry(Reference),
 }
 
 impl CacheFrom {
@@ -30,26 +32,19 @@ impl CacheFrom {
 
     fn parse(text: &str) -> Result<Self> {
         if text.is_empty() {
-            return Err(Error::new(Kind::Usage, "--cache-from is empty").help("expected DIR or FILE.tar"));
+            return Err(Error::new(Kind::Usage, "--cache-from is empty")
+                .help("expected DIR, FILE.tar or oci://REGISTRY/REPOSITORY"));
+        }
+        if text.starts_with("oci://") {
+            return Reference::repository(text).map(CacheFrom::Registry);
         }
         if let Some((scheme, _)) = text.split_once("://") {
             return Err(Error::new(Kind::Usage, format!("--cache-from takes no {scheme:?} URL"))
-                .help("expected DIR or FILE.tar"));
+                .help("expected DIR, FILE.tar or oci://REGISTRY/REPOSITORY"));
         }
         let path = absolute(Path::new(text))?;
         let is_tar = path.extension().is_some_and(|end| end == "tar") && !path.is_dir();
         Ok(if is_tar { CacheFrom::Bundle(path) } else { CacheFrom::Directory(path) })
-    }
-
-    /// Opens it. One that cannot be used is passed over by the cache, which says so.
-    pub(crate) fn open(&self) -> Lower {
-        match self {
-            CacheFrom::Directory(path) => Lower::Directory(path.clone()),
-            CacheFrom::Bundle(path) => match Bundle::open(path) {
-                Ok(bundle) => Lower::Other(std::sync::Arc::new(bundle)),
-                Err(error) => Lower::Unusable(path.display().to_string(), error.in_one_line()),
-            },
-        }
     }
 }
 

@@ -233,12 +233,15 @@ impl MakeOptions {
     }
 }
 
-/// `--link`, else VENVOY_LINK. An empty variable is none, as an image sets it to take one back.
+/// `--link`, else VENVOY_LINK, else what is right for a CI job or for a machine that stays. An empty variable is none, as an image sets it to take one back.
 fn link(typed: Option<LinkMode>, env: &Env) -> Result<LinkMode> {
     if let Some(link) = typed {
         return Ok(link);
     }
-    let Some(text) = env.get("VENVOY_LINK") else { return Ok(LinkMode::Auto) };
+    let Some(text) = env.get("VENVOY_LINK") else {
+        // A job throws away what it unpacks into the cache, or pays for carrying it.
+        return Ok(if env.flag("CI") { LinkMode::Unpack } else { LinkMode::Auto });
+    };
     LinkMode::from_str(text, true).map_err(|_| {
         let words: Vec<String> = LinkMode::value_variants()
             .iter()

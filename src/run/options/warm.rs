@@ -10,10 +10,12 @@ use super::{
     BuildOptions, Common, IndexOptions, LockOptions, Options, OutputOptions, PackOptions, TargetOptions, To,
     absolute, pack,
 };
+use crate::artifact::registry::Reference;
 use crate::words::{
     args::{Global, WarmArgs, WarmTargetArgs},
     env::Env,
     error::{Error, Kind, Result},
+    files::{LARGEST_TEXT, read_regular},
 };
 
 /// How deep projects are looked for, in directories.
@@ -46,6 +48,8 @@ pub(crate) struct Keep {
     pub output: Option<To>,
     /// A cache of what was added.
     pub delta: Option<PathBuf>,
+    /// A repository that wheels are pushed to.
+    pub push: Option<Reference>,
 }
 
 impl Keep {
@@ -55,7 +59,7 @@ impl Keep {
     }
 
     /// Checks what was typed.
-    pub(crate) fn new(args: &WarmArgs) -> Result<Self> {
+    pub(crate) fn new(args: &WarmArgs, env: &Env) -> Result<Self> {
         let keep = &args.keep;
         let output = keep.output.as_deref().map(pack::to).transpose()?;
         if let Some(path) = keep.output.as_deref()
@@ -69,13 +73,54 @@ impl Keep {
             return Err(Error::new(Kind::Usage, "--json and --output - both want standard output")
                 .help("write the tar to a file"));
         }
+        let push = keep.push.as_deref().map(Reference::repository).transpose()?;
+        if push.is_some() && !keep.push_anyway {
+            refuse_untrusted(env)?;
+        }
         Ok(Keep {
             unpacked: keep.unpacked,
             layers: keep.layers.then(|| PackOptions::of_layers(&keep.owner, keep.max_layers)).transpose()?,
             wheelhouse: keep.wheelhouse.as_deref().map(absolute).transpose()?,
             output,
             delta: keep.delta.as_deref().map(absolute).transpose()?,
+            push,
         })
+    }
+}
+
+/// Refuses to push in a job whose code was reviewed by nobody: what it pushes, the jobs of protected branches would find
+/// there. It guards against an accident; who writes such a job can leave the guard out, so that what may push belongs
+/// among the registry's rights.
+fn refuse_untrusted(env: &Env) -> Result<()> {
+    let Some(why) = untrusted(env) else { return Ok(()) };
+    Err(Error::new(Kind::Usage, format!("--push in a job for an untrusted ref: {why}")).help(
+        "push in a job of a protected branch alone, and let the others read (--cache-from); --push-anyway pushes",
+    ))
+}
+
+/// Why a job's ref is not trusted, by the variables of its service.
+fn untrusted(env: &Env) -> Option<String> {
+    if env.flag("GITLAB_CI") && env.get("CI_COMMIT_REF_PROTECTED") != Some("true") {
+        let name = env.get("CI_COMMIT_REF_NAME").unwrap_or("?");
+        return Some(format!("{name} is not protected (CI_COMMIT_REF_PROTECTED)"));
+    }
+    let event = env.get("GITHUB_EVENT_NAME").unwrap_or_default();
+    if !env.flag("GITHUB_ACTIONS") || !event.starts_with("pull_request") {
+        return None;
+    }
+    let read = || {
+        let bytes = read_regular(&env.path("GITHUB_EVENT_PATH")?, LARGEST_TEXT).ok()?;
+        let event: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        let repository = |side: &str| {
+            let repository = &event["pull_request"][side]["repo"];
+            repository["full_name"].as_str().map(str::to_owned)
+        };
+        Some((repository("head")?, repository("base")?))
+    };
+    match read() {
+        Some((head, base)) if head == base => None,
+        Some((head, _)) => Some(format!("the pull request comes from {head}")),
+        None => Some(format!("GITHUB_EVENT_PATH does not say where the {event} comes from")),
     }
 }
 
@@ -206,4 +251,50 @@ fn below(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_for_refs_that_nobody_reviewed_do_not_push() {
+        let refused = |variables: &[(&str, &str)]| {
+            let mut env = Env::default();
+            for (name, value) in variables {
+                env.set(*name, *value);
+            }
+            untrusted(&env)
+        };
+        assert_eq!(refused(&[]), None, "a person's own machine");
+        let gitlab = ("GITLAB_CI", "true");
+        assert_eq!(refused(&[gitlab, ("CI_COMMIT_REF_PROTECTED", "true")]), None);
+        for variables in [
+            &[gitlab, ("CI_COMMIT_REF_PROTECTED", "false"), ("CI_COMMIT_REF_NAME", "patch")][..],
+            &[gitlab, ("CI_COMMIT_REF_NAME", "patch")],
+        ] {
+            assert!(refused(variables).expect("refused").contains("patch is not protected"));
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let event = |head: &str| {
+            let file = dir.path().join("event.json");
+            let text = serde_json::json!({"pull_request": {
+                "head": {"repo": {"full_name": head}}, "base": {"repo": {"full_name": "team/shop"}}}});
+            std::fs::write(&file, text.to_string()).expect("written");
+            file.to_str().expect("UTF-8").to_owned()
+        };
+        let github = ("GITHUB_ACTIONS", "true");
+        assert_eq!(refused(&[github, ("GITHUB_EVENT_NAME", "push")]), None);
+        for name in ["pull_request", "pull_request_target"] {
+            let own = event("team/shop");
+            assert_eq!(refused(&[github, ("GITHUB_EVENT_NAME", name), ("GITHUB_EVENT_PATH", &own)]), None);
+            let fork = event("mallory/shop");
+            let why = refused(&[github, ("GITHUB_EVENT_NAME", name), ("GITHUB_EVENT_PATH", &fork)]);
+            assert!(why.expect("refused").contains("comes from mallory/shop"));
+            assert!(
+                refused(&[github, ("GITHUB_EVENT_NAME", name)]).is_some(),
+                "an event that cannot be read"
+            );
+        }
+    }
 }

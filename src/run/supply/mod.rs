@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 mod download;
+mod lower;
 pub(crate) mod obtain;
 pub(crate) mod pages;
 pub(crate) mod resolve;

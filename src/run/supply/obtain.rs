@@ -1,6 +1,7 @@
 //! An entry's wheel, opened: from the cache, an index, or a build.
 
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -31,6 +32,9 @@ use crate::{
         vocab::{RelPath, SourceUrl, WheelName},
     },
 };
+
+/// How often a wheel is fetched that is gone from the cache, or damaged there, when it is opened.
+const TRIES: u32 = 5;
 
 /// How a wheel came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +100,12 @@ pub(crate) fn obtain(
     }
 }
 
+/// Whether a file of the cache is not, or no longer, what it was when it was found there.
+fn is_to_be_fetched_anew(session: &Session<'_>, file: &VerifiedFile, error: &Error) -> Result<bool> {
+    let is_gone = file.path().symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    Ok(is_gone || error.kind() == Kind::Integrity && session.forget_if_damaged(file)?)
+}
+
 fn try_obtain(
     session: &Session<'_>,
     builder: &Builder<'_>,
@@ -107,15 +117,16 @@ fn try_obtain(
     match &resolved.what {
         What::Wheel(file, name) => {
             let get = || indexed(session, entry, file, via);
-            let (verified, fetched) = get()?;
-            let (wheel, fetched) = match open(session, builder, verified.clone(), (**name).clone()) {
-                // A disk that lost bits must not be a dead end: a cached file that is no longer what it was
-                // is fetched anew.
-                Err(error) if error.kind() == Kind::Integrity && session.forget_if_damaged(&verified)? => {
-                    let (verified, fetched) = get()?;
-                    (open(session, builder, verified, (**name).clone())?, fetched)
+            let mut tries = 0;
+            let (wheel, fetched) = loop {
+                tries += 1;
+                let (verified, fetched) = get()?;
+                match open(session, builder, verified.clone(), (**name).clone()) {
+                    // A disk that lost bits must not be a dead end: a cached file that is no longer what it was is
+                    // fetched anew. So is one that somebody pruned a moment ago.
+                    Err(error) if tries < TRIES && is_to_be_fetched_anew(session, &verified, &error)? => {}
+                    opened => break (opened?, fetched),
                 }
-                opened => (opened?, fetched),
             };
             session.progress.detail(&format!(
                 "{} {}: {} ({}), from {}: {}",

@@ -1,7 +1,7 @@
 //! What a run works with once it knows its inputs: the cache, the network and the indexes.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,11 +16,10 @@ use crate::{
         index::{IndexFile, find_links, parse_page},
     },
     project::{
-        auth::{AuthOptions, CredentialStore, Keyring},
         lock::{Entry, EntryOrigin},
         python::Target,
     },
-    run::options::{CacheFrom, Common, IndexOptions},
+    run::options::{Common, IndexOptions},
     words::{
         error::{Error, Kind, Result},
         vocab::{NOT_SHOWN, PackageName, Realm, SourceUrl, shown_text},
@@ -30,6 +29,7 @@ use crate::{
     run::{
         options::Options,
         supply::{
+            lower::{credentials, lower},
             pages::Pages,
             sources::{Index, Sources},
         },
@@ -222,7 +222,7 @@ fn is_of(file_name: &str, name: &PackageName) -> bool {
 /// Opens the cache of a run with those below it.
 pub(crate) fn open_cache(request: &Options, trust: Trust, progress: &dyn Progress) -> Cache {
     let IndexOptions { cache_from, trust_built, .. } = &request.index;
-    let below = cache_from.iter().map(CacheFrom::open).collect();
+    let below = cache_from.iter().map(|from| lower(from, &request.common, &request.index)).collect();
     let options = cache::Options { trust, below, trust_built: *trust_built, ..cache::Options::default() };
     let cache = Cache::open(&request.common.cache_dir, options);
     if let Some(warning) = cache.warning() {
@@ -239,17 +239,7 @@ pub(crate) fn client<'a>(
     entries: &[Entry],
     progress: &'a dyn Progress,
 ) -> Result<Client<'a>> {
-    let env: BTreeMap<String, String> =
-        common.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let mut store = CredentialStore::new(AuthOptions {
-        env: env.clone(),
-        netrc_path: options.netrc.clone(),
-        home: common.env.path("HOME"),
-        ci: options.ci_credentials,
-        keyring: options.keyring.then(|| Keyring::Subprocess(PathBuf::from("keyring"))),
-        ..AuthOptions::default()
-    })?;
-    store.warnings().0.iter().for_each(|warning| progress.warn(warning));
+    let mut store = credentials(common, options, Some(progress))?;
     let mut insecure = BTreeSet::new();
     // A source with an unset variable is an error only for entries that need it.
     for index in sources.all().filter_map(Result::ok) {

@@ -82,6 +82,12 @@ pub struct WarmKeepArgs {
     /// Also write all that the locks need into one tar, for --cache-from; `-` is standard output.
     #[arg(short, long, value_name = "FILE.tar")]
     pub output: Option<PathBuf>,
+    /// Also push the wheels to this repository of a registry, as far as they are not there.
+    #[arg(long, value_name = "oci://REGISTRY/REPO", conflicts_with = "offline")]
+    pub push: Option<String>,
+    /// Push also in a job for an untrusted ref: GitLab's unprotected ones, pull requests from forks on GitHub.
+    #[arg(long, requires = "push")]
+    pub push_anyway: bool,
     /// Also write what this run added to the cache into this directory, for --cache-from beside the older cache.
     #[arg(long, value_name = "DIR")]
     pub delta: Option<PathBuf>,

@@ -5,4 +5,4 @@ mod image;
 mod inside;
 mod push;
 mod quirks;
-mod registry;
+pub mod registry;

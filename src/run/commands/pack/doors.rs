@@ -1,6 +1,6 @@
 //! The registries and the engine that a run speaks to, opened when first needed.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::{
     artifact::{
@@ -25,7 +25,7 @@ pub(super) struct Doors<'a> {
     sources: &'a Sources<'a>,
     /// Hears of what takes long.
     pub progress: &'a dyn Progress,
-    client: OnceLock<Client<'a>>,
+    client: OnceLock<Arc<Client<'a>>>,
 }
 
 impl<'a> Doors<'a> {
@@ -38,7 +38,7 @@ impl<'a> Doors<'a> {
     ///
     /// # Errors
     /// [`Kind::Usage`] with `--offline`.
-    pub(super) fn registry(&self, reference: Reference) -> Result<Registry<'_>> {
+    pub(super) fn registry(&self, reference: Reference) -> Result<Registry<'a>> {
         let Options { common, index, .. } = self.options;
         if index.offline {
             return Err(Error::new(
@@ -47,10 +47,10 @@ impl<'a> Doors<'a> {
             ));
         }
         if self.client.get().is_none() {
-            let _ = self.client.set(client(common, index, self.sources, &[], self.progress)?);
+            let _ = self.client.set(Arc::new(client(common, index, self.sources, &[], self.progress)?));
         }
         let client = self.client.get().ok_or_else(|| Error::new(Kind::Network, "there is no client"))?;
-        Registry::new(client, reference, &Logins::of(&common.env, index.ci_credentials))
+        Registry::new(Arc::clone(client), reference, &Logins::of(&common.env, index.ci_credentials))
     }
 
     /// The local engine of that kind, or of any.

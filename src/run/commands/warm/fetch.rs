@@ -43,6 +43,8 @@ pub(super) struct Got {
     /// The name that counts.
     pub file_name: String,
     pub came: Came,
+    /// What it was built from, if that has a digest: the file and its name.
+    pub source: Option<(VerifiedFile, String)>,
 }
 
 /// What came of an entry for a target.
@@ -249,7 +251,12 @@ fn get(
     match &resolved.what {
         What::Wheel(file, _) => {
             let (found, fetched) = bring(session, entry, file, resolved)?;
-            Ok(Outcome::Wheel(Got { file: found, file_name: file.filename.clone(), came: came(fetched) }))
+            Ok(Outcome::Wheel(Got {
+                file: found,
+                file_name: file.filename.clone(),
+                came: came(fetched),
+                source: None,
+            }))
         }
         // What is not isolated is built by the run that has what is installed before it.
         _ if work.is_native && !builder.is_unisolated(entry) => {
@@ -258,12 +265,21 @@ fn get(
                 return Ok(Outcome::Local);
             }
             let wheel = &obtained.input.wheel;
+            let source = resolved.file().and_then(|file| {
+                let found = session.cache.file(&file.sha256?)?;
+                Some((found, file.filename.clone()))
+            });
             let file_name = wheel.name.file_name.clone();
-            Ok(Outcome::Wheel(Got { file: wheel.file.clone(), file_name, came: obtained.came }))
+            Ok(Outcome::Wheel(Got { file: wheel.file.clone(), file_name, came: obtained.came, source }))
         }
         What::Sdist(file, _) => {
             let (found, fetched) = bring(session, entry, file, resolved)?;
-            Ok(Outcome::Source(Got { file: found, file_name: file.filename.clone(), came: came(fetched) }))
+            Ok(Outcome::Source(Got {
+                file: found,
+                file_name: file.filename.clone(),
+                came: came(fetched),
+                source: None,
+            }))
         }
         What::Direct => match &entry.origin {
             EntryOrigin::Url(url) => {
@@ -273,7 +289,7 @@ fn get(
                     hashes => session.verified(url.url(), Some(url), &file_name, None, hashes)?,
                 };
                 let is_wheel = Path::new(&file_name).extension().is_some_and(|end| end == "whl");
-                let got = Got { file, file_name, came: came(fetched) };
+                let got = Got { file, file_name, came: came(fetched), source: None };
                 Ok(if is_wheel { Outcome::Wheel(got) } else { Outcome::Source(got) })
             }
             EntryOrigin::Path(_) => Ok(Outcome::Local),

@@ -1,9 +1,12 @@
 //! What is written beside the cache: a tar, a cache of what was added, wheels for pip.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
+    sync::Arc,
 };
+
+use rayon::prelude::*;
 
 use super::{
     Warmed, Work, Written, destination,
@@ -11,12 +14,19 @@ use super::{
     wheelhouse::wheelhouse,
 };
 use crate::{
+    artifact::registry::{Logins, Reference, Registry, shown_repository},
     packages::{
-        cache::{Cache, file_path, is_carried},
+        cache::{Cache, VerifiedFile, file_path, is_carried},
+        http::Client,
         index::SelectionKey,
     },
-    run::{commands::pack::deliver::publish, options::Keep, supply::session::Session},
-    words::{error::Result, vocab::Sha256},
+    project::lock::Entry,
+    run::{
+        commands::pack::deliver::publish,
+        options::Keep,
+        supply::{session::Session, sources::Index, work::subject},
+    },
+    words::{error::Result, interrupt, progress::Progress, vocab::Sha256},
 };
 
 /// Writes what was asked for.
@@ -59,19 +69,11 @@ fn all(cache: &Cache, needs: &[(&Work<'_>, &Session<'_>)], fetched: &[Vec<Outcom
     for ((work, session), row) in needs.iter().zip(fetched) {
         for (entry, outcome) in work.entries.iter().zip(row) {
             let (Outcome::Wheel(got) | Outcome::Source(got)) = outcome else { continue };
-            paths.extend(of_file(got));
-            for index in session.sources.of(entry).unwrap_or_default() {
-                let concealed = work.options.common.env.concealed();
-                let pin = entry.pin.to_string();
-                let key = SelectionKey {
-                    source: &index.url,
-                    concealed,
-                    name: &entry.name,
-                    pin: &pin,
-                    hashes: &entry.hashes,
-                };
-                paths.extend(key.path(cache).filter(|path| cache.holds(path)));
+            for (file, _) in got.files() {
+                let name = file.path().file_name().and_then(|name| name.to_str());
+                paths.extend(name.map(|name| file_path(&file.sha256(), file.size(), name)));
             }
+            paths.extend(records(work, session, entry).into_iter().filter(|path| session.cache.holds(path)));
         }
     }
     let files: HashSet<Sha256> =
@@ -80,9 +82,76 @@ fn all(cache: &Cache, needs: &[(&Work<'_>, &Session<'_>)], fetched: &[Vec<Outcom
     paths.into_iter().collect()
 }
 
-fn of_file(got: &Got) -> Option<PathBuf> {
-    let name = got.file.path().file_name()?.to_str()?;
-    Some(file_path(&got.file.sha256(), got.file.size(), name))
+/// Where the records of what an entry's indexes said are, below the cache's layout.
+fn records(work: &Work<'_>, session: &Session<'_>, entry: &Entry) -> Vec<PathBuf> {
+    let pin = entry.pin.to_string();
+    let concealed = work.options.common.env.concealed();
+    let of = |index: Index| {
+        let (name, hashes) = (&entry.name, &entry.hashes);
+        let key = SelectionKey { source: &index.url, concealed, name, pin: &pin, hashes };
+        key.path(&session.cache)
+    };
+    session.sources.of(entry).unwrap_or_default().into_iter().filter_map(of).collect()
+}
+
+/// Sends to a registry what it does not have of what locks pin, and of what indexes said of it.
+pub(super) fn push(
+    to: &Reference,
+    client: &Arc<Client<'_>>,
+    needs: &[(&Work<'_>, &Session<'_>)],
+    fetched: &[Vec<Outcome>],
+    progress: &dyn Progress,
+) -> Result<Written> {
+    let Some((work, _)) = needs.first() else {
+        return Ok(Written { what: "registry", place: shown_repository(to), files: 0, bytes: 0 });
+    };
+    let (common, index) = (&work.options.common, &work.options.index);
+    let logins = Logins::of(&common.env, index.ci_credentials);
+    let registry = Registry::new(Arc::clone(client), to.clone(), &logins)?;
+    let mut files: BTreeMap<Sha256, (VerifiedFile, String)> = BTreeMap::new();
+    let mut selections = BTreeMap::new();
+    for ((work, session), row) in needs.iter().zip(fetched) {
+        for (entry, outcome) in work.entries.iter().zip(row) {
+            let Some(got) = outcome.file() else { continue };
+            // What was built, no lock pins, and nobody would look for it there.
+            let is_pinned = |digest: &Sha256| {
+                entry.hashes.sha256.contains(digest)
+                    || entry.files.iter().any(|file| file.sha256.as_ref() == Some(digest))
+            };
+            for (file, name) in got.files().into_iter().filter(|(file, _)| is_pinned(&file.sha256())) {
+                files.insert(file.sha256(), (file.clone(), name.to_owned()));
+            }
+            for path in records(work, session, entry) {
+                if let (Some(key), Ok(bytes)) = (path.file_name(), session.cache.read_kept_file(&path)) {
+                    selections.insert(key.to_string_lossy().into_owned(), (bytes, subject(entry)));
+                }
+            }
+        }
+    }
+    progress.stage("Pushing", files.values().map(|(file, _)| file.size()).sum());
+    registry.push_empty()?;
+    let sent = files
+        .par_iter()
+        .map(|(_, (file, name))| {
+            interrupt::check()?;
+            let sent = registry.push_wheel(file, name)?;
+            progress.advance(file.size());
+            Ok(if sent { (1, file.size()) } else { (0, 0) })
+        })
+        .try_reduce(|| (0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1)))?;
+    selections.par_iter().try_for_each(|(key, (bytes, title))| {
+        interrupt::check()?;
+        registry.push_selection(key, bytes, title).map(drop)
+    })?;
+    Ok(Written { what: "registry", place: shown_repository(to), files: sent.0, bytes: sent.1 })
+}
+
+impl Got {
+    /// The file, and what it was built from, each with the name that counts.
+    fn files(&self) -> Vec<(&VerifiedFile, &str)> {
+        let source = self.source.as_ref().map(|(file, name)| (file, name.as_str()));
+        std::iter::once((&self.file, self.file_name.as_str())).chain(source).collect()
+    }
 }
 
 impl Outcome {

@@ -81,7 +81,7 @@ pub(crate) struct WarmedTarget {
 /// A file or directory that was written.
 #[derive(Debug, Serialize)]
 pub(crate) struct Written {
-    /// What it is: `wheelhouse`, `tar`, `delta`.
+    /// What it is: `wheelhouse`, `tar`, `delta`, `registry` (then the files are those that were sent).
     pub what: &'static str,
     /// Where it is.
     pub place: String,
@@ -206,6 +206,14 @@ pub(crate) fn warm(asks: &[Ask], keep: &Keep, progress: &dyn Progress) -> Result
         }
     }
     keep::keep(keep, &cache, &before, &needs, &fetched, &mut warmed)?;
+    if let Some(to) = &keep.push
+        && let Some((_, session)) = needs.first()
+    {
+        match keep::push(to, &session.client, &needs, &fetched, progress) {
+            Ok(written) => warmed.written.push(written),
+            Err(error) => errors.push(error),
+        }
+    }
     cache.notes().iter().for_each(|note| progress.warn(note));
     Ok((warmed, gather(errors, |many| format!("{many} things could not be warmed"))))
 }

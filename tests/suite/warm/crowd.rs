@@ -1,0 +1,170 @@
+//! Many processes with one cache, some of them killed; and a cache that is not what it was a moment ago.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use crate::support::{
+    files,
+    index::{answer, index},
+    package::{Package, greeter, noise},
+    program::script,
+    project::Project,
+    server::Server,
+};
+
+const DESCRIBED: [&str; 6] =
+    ["--python-version", "3.11", "--platform", "linux/amd64", "--python-home", "/usr/local/bin"];
+
+/// How long the crowd is at it: a minute is asked for by `VENVOY_CROWD_SECONDS=60`.
+fn long() -> Duration {
+    let seconds = std::env::var("VENVOY_CROWD_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(5))
+}
+
+#[test]
+fn sixteen_processes_share_a_cache_while_some_are_killed() {
+    let packages: Vec<Package> = (0..12)
+        .map(|n| Package::new(&greeter(&format!("demo{n}"), "1.0").file("data.bin", noise(20_000 + n))))
+        .collect();
+    let server = index(&packages);
+    let project = Project::at(&server, &packages);
+    let (end, runs, killed) = (Instant::now() + long(), AtomicUsize::new(0), AtomicUsize::new(0));
+    let failed: Mutex<Vec<String>> = Mutex::default();
+    let one = |who: usize| {
+        let mut round = 0;
+        while Instant::now() < end && failed.lock().expect("a lock").is_empty() {
+            round += 1;
+            let venv = format!("venv-{who}");
+            let tar = format!("out-{who}.tar");
+            let args: Vec<&str> = match who {
+                6..=7 => vec!["sync", "--fresh", "--venv", &venv, "--link", "copy"],
+                8..=9 => vec!["warm", "--unpacked"],
+                10..=11 => [&["pack", "-o", &tar], &DESCRIBED[..]].concat(),
+                12 if round % 5 == 0 => vec!["cache", "clear"],
+                12 => vec!["cache", "prune", "--max-size", "100kB"],
+                13 => vec!["cache", "verify"],
+                14 => vec!["warm", "--layers"],
+                _ => vec!["sync", "--fresh", "--venv", &venv],
+            };
+            let mut child = project.command(&args);
+            child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            let mut child = child.spawn().expect("venvoy runs");
+            if who >= 14 {
+                thread::sleep(Duration::from_millis(20 + 37 * (round % 9)));
+                let _ = child.kill();
+                killed.fetch_add(1, Ordering::Relaxed);
+            }
+            let output = child.wait_with_output().expect("it ends");
+            if who < 14 && !output.status.success() {
+                failed.lock().expect("a lock").push(format!(
+                    "{args:?}: {}\n{}{}",
+                    output.status,
+                    String::from_utf8_lossy(&output.stdout),
+                    String::from_utf8_lossy(&output.stderr)
+                ));
+            }
+            runs.fetch_add(1, Ordering::Relaxed);
+            if args[0] == "sync" && output.status.success() {
+                assert_eq!(script(&project.dir().join(&venv).join("bin/demo3")), "demo3 1.0");
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for who in 0..16 {
+            let one = &one;
+            scope.spawn(move || one(who));
+        }
+    });
+    let failed = failed.into_inner().expect("a lock");
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    let (runs, killed) = (runs.into_inner(), killed.into_inner());
+    assert!(runs > 16 && killed > 0, "{runs} runs, {killed} killed");
+    project.run(&["sync"]).succeeds();
+    project.run(&["cache", "verify"]).succeeds().mentions(&["all as their digests say"]);
+}
+
+#[test]
+fn a_cache_that_is_removed_in_the_middle_of_a_run_is_done_without_and_made_again_by_the_next() {
+    let packages: Vec<Package> = (0..6).map(|n| Package::simple(&format!("demo{n}"), "1.0")).collect();
+    let place: &'static Mutex<Option<PathBuf>> = Box::leak(Box::default());
+    let all = packages.clone();
+    let server = Server::start(move |request| {
+        if request.path.ends_with("demo3-1.0-py3-none-any.whl")
+            && let Some(cache) = place.lock().expect("a lock").take()
+        {
+            let _ = fs::remove_dir_all(cache);
+        }
+        answer(&all, request)
+    });
+    let project = Project::at(&server, &packages);
+    for args in [&["sync", "--concurrent-downloads", "1"][..], &["warm", "--concurrent-downloads", "1"]] {
+        project.forget();
+        *place.lock().expect("a lock") = Some(project.path("cache"));
+        let run = project.run(args);
+        run.succeeds().mentions(&[
+            "the cache {root}/cache was removed meanwhile: what is downloaded now will not be kept",
+        ]);
+        assert!(place.lock().expect("a lock").is_none(), "it was removed");
+    }
+    project.run(&["sync"]).succeeds();
+    project.run(&["cache", "verify"]).succeeds();
+}
+
+fn set_times(dir: &Path, time: SystemTime) {
+    for path in files::below(dir) {
+        let file =
+            fs::File::options().write(true).open(&path).or_else(|_| fs::File::open(&path)).expect("a file");
+        file.set_times(fs::FileTimes::new().set_accessed(time).set_modified(time)).expect("times");
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_costs_nothing_that_is_right() {
+    let demo = Package::simple("demo", "1.0");
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::at(&server, std::slice::from_ref(&demo));
+    let years = Duration::from_hours(24 * 365 * 10);
+    for time in [SystemTime::now() + years, SystemTime::now() - years, SystemTime::UNIX_EPOCH] {
+        project.forget();
+        project.run(&["warm", "--unpacked"]).succeeds();
+        let asked = server.log().len();
+        set_times(&project.path("cache/v1"), time);
+        for link in ["auto", "unpack"] {
+            project.run(&["sync", "--fresh", "--link", link]).succeeds();
+            assert_eq!(project.script("demo"), "demo 1.0");
+        }
+        project.run(&["cache", "verify"]).succeeds();
+        assert_eq!(server.log().len(), asked, "it is still the right file");
+    }
+    // What was used in the future was not used long ago.
+    project.forget();
+    project.run(&["warm"]).succeeds();
+    set_times(&project.path("cache/v1/files"), SystemTime::now() + years);
+    project.run(&["cache", "prune", "--older-than", "1h"]).succeeds();
+    project.run(&["sync", "--offline"]).succeeds();
+}
+
+#[test]
+fn in_a_ci_job_the_cache_has_wheels_and_nothing_that_is_cheaper_to_make() {
+    let demo = Package::simple("demo", "1.0");
+    let project = Project::with_wheels(std::slice::from_ref(&demo)).variable("CI", "true");
+    project.sync().succeeds();
+    assert_eq!(project.script("demo"), "demo 1.0");
+    assert!(!project.path("cache/v1/unpacked").exists());
+    // Who knows better says so.
+    project.sync_with(&["--fresh", "--link", "auto"]).succeeds();
+    assert!(project.path("cache/v1/unpacked").exists());
+    let project = Project::with_wheels(std::slice::from_ref(&demo))
+        .variable("CI", "true")
+        .variable("VENVOY_LINK", "hardlink");
+    project.sync().succeeds();
+    assert!(project.path("cache/v1/unpacked").exists());
+}
