@@ -5,5 +5,6 @@
 pub(crate) mod write;
 pub(crate) mod registry;
 pub(crate) mod engine;
+pub(crate) mod interpreter;
 pub(crate) mod sbom;
 pub(crate) mod pack;

@@ -191,6 +191,10 @@ pub struct ArtifactArgs {
     /// :TAG).
     #[arg(long, value_name = "IMAGE", requires = "image")]
     pub base: Option<String>,
+    /// Bring the interpreter along, with its standard library and every library that it and the packages load: an image
+    /// from nothing, without a shell.
+    #[arg(long, conflicts_with_all = ["base", "python_version", "python_home", "python_exe"])]
+    pub with_python: bool,
     /// What the image is called in the layout.
     #[arg(long, value_name = "NAME:TAG", default_value = "venvoy-pack:latest")]
     pub name: String,

@@ -103,6 +103,9 @@ def python(interpreter: str) -> Path:
 def import_python(engine: Engine, interpreter: str, index: str, authority: Path) -> None:
     """Makes `python:3.9-slim`; its pip asks the index of the tests, and a company's CA is trusted."""
     changes = ["ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "ENV LANG=C.UTF-8"]
+    # As the official image says which Python it has.
+    version = run(interpreter, "-c", "import platform; print(platform.python_version())").strip()
+    changes += [f"ENV PYTHON_VERSION={version}"]
     changes += [f"ENV PIP_INDEX_URL={index} PIP_DISABLE_PIP_VERSION_CHECK=1", 'CMD ["python3"]']
     flags = [part for change in changes for part in ("--change", change)]
     engine("import", *flags, python(interpreter), PYTHON)

@@ -73,6 +73,11 @@ impl<'p> Items<'p> {
         self.0.insert(TreePath(path), item);
     }
 
+    /// Adds all of others; where both have a path, theirs counts.
+    pub(crate) fn merge(&mut self, other: Items<'p>) {
+        self.0.extend(other.0);
+    }
+
     /// A whole environment at `place` (no slash at either end).
     pub(crate) fn environment(pieces: &'p Pieces<'_>, place: &str) -> Self {
         let mut items = Items::default();

@@ -6,12 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rayon::prelude::*;
+
 use super::{
     archive::{Item, Items},
     pieces::{Body, Piece},
     spool::Spool,
 };
 use crate::{
+    artifact::interpreter::{Interpreter, Part},
     environment::layout::Written,
     packages::wheel::STREAM_LIMIT,
     words::{
@@ -54,6 +57,25 @@ impl Copied {
             walk(&from, &to, spool, temporary, &mut found).map_err(named)?;
         }
         Ok(Copied(found))
+    }
+
+    /// Reads the files of an interpreter.
+    pub(crate) fn interpreter(found: &Interpreter, spool: &Spool, temporary: &Path) -> Result<Copied> {
+        let one = |(to, part): (&PathBuf, &Part)| {
+            let path = to.to_str().map(|to| to.trim_start_matches('/').to_owned()).ok_or_else(|| {
+                Error::new(Kind::Target, format!("{}: its name is not UTF-8", to.display()))
+            })?;
+            let read = match part {
+                Part::Link(target) => Found::Link(target.clone()),
+                Part::File(from) => {
+                    let meta = fs::metadata(from).map_err(|e| Error::io("cannot read", from, e))?;
+                    let executable = meta.permissions().mode() & 0o111 != 0;
+                    Found::File(piece(from, meta.size(), spool, temporary)?, executable)
+                }
+            };
+            Ok((path, read))
+        };
+        found.parts.par_iter().map(one).collect::<Result<_>>().map(Copied)
     }
 
     /// As items of a layer. Where two have one path, the later counts.
@@ -137,8 +159,15 @@ fn walk(
         .help("an image holds nothing else: leave it out"));
     }
     let executable = meta.permissions().mode() & 0o111 != 0;
+    found.push((to.to_owned(), Found::File(piece(from, meta.size(), spool, temporary)?, executable)));
+    Ok(())
+}
+
+/// A file's bytes, of which there are so many.
+fn piece(from: &Path, size: u64, spool: &Spool, temporary: &Path) -> Result<Piece> {
+    let unreadable = |e| Error::io("cannot read", from, e);
     let cannot = |e| Error::io("cannot write a temporary file in", temporary, e);
-    let piece = if meta.size() > STREAM_LIMIT {
+    Ok(if size > STREAM_LIMIT {
         let mut file = fs::File::open(from).map_err(unreadable)?;
         let (written, made) = Spool::add_large(temporary, &mut file).map_err(cannot)?;
         Piece { written, body: Body::Made(made) }
@@ -150,7 +179,5 @@ fn walk(
             let (written, made) = spool.add(&bytes).map_err(cannot)?;
             Piece { written, body: Body::Made(made) }
         }
-    };
-    found.push((to.to_owned(), Found::File(piece, executable)));
-    Ok(())
+    })
 }

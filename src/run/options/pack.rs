@@ -31,6 +31,8 @@ pub(crate) struct PackOptions {
     pub load: Option<Option<EngineKind>>,
     /// What the layers are put on, as it was typed.
     pub base: Option<String>,
+    /// Whether the interpreter comes along.
+    pub with_python: bool,
     /// What the image is called: `NAME:TAG`.
     pub name: String,
     /// How many layers at most.
@@ -98,6 +100,7 @@ impl PackOptions {
             oci: None,
             push: None,
             base: None,
+            with_python: false,
             name: String::new(),
             layers: layers.into(),
             owner: self::owner(owner)?,
@@ -137,6 +140,7 @@ impl PackOptions {
             push: args.push.as_deref().map(push).transpose()?,
             load: args.load,
             base: args.base.clone(),
+            with_python: args.with_python,
             name: name(&args.name)?,
             layers: if args.single_layer { 1 } else { args.max_layers.into() },
             owner: owner(&args.owner)?,

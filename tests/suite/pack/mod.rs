@@ -4,5 +4,6 @@ mod base;
 mod image;
 mod inside;
 mod push;
+mod python;
 mod quirks;
 pub mod registry;

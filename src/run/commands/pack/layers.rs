@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     artifact::{
+        interpreter::Extension,
         pack::{
             archive::{self, FORMAT, Items},
             image::{Base, LAYER_LIMIT, Layer},
@@ -36,7 +37,7 @@ use crate::{
     },
 };
 
-use super::{Run, deliver::publish};
+use super::{Run, deliver::publish, python::read_interpreter};
 
 /// What the cache calls the layers of an environment.
 const IMAGES: &str = "images";
@@ -78,8 +79,9 @@ impl Packing<'_> {
             && let Some(key) = keys.whole
             && let Some(layers) = self.kept(&self.layers_key(key, budget))
             && let Some(components) = self.kept_components(key)
+            && let Some(extensions) = self.kept_extensions(key)
         {
-            return Ok(Layered { layers: Some(layers), components });
+            return self.bring(Layered { layers: Some(layers), components }, &extensions);
         }
         self.run.sources.check(self.entries)?;
         let trust = if make.strict { Trust::Unlinked } else { Trust::Recorded };
@@ -98,7 +100,7 @@ impl Packing<'_> {
     /// How many layers packages and environment may have.
     fn budget(&self, base: Option<&Base>) -> Result<usize> {
         let below = base.map_or(0, |base| base.layers.len());
-        let copies = usize::from(!self.run.pack.copies.is_empty());
+        let copies = usize::from(!self.run.pack.copies.is_empty()) + usize::from(self.run.pack.with_python);
         let room = LAYER_LIMIT - below;
         let budget = self.run.pack.layers.min(room).saturating_sub(copies);
         if budget == 0 && room <= copies {
@@ -233,13 +235,14 @@ impl Packing<'_> {
         pieces.warnings.iter().for_each(|warning| self.run.progress.warn(warning));
         pieces.uncompiled.iter().for_each(|module| self.run.progress.detail(module));
         self.run.progress.stage("Packing", 0);
-        if let Some(archive) = &self.run.pack.archive {
-            made.push(self.write_archive(archive, &pieces)?);
-        }
         let PlanKey(key) = plan.key;
+        let extensions = self.extensions(&pieces, key)?;
+        if let Some(archive) = &self.run.pack.archive {
+            made.push(self.write_archive(archive, &pieces, &extensions)?);
+        }
         let components = self.components(inputs, key)?;
         if !self.run.pack.wants_image() {
-            return Ok(Layered { layers: None, components });
+            return self.bring(Layered { layers: None, components }, &extensions);
         }
         let local = self.local_names();
         let is_local: Vec<bool> =
@@ -264,11 +267,25 @@ impl Packing<'_> {
         if let Ok(text) = serde_json::to_vec(&records) {
             let _ = cache.keyed(IMAGES, &self.layers_key(key, budget)).publish(&text);
         }
-        Ok(Layered { layers: Some(layers), components })
+        self.bring(Layered { layers: Some(layers), components }, &extensions)
     }
 
-    fn write_archive(&self, archive: &Archive, pieces: &Pieces<'_>) -> Result<(String, Option<u64>)> {
-        let items = Items::environment(pieces, self.run.place);
+    fn write_archive(
+        &self,
+        archive: &Archive,
+        pieces: &Pieces<'_>,
+        extensions: &[Extension],
+    ) -> Result<(String, Option<u64>)> {
+        let mut items = Items::environment(pieces, self.run.place);
+        let temporary = self.run.cache.temporary()?;
+        let interpreter = if self.run.pack.with_python {
+            Some(read_interpreter(&self.find_interpreter(extensions)?, temporary.path())?)
+        } else {
+            None
+        };
+        if let Some(interpreter) = &interpreter {
+            items.merge(interpreter.items());
+        }
         let plan = &pieces.plan;
         publish(&archive.to, &mut |out, failed| match archive.form {
             Form::Plain => archive::plain(&items, plan, self.run.common, out, failed),

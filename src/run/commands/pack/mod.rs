@@ -4,6 +4,7 @@ mod base;
 pub(super) mod deliver;
 mod doors;
 mod layers;
+mod python;
 mod sboms;
 
 use std::path::{Path, PathBuf};

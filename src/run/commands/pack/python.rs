@@ -1,0 +1,140 @@
+//! `--with-python`: the interpreter in a layer of its own, below all others.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use super::layers::{Layered, Packing};
+use crate::{
+    artifact::{
+        interpreter::{Extension, Interpreter, Linked},
+        pack::{
+            archive::FORMAT,
+            copied::Copied,
+            image::Layer,
+            pieces::Pieces,
+            spool::Spool,
+            store::{self, Record},
+        },
+        sbom::{Component, Licence},
+    },
+    environment::layout::Plan,
+    words::{
+        error::{Error, Result},
+        vocab::Sha256,
+    },
+};
+
+/// What the cache calls lists of extension modules, and interpreters' layers.
+const EXTENSIONS: &str = "extensions";
+const INTERPRETERS: &str = "interpreters";
+
+impl Packing<'_> {
+    /// What the extension modules of an environment are linked with, if that was found out before; nothing where nobody
+    /// asks.
+    pub(super) fn kept_extensions(&self, plan: Sha256) -> Option<Vec<Extension>> {
+        if !self.run.pack.with_python {
+            return Some(Vec::new());
+        }
+        serde_json::from_slice(&self.run.cache.keyed(EXTENSIONS, &self.extensions_key(plan)).read_kept()?)
+            .ok()
+    }
+
+    fn extensions_key(&self, plan: Sha256) -> Sha256 {
+        Sha256::of(format!("extensions 1\n{plan}\n{}\n", self.run.place).as_bytes())
+    }
+
+    /// What its extension modules and libraries are linked with, kept for later runs.
+    pub(super) fn extensions(&self, pieces: &Pieces<'_>, plan: Sha256) -> Result<Vec<Extension>> {
+        if !self.run.pack.with_python {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        for (file, piece) in pieces.plan.files.iter().zip(&pieces.files) {
+            if !file.path.as_str().contains(".so") {
+                continue;
+            }
+            let mut bytes = Vec::new();
+            piece.inflate(&pieces.plan, &mut |part| {
+                bytes.extend_from_slice(part);
+                Ok(())
+            })?;
+            if let Some(linked) = Linked::of(&bytes) {
+                found.push((PathBuf::from(format!("/{}/{}", self.run.place, file.path)), linked));
+            }
+        }
+        // A cache that cannot be written costs the next run the same again.
+        if let Ok(text) = serde_json::to_vec(&found) {
+            let _ = self.run.cache.keyed(EXTENSIONS, &self.extensions_key(plan)).publish(&text);
+        }
+        Ok(found)
+    }
+
+    /// Finds the interpreter and all that is loaded.
+    pub(super) fn find_interpreter(&self, extensions: &[Extension]) -> Result<Interpreter> {
+        let own: BTreeSet<&Path> = extensions.iter().map(|(path, _)| path.as_path()).collect();
+        let found = Interpreter::find(self.target, extensions, &|path| own.contains(path))?;
+        for (name, by) in &found.missing {
+            self.run.progress.warn(&format!("{name} is nowhere on this machine, and {by} is linked with it"));
+        }
+        Ok(found)
+    }
+
+    /// Adds the interpreter's layer, and what it took from the system to what is inside.
+    pub(super) fn bring(&self, mut layered: Layered, extensions: &[Extension]) -> Result<Layered> {
+        if !self.run.pack.with_python {
+            return Ok(layered);
+        }
+        let found = self.find_interpreter(extensions)?;
+        if let Some(layers) = &mut layered.layers {
+            layers.insert(0, self.interpreter_layer(&found)?);
+        }
+        if !self.run.pack.sboms.is_empty() {
+            for path in &found.system {
+                layered.components.push(self.component(path)?);
+            }
+        }
+        Ok(layered)
+    }
+
+    fn interpreter_layer(&self, found: &Interpreter) -> Result<Layer> {
+        let cache = self.run.cache;
+        let text = format!("interpreter {FORMAT}\n{}\n{:?}\n", found.key(), self.run.common);
+        let place = cache.keyed(INTERPRETERS, &Sha256::of(text.as_bytes()));
+        let kept = place.read_kept().and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok());
+        if let Some(layer) = kept.and_then(|record| record.layer(cache)) {
+            return Ok(layer);
+        }
+        let temporary = cache.temporary()?;
+        let copied = read_interpreter(found, temporary.path())?;
+        let holds = format!("{} and what it loads", self.target.describe_shortly());
+        let (layer, record) = store::layer(cache, &copied.items(), &Plan::default(), self.run.common, holds)?;
+        if let Ok(text) = serde_json::to_vec(&record) {
+            let _ = place.publish(&text);
+        }
+        Ok(layer)
+    }
+
+    fn component(&self, path: &Path) -> Result<Component> {
+        let unreadable = |error| Error::io("cannot read", path, error);
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let (sha256, _) = Sha256::of_file(&file).map_err(unreadable)?;
+        let is_python = path.file_name() == self.target.executable.file_name();
+        Ok(Component {
+            name: path.display().to_string(),
+            version: is_python.then(|| self.target.version_text()),
+            sha256: sha256.to_string(),
+            file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            licence: Licence::Unknown,
+            requires: Vec::new(),
+            distribution: false,
+        })
+    }
+}
+
+/// Reads an interpreter's files, with what cannot be held in a directory.
+pub(super) fn read_interpreter(found: &Interpreter, dir: &Path) -> Result<Copied> {
+    let spool = Spool::new(dir).map_err(|e| Error::io("cannot make a temporary file in", dir, e))?;
+    Copied::interpreter(found, &spool, dir)
+}
