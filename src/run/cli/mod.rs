@@ -1,5 +1,6 @@
 //! argv in, exit code out: reads what was typed, runs the command, prints results and errors.
 
+mod fault;
 mod output;
 mod reading;
 mod ui;
@@ -41,6 +42,7 @@ use crate::{
 /// Runs the command line and gives the exit code (README, "Exit codes").
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.collect();
+    fault::listen();
     if sdist::is_guard(args.iter().cloned()) {
         return sdist::guard();
     }

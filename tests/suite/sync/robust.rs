@@ -618,3 +618,29 @@ fn where_no_thread_can_be_had_that_is_said_and_nothing_changes() {
     assert!(said >= 3, "{said}");
     assert_eq!(project.script("demo"), "demo 2.0");
 }
+
+/// The event loop of the HTTP client panics where it cannot be woken: that is a fault, no error, and nothing of what is
+/// asked for stands in it.
+#[test]
+fn a_fault_of_venvoy_itself_is_told_apart_and_shows_no_secret() {
+    let server = index(&[demo("1.0")]);
+    let url = server.url("/simple").replace("http://", "http://me:canary4711@");
+    let project = Project::of(&Lock::of(&url, &[demo("1.0")]));
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-P", "anon_inode:[eventfd]"]);
+    command.args(["--trace=write", "--inject=write:error=EIO:when=1"]);
+    let sync = project.command(&["sync"]);
+    command.arg(sync.get_program()).args(sync.get_args()).current_dir(project.dir()).env_clear();
+    command.envs(sync.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let run = project.finish(&mut command);
+    assert_eq!(run.code, Some(70), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("fault: venvoy ") && run.stderr.contains("`venvoy doctor` prints"),
+        "{}",
+        run.stderr
+    );
+    assert!(!run.stderr.contains("canary") && !run.stderr.contains("panicked"), "{}", run.stderr);
+    assert!(!project.venv().exists());
+    project.sync().succeeds();
+    assert_eq!(project.script("demo"), "demo 1.0");
+}
