@@ -134,6 +134,17 @@ impl Dir {
         })
     }
 
+    /// Whether `name` stands for an open file; a link is not followed. Nothing is opened for it: with no descriptor left,
+    /// a file that had to be opened would never be found to be the same.
+    pub(super) fn is(&self, name: impl AsRef<OsStr>, file: &File) -> io::Result<bool> {
+        let open = rustix::fs::fstat(file)?;
+        match rustix::fs::statat(&*self.file, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(named) => Ok((named.st_dev, named.st_ino) == (open.st_dev, open.st_ino)),
+            Err(rustix::io::Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The names in it, sorted: their own order differs between machines.
     pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();

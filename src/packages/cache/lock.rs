@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Dir, Identity};
+use super::Dir;
 use crate::words::interrupt;
 
 /// How often who waits looks again: the system's own waiting would not hear the user asking to stop.
@@ -30,10 +30,11 @@ impl KeyLock {
             let Ok(file) = dir.open_or_create(name, 0o666, false) else { return Self::none() };
             match file.try_lock() {
                 // The one before removed the file on leaving: what was locked then is nobody's any more.
-                Ok(()) if is_still(&file, dir, name) => {
-                    return KeyLock { held: Some((file, dir.clone(), name.to_owned())) };
-                }
-                Ok(()) => {}
+                Ok(()) => match dir.is(name, &file) {
+                    Ok(true) => return KeyLock { held: Some((file, dir.clone(), name.to_owned())) },
+                    Ok(false) => {}
+                    Err(_) => return Self::none(),
+                },
                 // Whoever comes without the lock does work twice, or stops right away.
                 Err(TryLockError::WouldBlock) if interrupt::requested() => return Self::none(),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(WAIT),
@@ -51,12 +52,4 @@ impl Drop for KeyLock {
             let _ = file.unlock();
         }
     }
-}
-
-/// Whether `name` still stands for the open file.
-fn is_still(file: &File, dir: &Dir, name: &str) -> bool {
-    let (Ok(open), Ok(named)) = (file.metadata(), dir.file(name).and_then(|file| file.metadata())) else {
-        return false;
-    };
-    Identity::of(&open).is_same_file(&Identity::of(&named))
 }

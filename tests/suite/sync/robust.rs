@@ -644,3 +644,18 @@ fn a_fault_of_venvoy_itself_is_told_apart_and_shows_no_secret() {
     project.sync().succeeds();
     assert_eq!(project.script("demo"), "demo 1.0");
 }
+
+/// A lock's file was opened again to see whether it was still the same, and with no descriptor left that went on for ever.
+#[test]
+fn with_too_few_descriptors_a_run_ends() {
+    let project = Project::with_wheels(&[demo("1.0"), Package::simple("other", "1.0")]);
+    for limit in 11..20 {
+        let pack = project.command(&["pack", "--find-links", "../wheels", "--output", "../app.tar"]);
+        let mut command = Command::new("timeout");
+        command.args(["60", "sh", "-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"]);
+        command.arg(pack.get_program()).args(pack.get_args()).current_dir(project.dir()).env_clear();
+        command.envs(pack.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let run = project.finish(&mut command);
+        assert_ne!(run.code, Some(124), "{limit}: {}", run.stderr);
+    }
+}
