@@ -603,7 +603,7 @@ fn of_two_runs_at_once_one_writes_and_the_other_finds_nothing_to_do() {
 
 proptest! {
     #[test]
-    fn a_manifest_gives_any_name_back(name in "[^/\\\\\0]{1,20}", target in "\\PC{1,20}", size in any::<u64>(), slim in "(tests,pyc except [\\PC\n]{0,9})?") {
+    fn a_manifest_gives_any_name_back(name in "[^/\\\\\0]{1,20}", target in "\\PC{1,20}", size in any::<u64>(), slim in "(tests,pyc except [\\PC\n]{0,9})?", made in "(--at [\\PC\n]{0,9})?") {
         prop_assume!(format!("d/{name}").parse::<RelPath>().is_ok());
         let target = format!("{target}\\\n\t");
         let plan = Plan {
@@ -618,6 +618,7 @@ proptest! {
             key: key("k"),
             mtime: MTIME,
             slim: slim.clone(),
+            made: made.clone(),
             ..Plan::default()
         };
         let text = render_manifest(&plan, &[Written { sha256: Sha256::of(b""), size }]);
@@ -625,6 +626,7 @@ proptest! {
         let manifest = Manifest::parse(&text).expect("parsed");
         prop_assert_eq!(manifest.mtime, MTIME);
         prop_assert_eq!(manifest.slim.as_deref().unwrap_or_default(), &slim);
+        prop_assert_eq!(manifest.made.as_deref().unwrap_or_default(), &made);
         prop_assert_eq!(manifest.key, key("k").to_string());
         let items: Vec<_> = manifest.dirs.iter().flat_map(manifest::Dir::items).map(|item| item.expect("item")).collect();
         prop_assert_eq!(items.len(), 2);

@@ -163,7 +163,7 @@ fn site_packages(venv: &Path) -> Result<(PathBuf, bool)> {
     Ok((site, pypy))
 }
 
-fn name_and_version(file: &str) -> Option<(PackageName, &str)> {
+pub(crate) fn name_and_version(file: &str) -> Option<(PackageName, &str)> {
     let stem = file.strip_suffix(".dist-info").or_else(|| file.strip_suffix(".egg-info"))?;
     // setuptools writes `NAME-VERSION-py3.9.egg-info`.
     let stem = stem.rsplit_once("-py").filter(|(_, end)| end.starts_with('3')).map_or(stem, |(stem, _)| stem);

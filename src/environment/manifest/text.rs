@@ -8,6 +8,7 @@
 //! common 64-hex-digits       what all files depend on: interpreter, options
 //! mtime 315532800            of every directory, file and link
 //! slim tests,strip           what was left out; no such line where nothing was
+//! made --slim=tests,strip    the options that decide bytes, as words of a shell; no such line where there are none
 //! p 64-hex-digits DIST-INFO  a distribution: what decides its files, and where its record is
 //! s PATH                     a file that more than one distribution lists
 //! d .                        a directory; what follows lies in it
@@ -76,7 +77,7 @@ pub(crate) fn render(plan: &Plan, written: &[Written]) -> Vec<u8> {
     shared.sort_unstable();
     shared.dedup();
     let mut out = head(
-        &Head { key: plan.key, common: plan.common, mtime: plan.mtime, slim: &plan.slim },
+        &Head { key: plan.key, common: plan.common, mtime: plan.mtime, slim: &plan.slim, made: &plan.made },
         dists,
         &shared,
     );
@@ -91,6 +92,7 @@ pub(crate) struct Head<'a> {
     pub(crate) common: Sha256,
     pub(crate) mtime: i64,
     pub(crate) slim: &'a str,
+    pub(crate) made: &'a str,
 }
 
 /// Everything before the first directory.
@@ -100,10 +102,13 @@ pub(crate) fn head<'a>(
     shared: &[&str],
 ) -> String {
     use std::fmt::Write as _;
-    let Head { key, common, mtime, slim } = of;
+    let Head { key, common, mtime, slim, made } = of;
     let mut out = format!("{HEAD}key {key}\ncommon {common}\nmtime {mtime}\n");
     if !slim.is_empty() {
         let _ = writeln!(out, "slim {}", escape(slim));
+    }
+    if !made.is_empty() {
+        let _ = writeln!(out, "made {}", escape(made));
     }
     for (key, dist_info) in dists {
         let _ = writeln!(out, "p {key} {}", escape(dist_info));
@@ -157,6 +162,7 @@ pub(crate) struct Manifest<'t> {
     pub(crate) common: &'t str,
     pub(crate) mtime: i64,
     pub(crate) slim: Option<Cow<'t, str>>,
+    pub(crate) made: Option<Cow<'t, str>>,
     /// Each distribution's key and dist-info directory, in the order they were laid out.
     pub(crate) dists: Vec<(&'t str, Cow<'t, str>)>,
     /// Files that more than one distribution lists.
@@ -196,6 +202,10 @@ impl<'t> Manifest<'t> {
             Some(rest) => rest.split_once('\n').map(|(slim, rest)| (unescape(slim), rest))?,
             None => (None, rest),
         };
+        let (made, rest) = match rest.strip_prefix("made ") {
+            Some(rest) => rest.split_once('\n').map(|(made, rest)| (unescape(made), rest))?,
+            None => (None, rest),
+        };
         let (mut dists, mut shared) = (Vec::new(), Vec::new());
         let mut rest = rest;
         while let Some(line) = rest.strip_prefix("p ") {
@@ -221,7 +231,7 @@ impl<'t> Manifest<'t> {
             let (path, lines) = rest[start + 2..end].split_once('\n')?;
             dirs.push(Dir { path: unescape(path)?, lines });
         }
-        Some(Manifest { key, common, mtime: mtime.parse().ok()?, slim, dists, shared, dirs })
+        Some(Manifest { key, common, mtime: mtime.parse().ok()?, slim, made, dists, shared, dirs })
     }
 }
 

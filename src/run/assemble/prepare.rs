@@ -64,6 +64,7 @@ impl Frame<'_> {
         plan.common = self.common;
         plan.mtime = self.make.mtime;
         plan.slim = self.make.slim.to_string();
+        plan.made = self.make.words();
         Ok(if self.make.compile.is_some() { plan.with_bytecode(self.runtime) } else { plan })
     }
 

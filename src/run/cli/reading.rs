@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -46,7 +47,7 @@ pub(super) fn dispatch(
         Reading::Verify => return verify(global, env, ui, out),
         Reading::Requirements(args) => requirements(&args, global, env, ui, &mut out)?,
         Reading::Graph(args) => graph(&args, global, env, &mut out)?,
-        Reading::Diff(args) => return diff(&args, &env, out),
+        Reading::Diff(args) => return diff(&args, global, &env, ui, out),
         Reading::Doctor(args) => doctor(args.json, global, &env, ui, &mut out)?,
         Reading::Man(args) => manual(&args.dir)?,
         Reading::Why(args) => {
@@ -157,7 +158,7 @@ fn ready(
     if let (Ok(venv), None, Some(_)) = (&found, &stale, &freshness) {
         return Ok(venv.clone());
     }
-    sync_first(args, named, freshness.as_ref(), global, env, ui)?;
+    sync_first(args, named, found.as_deref().ok(), freshness.as_ref(), global, env, ui)?;
     commands::run::environment(args.venv.clone(), common)
 }
 
@@ -168,18 +169,29 @@ struct SyncAlone {
     sync: SyncArgs,
 }
 
+impl SyncAlone {
+    /// `sync` with these words behind it.
+    fn of<T: Into<OsString> + Clone>(words: &[T]) -> Result<SyncArgs> {
+        let words = words.iter().cloned().map(Into::into);
+        let parsed = SyncAlone::try_parse_from(std::iter::once("venvoy".into()).chain(words));
+        parsed.map(|alone| alone.sync).map_err(|e| {
+            Error::new(Kind::Usage, "a variable sets an option of `venvoy sync` to what it does not take")
+                .because(e)
+        })
+    }
+}
+
 fn sync_first(
     args: &RunArgs,
     named: Option<PathBuf>,
+    before: Option<&Path>,
     freshness: Option<&Freshness>,
     global: &Global,
     env: Env,
     ui: &Ui,
 ) -> Result<()> {
-    let SyncAlone { mut sync } = SyncAlone::try_parse_from(["venvoy"]).map_err(|e| {
-        Error::new(Kind::Usage, "a variable sets an option of `venvoy sync` to what it does not take")
-            .because(e)
-    })?;
+    // An environment is made again as it was made: smaller, compiled, for its place.
+    let mut sync = SyncAlone::of(&before.map(commands::made_with).unwrap_or_default())?;
     let LockArgs {
         dev,
         categories,
@@ -248,8 +260,13 @@ impl Progress for Silent {
     fn tick(&self) {}
 }
 
-fn diff(args: &DiffArgs, env: &Env, mut out: Stdout) -> Result<ExitCode> {
-    let found = commands::diff(&args.first, &args.second, env)?;
+fn diff(args: &DiffArgs, global: &Global, env: &Env, ui: &Ui, mut out: Stdout) -> Result<ExitCode> {
+    // Only an image needs them.
+    let options = || {
+        let sync = SyncAlone::of::<&str>(&[])?;
+        request(&sync, LockOptions::new, global, env.clone(), ui).map(|(options, _)| options)
+    };
+    let found = commands::diff(&args.first, &args.second, env, options, ui)?;
     if args.json {
         out.json(&found)?;
     } else if args.markdown {
@@ -261,7 +278,7 @@ fn diff(args: &DiffArgs, env: &Env, mut out: Stdout) -> Result<ExitCode> {
         }
         out.line(&found.summary());
     }
-    out.finish(ExitCode::from(u8::from(args.exit_code && !found.packages.is_empty())))
+    out.finish(ExitCode::from(u8::from(args.exit_code && !found.is_empty())))
 }
 
 /// A page for venvoy, and one for each command.

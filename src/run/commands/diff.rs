@@ -1,4 +1,4 @@
-//! `diff`: what packages two locks or environments hold, side by side.
+//! `diff`: what packages two locks, environments or images hold, side by side.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,16 +7,21 @@ use std::{
 
 use serde::Serialize;
 
+use super::image::{self, Contents};
 use crate::{
+    artifact::pack::image::Blob,
     environment::installed::Installed,
     project::lock::{Entry, EntryOrigin, Lock, parse_pylock},
     run::{
         inputs,
+        options::Options,
         size::{self, ENVIRONMENT, UNCLAIMED},
     },
     words::{
         env::Env,
         error::{Error, Kind, Result},
+        files::open_regular,
+        progress::Progress,
         vocab::{count, size as bytes_text},
     },
 };
@@ -28,6 +33,42 @@ pub(crate) struct Differences {
     pub packages: Vec<Changed>,
     /// How many do not.
     pub same: usize,
+    /// Their layers, where both are images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) layers: Option<Layers>,
+}
+
+/// The layers of two images beside each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Layers {
+    /// How many both have.
+    pub(crate) same: usize,
+    /// Those that only the second has: whoever has the first gets no more than these.
+    pub(crate) added: Vec<Layer>,
+    /// Those that only the first has.
+    pub(crate) removed: Vec<Layer>,
+}
+
+/// A layer of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Layer {
+    /// Its digest.
+    pub(crate) digest: String,
+    /// Its size as it is sent.
+    pub(crate) bytes: u64,
+}
+
+impl Layers {
+    fn of(first: &[Blob], second: &[Blob]) -> Self {
+        let only = |one: &[Blob], other: &[Blob]| -> Vec<Layer> {
+            one.iter()
+                .filter(|blob| other.iter().all(|known| known.sha256 != blob.sha256))
+                .map(|blob| Layer { digest: format!("sha256:{}", blob.sha256), bytes: blob.size })
+                .collect()
+        };
+        let added = only(second, first);
+        Layers { same: second.len() - added.len(), added, removed: only(first, second) }
+    }
 }
 
 /// What became of a package.
@@ -73,18 +114,75 @@ pub(crate) struct Held {
 
 type Holdings = BTreeMap<String, Held>;
 
-/// Compares two places: a lock (`-` for standard input), a project's directory, an environment.
+/// Reads an image by its name.
+type Images<'a> = &'a dyn Fn(&str) -> Result<Contents>;
+
+/// What reads images with the options of a run.
+fn images<'a>(
+    options: impl Fn() -> Result<Options> + 'a,
+    progress: &'a dyn Progress,
+) -> impl Fn(&str) -> Result<Contents> + 'a {
+    move |text| image::read(text, &options()?, progress)
+}
+
+/// Compares two places: a lock (`-` for standard input), a project's directory, an environment, an image.
 ///
 /// # Errors
 /// [`Kind::Usage`] for what is none of these, and whatever reading them brings.
-pub(crate) fn diff(first: &Path, second: &Path, env: &Env) -> Result<Differences> {
+pub(crate) fn diff(
+    first: &Path,
+    second: &Path,
+    env: &Env,
+    options: impl Fn() -> Result<Options>,
+    progress: &dyn Progress,
+) -> Result<Differences> {
     if first == Path::new("-") && second == Path::new("-") {
         return Err(Error::new(Kind::Usage, "both are -, and there is one standard input"));
     }
-    Ok(compared(&holdings(first, env)?, &holdings(second, env)?))
+    let images = images(options, progress);
+    let (first, before) = holdings(first, env, &images)?;
+    let (second, after) = holdings(second, env, &images)?;
+    let mut found = compared(&first, &second);
+    if let (Some(before), Some(after)) = (before, after) {
+        found.layers = Some(Layers::of(&before, &after));
+    }
+    Ok(found)
 }
 
-fn holdings(place: &Path, env: &Env) -> Result<Holdings> {
+/// Whether what was typed is an image: in a layout, or where only images are.
+fn is_image(place: &Path) -> bool {
+    if place.is_dir() {
+        return place.join("oci-layout").is_file();
+    }
+    if place.exists() {
+        // The magic of a tar.
+        let mut head = [0; 262];
+        let read = open_regular(place).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut head));
+        return read.is_ok() && &head[257..] == b"ustar";
+    }
+    place.to_str().is_some_and(|text| text.contains([':', '@']) && !text.ends_with([':', '@']))
+}
+
+fn of_image(contents: Contents) -> (Holdings, Option<Vec<Blob>>) {
+    let held = contents
+        .packages
+        .into_iter()
+        .map(|(name, (version, bytes))| {
+            (name.to_string(), Held { version, bytes: Some(bytes), ..Held::default() })
+        })
+        .collect();
+    (held, Some(contents.layers))
+}
+
+/// What a place holds, with its layers where it is an image.
+fn holdings(place: &Path, env: &Env, images: Images<'_>) -> Result<(Holdings, Option<Vec<Blob>>)> {
+    if place != Path::new("-") && is_image(place) {
+        return images(&place.to_string_lossy()).map(of_image);
+    }
+    on_disk(place, env).map(|held| (held, None))
+}
+
+fn on_disk(place: &Path, env: &Env) -> Result<Holdings> {
     if place == Path::new("-") {
         return of_lock(&standard_input()?, "standard input", env);
     }
@@ -101,7 +199,7 @@ fn holdings(place: &Path, env: &Env) -> Result<Holdings> {
                 Kind::Usage,
                 format!("{} is neither an environment nor a project with a lock", place.display()),
             )
-            .help("name a Pipfile.lock, a pylock.toml, a directory with one of them, or an environment")
+            .help("name a Pipfile.lock, a pylock.toml, a directory with one of them, an environment or an image")
         })?
     } else {
         place.to_owned()
@@ -197,7 +295,7 @@ fn compared(first: &Holdings, second: &Holdings) -> Differences {
         };
         packages.push(Changed { name: name.clone(), change, from: from.cloned(), to: to.cloned() });
     }
-    Differences { packages, same }
+    Differences { packages, same, layers: None }
 }
 
 /// A lock beside an environment differs by versions alone: one has no sizes, the other no categories.
@@ -261,6 +359,12 @@ fn grown(before: u64, after: u64) -> String {
 }
 
 impl Differences {
+    /// Whether nothing differs.
+    pub(crate) fn is_empty(&self) -> bool {
+        let layers = self.layers.as_ref().is_none_or(|of| of.added.is_empty() && of.removed.is_empty());
+        self.packages.is_empty() && layers
+    }
+
     /// The last line.
     pub(crate) fn summary(&self) -> String {
         let of = |change| self.packages.iter().filter(|one| one.change == change).count();
@@ -270,8 +374,19 @@ impl Differences {
         });
         let sizes = self.packages.iter().any(|one| bytes(&one.from).or(bytes(&one.to)).is_some());
         let sizes = if sizes { format!("; {}", grown(before, after)) } else { String::new() };
+        let layers = self.layers.as_ref().map_or(String::new(), |layers| {
+            let sum = |layers: &[Layer]| bytes_text(layers.iter().map(|layer| layer.bytes).sum());
+            format!(
+                "; {} the same, {} added ({}), {} removed ({})",
+                count(layers.same, "layer"),
+                layers.added.len(),
+                sum(&layers.added),
+                layers.removed.len(),
+                sum(&layers.removed)
+            )
+        });
         format!(
-            "{} added, {} removed, {} changed, {} the same{sizes}",
+            "{} added, {} removed, {} changed, {} the same{sizes}{layers}",
             count(of(Change::Added), "package"),
             of(Change::Removed),
             of(Change::Changed),

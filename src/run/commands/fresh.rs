@@ -4,7 +4,10 @@
 use std::fmt;
 
 use crate::{
-    environment::installed::Installed,
+    environment::{
+        installed::Installed,
+        manifest::{MANIFEST, text::Manifest},
+    },
     project::lock::{Entry, EntryOrigin, Lock},
     run::{
         inputs,
@@ -52,6 +55,13 @@ pub(crate) fn freshness(common: &Common, venv: &std::path::Path) -> Result<Optio
     let Ok(bytes) = inputs::read(path, "") else { return Ok(None) };
     let Ok(lock) = Lock::glance(&bytes, &inputs::label(file.path()), &common.env) else { return Ok(None) };
     Ok(Some(compared(&Installed::read(venv)?, &lock)))
+}
+
+/// The options that an environment was made with, as its manifest has them; none where another program made it.
+pub(crate) fn made_with(venv: &std::path::Path) -> Vec<String> {
+    let text = std::fs::read_to_string(venv.join(MANIFEST)).unwrap_or_default();
+    let made = Manifest::parse(&text).and_then(|manifest| manifest.made);
+    made.and_then(|made| shlex::split(&made)).unwrap_or_default()
 }
 
 /// A category counts as installed where most of what only it brings is there; `default` also where nothing is.

@@ -8,6 +8,7 @@ mod diff;
 mod doctor;
 mod fresh;
 mod graph;
+mod image;
 mod pack;
 mod plan;
 mod relay;
@@ -26,7 +27,7 @@ pub(crate) use self::{
     check::{Checked, Difference, check, keep_python},
     diff::diff,
     doctor::doctor,
-    fresh::{Freshness, freshness},
+    fresh::{Freshness, freshness, made_with},
     graph::Graph,
     pack::{Packed, pack},
     plan::{PlanRow, plan},

@@ -233,6 +233,26 @@ impl MakeOptions {
     }
 }
 
+impl MakeOptions {
+    /// The options with which the same is made again, as words of a shell. The time of what is written comes from a variable
+    /// and is none of them; `--system` says where, and the interpreter there follows from it.
+    pub(crate) fn words(&self) -> String {
+        let MakeOptions { at, compile, copies, strict, seed, slim, mtime: _, python: _ } = self;
+        let mut words: Vec<String> = Vec::new();
+        words.extend(at.as_ref().map(|at| format!("--at={}", at.display())));
+        let compile = compile.and_then(|compile| compile.to_possible_value());
+        words.extend(compile.map(|compile| format!("--compile={}", compile.get_name())));
+        let switches = [(copies, "--copies"), (strict, "--strict"), (seed, "--seed")];
+        words.extend(switches.iter().filter(|(on, _)| **on).map(|(_, word)| (*word).to_owned()));
+        if !slim.kinds.is_empty() {
+            words.push(format!("--slim={}", slim.kinds));
+            words.extend(slim.except.iter().map(|name| format!("--slim-except={name}")));
+        }
+        // Only a NUL cannot be a shell's word, and no path has one.
+        shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
+    }
+}
+
 /// `--link`, else VENVOY_LINK, else what is right for a CI job or for a machine that stays. An empty variable is none, as an image sets it to take one back.
 fn link(typed: Option<LinkMode>, env: &Env) -> Result<LinkMode> {
     if let Some(link) = typed {

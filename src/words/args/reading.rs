@@ -145,7 +145,8 @@ pub struct GraphArgs {
 /// `diff`.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// A lock (- for standard input), a project's directory, or an environment.
+    /// A lock (- for standard input), a project's directory, an environment, or an image: an OCI layout, its tar, or
+    /// REGISTRY/NAME:TAG.
     #[arg(value_name = "A")]
     pub first: PathBuf,
     /// What it is compared with.

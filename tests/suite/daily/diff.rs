@@ -65,7 +65,7 @@ fn a_lock_comes_from_standard_input_as_git_show_gives_it() {
         2,
         &[
             "error: ../wheels is neither an environment nor a project with a lock",
-            "  help: name a Pipfile.lock, a pylock.toml, a directory with one of them, or an environment",
+            "  help: name a Pipfile.lock, a pylock.toml, a directory with one of them, an environment or an image",
         ],
     );
     project.run(&["diff", "nowhere", "."]).mentions(&["cannot read nowhere"]).ends_with(3);

@@ -4,7 +4,11 @@
 use std::{fs, os::unix::process::ExitStatusExt as _, process::Stdio};
 
 use crate::support::{
-    executable::write_executable, lock::Lock, package::Package, project::Project, run::Run,
+    executable::write_executable,
+    lock::Lock,
+    package::{Package, greeter},
+    project::Project,
+    run::Run,
 };
 
 fn demo() -> Package {
@@ -253,6 +257,28 @@ fn with_sync_the_environment_is_made_first_and_once() {
     run.says(&[".venv: 1 package, {size} in {time} s: 1 downloaded (1.1 kB)"]);
     assert_eq!(run.stdout, "demo 1.0\n");
     prints(&project.run(&["run", "--sync", "demo"]), "demo 1.0\n");
+}
+
+/// Once it was made again without what it was made with.
+#[test]
+fn with_sync_an_environment_is_made_again_as_it_was_made() {
+    let tested = |version: &str| {
+        let wheel =
+            greeter("demo", version).file("demo_pkg/tests/test_it.py", "").file("demo_pkg/__init__.py", "");
+        Package::new(&wheel)
+    };
+    let project = Project::with_wheels(&[tested("1.0")]).variable("PIP_FIND_LINKS", "../wheels");
+    project
+        .sync_with(&["--slim=tests", "--slim-except=six", "--compile=checked", "--at", "/it's here/.venv"])
+        .succeeds();
+    project.wheels(&[tested("2.0")]);
+    project.lock(&Lock::new().package(&tested("2.0")));
+    let made = "made \"--at=/it's here/.venv\" '--compile=checked' '--slim=tests' '--slim-except=six'\n";
+    assert!(project.read("project/.venv/venvoy.manifest").contains(made));
+    project.run(&["run", "--sync", "python", "-c", ""]).succeeds();
+    let manifest = project.read("project/.venv/venvoy.manifest");
+    assert!(manifest.contains(made) && manifest.contains("demo-2.0.dist-info"), "{manifest}");
+    assert!(!manifest.contains("test_it.py") && manifest.contains("__pycache__"), "{manifest}");
 }
 
 #[test]

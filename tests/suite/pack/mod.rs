@@ -1,6 +1,7 @@
 //! `pack`: what an environment becomes instead of a directory.
 
 mod base;
+mod diff;
 mod image;
 mod inside;
 mod push;

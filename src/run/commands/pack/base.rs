@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A base that was found.
-pub(super) struct OpenBase<'d> {
+pub(in crate::run::commands) struct OpenBase<'d> {
     from: From<'d>,
     name: String,
 }
@@ -43,7 +43,11 @@ enum From<'d> {
 
 impl<'d> OpenBase<'d> {
     /// Finds a base by what was typed: a path, perhaps with a tag; an image of a registry; one of the local engine.
-    pub(super) fn open(text: &str, doors: &'d Doors<'_>, cache: &Cache) -> Result<OpenBase<'d>> {
+    pub(in crate::run::commands) fn open(
+        text: &str,
+        doors: &'d Doors<'_>,
+        cache: &Cache,
+    ) -> Result<OpenBase<'d>> {
         let named = |e: Error| e.context(format!("cannot use the base {text}"));
         let from = find(text, doors, cache).map_err(named)?;
         Ok(OpenBase { from, name: text.to_owned() })
@@ -65,6 +69,16 @@ impl<'d> OpenBase<'d> {
             ));
         }
         Ok(base)
+    }
+
+    /// Reads manifest and config: for this machine where there are several, else of the only one.
+    pub(crate) fn look(&self, cache: &Cache) -> Result<Base> {
+        let named = |e: Error| e.context(format!("cannot use the image {}", self.name));
+        let here = Platform::of_machine(std::env::consts::ARCH);
+        let found = self.manifest(here.as_ref(), cache).or_else(|_| self.manifest(None, cache));
+        let (manifest, media_type) = found.map_err(named)?;
+        let config = self.config(&manifest, cache).map_err(named)?;
+        Base::new(&manifest, media_type.as_deref(), &config, &self.name).map_err(named)
     }
 
     fn manifest(&self, wanted: Option<&Platform>, cache: &Cache) -> Result<(Vec<u8>, Option<String>)> {
@@ -107,7 +121,7 @@ impl<'d> OpenBase<'d> {
     }
 
     /// The base's layers with their sources.
-    pub(super) fn layers(&self, base: &Base) -> Result<Vec<(Blob, BlobSource<'_>)>> {
+    pub(in crate::run::commands) fn layers(&self, base: &Base) -> Result<Vec<(Blob, BlobSource<'_>)>> {
         base.layers
             .iter()
             .map(|row| {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// See the module.
-pub(super) struct Doors<'a> {
+pub(in crate::run::commands) struct Doors<'a> {
     options: &'a Options,
     sources: &'a Sources<'a>,
     /// Hears of what takes long.
@@ -30,7 +30,11 @@ pub(super) struct Doors<'a> {
 
 impl<'a> Doors<'a> {
     /// Of a run; `sources` may bring credentials.
-    pub(super) fn new(options: &'a Options, sources: &'a Sources<'a>, progress: &'a dyn Progress) -> Self {
+    pub(in crate::run::commands) fn new(
+        options: &'a Options,
+        sources: &'a Sources<'a>,
+        progress: &'a dyn Progress,
+    ) -> Self {
         Doors { options, sources, progress, client: OnceLock::new() }
     }
 

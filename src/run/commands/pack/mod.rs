@@ -1,8 +1,8 @@
 //! `pack`: from a lock to a tar or an image, without an environment on disk in between.
 
-mod base;
+pub(super) mod base;
 pub(super) mod deliver;
-mod doors;
+pub(super) mod doors;
 mod layers;
 mod python;
 mod sboms;
