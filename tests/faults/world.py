@@ -1,4 +1,4 @@
-"""What the faults are tried on: two locks of small packages, an index on the loopback, trees that can be compared."""
+"""What the faults are tried on: two locks of small packages, an index and a registry on the loopback, trees that can be compared."""
 
 from __future__ import annotations
 
@@ -137,6 +137,102 @@ class Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
+class Registry(ThreadingHTTPServer):
+    """A registry of images, as much of it as a push needs; what it holds outlives no test."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), RegistryHandler)
+        self.address = f"127.0.0.1:{self.server_port}"
+        self.guard = threading.Lock()
+        self.blobs: dict[str, bytes] = {}
+        self.tags: dict[str, bytes] = {}
+        self.heal()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def heal(self) -> None:
+        self.cut_after: int | None = None
+        self.gone_after: int | None = None
+
+    def holds(self, tag: str) -> dict[str, str] | None:
+        """What a tag leads to, by digest; `missing` for a blob that is not there, or is another."""
+        manifest = self.tags.get(tag)
+        if manifest is None:
+            return None
+        value = json.loads(manifest)
+        found = {"manifest": hashlib.sha256(manifest).hexdigest()}
+        for row in [value["config"], *value["layers"]]:
+            blob = self.blobs.get(row["digest"])
+            right = blob is not None and "sha256:" + hashlib.sha256(blob).hexdigest() == row["digest"]
+            found[row["digest"]] = "there" if right else "missing"
+        return found
+
+    is_gone = Index.is_gone
+    allowance = Index.allowance
+    handle_error = Index.handle_error
+
+
+class RegistryHandler(BaseHTTPRequestHandler):
+    server: Registry
+
+    def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def body(self) -> bytes | None:
+        """What is sent, or nothing where the connection is cut in the middle."""
+        length = int(self.headers.get("Content-Length", 0))
+        given = self.server.allowance(length)
+        data = self.rfile.read(given)
+        if given < length:
+            self.connection.shutdown(socket.SHUT_RDWR)
+        return data if len(data) == length else None
+
+    def handle_one(self) -> None:
+        if self.server.is_gone():
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        path, _, query = self.path.partition("?")
+        parts = path.split("/")
+        if self.command == "POST":
+            self.body()
+            self.answer(202, {"Location": f"/v2/shop/blobs/uploads/{len(self.server.blobs)}"})
+        elif self.command == "PUT" and "uploads" in parts:
+            data = self.body()
+            if data is None:
+                return
+            digest = query.split("digest=")[-1].replace("%3A", ":")
+            if "sha256:" + hashlib.sha256(data).hexdigest() != digest:
+                self.answer(400)
+                return
+            self.server.blobs[digest] = data
+            self.answer(201, {"Docker-Content-Digest": digest})
+        elif self.command == "PUT":
+            data = self.body()
+            if data is None:
+                return
+            digest = "sha256:" + hashlib.sha256(data).hexdigest()
+            self.server.tags[parts[-1]] = data
+            self.answer(201, {"Docker-Content-Digest": digest})
+        elif "manifests" in parts:
+            manifest = self.server.tags.get(parts[-1])
+            self.answer(404 if manifest is None else 200, {}, manifest or b"")
+        else:
+            blob = self.server.blobs.get(parts[-1])
+            self.answer(404 if blob is None else 200, {}, blob or b"")
+
+    do_HEAD = do_GET = do_POST = do_PUT = handle_one
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
 def tree(top: Path) -> dict[str, tuple[str, int, int, str]] | None:
     """Type, mode, time and content of everything below a directory; nothing where there is none."""
     if not top.is_dir():
@@ -154,6 +250,29 @@ def tree(top: Path) -> dict[str, tuple[str, int, int, str]] | None:
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
                 entry = ("file", stat.S_IMODE(status.st_mode), int(status.st_mtime), digest)
             found[str(path.relative_to(top))] = entry
+    return found
+
+
+def contents(top: Path) -> dict[str, str]:
+    """The digests of all files below a directory."""
+    return {str(path.relative_to(top)): hashlib.sha256(path.read_bytes()).hexdigest() for path in top.rglob("*") if path.is_file()}
+
+
+def layout(top: Path) -> dict[str, str] | None:
+    """What the index of a layout leads to; blobs that nothing leads to are no part of it."""
+    if not (top / "index.json").exists():
+        return None
+    index = (top / "index.json").read_bytes()
+    found = {"index": hashlib.sha256(index).hexdigest()}
+    rows = json.loads(index)["manifests"]
+    while rows:
+        digest = rows.pop()["digest"]
+        path = top / "blobs" / digest.replace(":", "/")
+        data = path.read_bytes() if path.exists() else b""
+        found[digest] = "there" if digest == "sha256:" + hashlib.sha256(data).hexdigest() else "missing"
+        manifest = json.loads(data) if data.startswith(b"{") else {}
+        if "layers" in manifest:
+            rows += [manifest["config"], *manifest["layers"]]
     return found
 
 
