@@ -3,10 +3,9 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
-    io::{self, Read, Seek as _, Write as _},
+    fs::File,
+    io::{self, Read, Seek as _},
     path::Path,
-    sync::Mutex,
 };
 
 use rayon::prelude::*;
@@ -14,15 +13,14 @@ use rayon::prelude::*;
 use super::spool::{Made, Spool};
 use crate::{
     environment::{
-        bytecode::{Compiler, Module},
-        layout::{ContentOrigin, Plan, PlanFile, Written, render_record},
+        bytecode::Compiler,
+        content::{self, Contents, EntryAt, Medium, Stripped, Whole},
+        layout::{Plan, PlanFile, Written},
         manifest,
-        script::rewrite_script,
-        strip::{self, Verdict},
     },
     packages::{
         cache::Cache,
-        wheel::{Proof, Proven, STREAM_LIMIT, Wheel, deflate::StreamEnd, with_scratch},
+        wheel::{Content, Proof, Proven, STREAM_LIMIT, Scratch, deflate::StreamEnd, with_scratch},
     },
     words::{
         error::{Error, Kind, Result},
@@ -146,7 +144,7 @@ pub(crate) struct Pieces<'p> {
     /// What the user should hear, sorted.
     pub warnings: Vec<String>,
     /// Shared objects that were made smaller, or are unusual, by distribution and path.
-    pub stripped: Vec<(usize, String, Result<u64, &'static str>)>,
+    pub stripped: Vec<Stripped>,
     /// Modules without bytecode, each with the reason, sorted.
     pub uncompiled: Vec<String>,
 }
@@ -162,69 +160,48 @@ impl<'p> Pieces<'p> {
         let spool = Spool::new(dir).map_err(|e| Error::io("cannot make a temporary file in", dir, e))?;
         let proofs: Vec<Proof> =
             plan.dists.par_iter().map(|dist| Proof::of(&dist.wheel, options.cache)).collect::<Result<_>>()?;
-        let maker = Maker { plan, options, dir, spool, proofs, notes: Mutex::default() };
+        let contents = Contents::new(options.strict, STREAM_LIMIT);
+        let maker = Maker { plan, dir, spool, proofs, contents };
         let mut files: Vec<Option<Piece>> = plan
             .files
             .par_iter()
             .map(|file| {
                 interrupt::check()?;
-                maker.file(file)
+                with_scratch(|scratch| maker.contents.put(plan, file, &maker, scratch))
             })
             .collect::<Result<_>>()?;
-        let (left_out, uncompiled) = maker.compile(&mut files)?;
-        let mut result = Pieces {
-            plan: Cow::Borrowed(plan),
-            files: Vec::new(),
-            manifest: Piece { written: Written { sha256: Sha256::of(b""), size: 0 }, body: Body::Empty },
-            warnings: Vec::new(),
-            stripped: Vec::new(),
-            uncompiled,
+        let uncompiled = content::put_bytecode(plan, &mut files, options.compiler, &maker)?;
+        let kept = match uncompiled.left_out.is_empty() {
+            true => Cow::Borrowed(plan),
+            false => Cow::Owned(plan.clone().without(&uncompiled.left_out)),
         };
-        if !left_out.is_empty() {
-            let mut at = 0;
-            files.retain(|_| {
-                at += 1;
-                !left_out.contains(&(at - 1))
-            });
-            result.plan = Cow::Owned(plan.clone().without(&left_out));
-        }
-        maker.records(&result.plan, &mut files)?;
-        result.files = files
-            .into_iter()
-            .zip(&result.plan.files)
-            .map(|(piece, file)| {
-                piece.ok_or_else(|| Error::new(Kind::Io, format!("{}: was not made", file.path)))
-            })
-            .collect::<Result<_>>()?;
-        let written: Vec<Written> = result.files.iter().map(|piece| piece.written).collect();
-        let text = manifest::render_manifest(&result.plan, &written);
-        result.manifest = maker.made(&text)?;
-        let notes = maker.notes.into_inner().unwrap_or_default();
-        (result.warnings, result.stripped) = (notes.warnings, notes.stripped);
-        result.warnings.sort();
-        result.stripped.sort();
-        Ok(result)
+        content::put_records(&kept, &mut files, &maker)?;
+        let files = content::complete(&kept, files)?;
+        let written: Vec<Written> = files.iter().map(|piece| piece.written).collect();
+        let manifest = maker.made(&manifest::render_manifest(&kept, &written))?;
+        let notes = maker.contents.into_notes();
+        Ok(Pieces {
+            plan: kept,
+            files,
+            manifest,
+            warnings: notes.warnings,
+            stripped: notes.stripped,
+            uncompiled: uncompiled.reasons,
+        })
     }
-}
-
-#[derive(Default)]
-struct Notes {
-    warnings: Vec<String>,
-    stripped: Vec<(usize, String, Result<u64, &'static str>)>,
 }
 
 struct Maker<'a> {
     plan: &'a Plan,
-    options: &'a Options<'a>,
     /// Where temporary files go.
     dir: &'a Path,
     spool: Spool,
     proofs: Vec<Proof>,
-    notes: Mutex<Notes>,
+    contents: Contents,
 }
 
 impl Maker<'_> {
-    fn cannot_write(&self, error: io::Error) -> Error {
+    fn cannot_spool(&self, error: io::Error) -> Error {
         Error::io("cannot write a temporary file in", self.dir, error)
     }
 
@@ -232,210 +209,82 @@ impl Maker<'_> {
         if bytes.is_empty() {
             return Ok(Piece { written: Written { sha256: Sha256::of(b""), size: 0 }, body: Body::Empty });
         }
-        let (written, made) = self.spool.add(bytes).map_err(|e| self.cannot_write(e))?;
+        let (written, made) = self.spool.add(bytes).map_err(|e| self.cannot_spool(e))?;
         Ok(Piece { written, body: Body::Made(made) })
     }
 
-    /// The piece of a file; `None` for what is made from others.
-    fn file(&self, file: &PlanFile) -> Result<Option<Piece>> {
-        match &file.origin {
-            ContentOrigin::Bytes(bytes) => self.made(bytes),
-            ContentOrigin::Entry { dist, entry } => self.entry(*dist, *entry),
-            ContentOrigin::Stripped { dist, entry } => self.stripped(file, *dist, *entry),
-            ContentOrigin::Script { dist, entry, style } => {
-                let wheel = &*self.plan.dists[*dist].wheel;
-                let rewritten = with_scratch(|scratch| {
-                    let content = wheel.inflate(*entry, scratch)?;
-                    rewrite_script(content.bytes, style).map(|script| self.made(&script)).transpose()
-                })?;
-                match rewritten {
-                    Some(piece) => {
-                        self.compare(wheel, *entry, self.proofs[*dist].0[*entry].sha256)?;
-                        Ok(piece)
-                    }
-                    None => self.entry(*dist, *entry),
-                }
-            }
-            ContentOrigin::Bytecode { .. } | ContentOrigin::Record { .. } => return Ok(None),
-        }
-        .map(Some)
+    fn made_large(&self, bytes: &mut dyn Read) -> Result<Piece> {
+        let (written, made) = Spool::add_large(self.dir, bytes).map_err(|e| self.cannot_spool(e))?;
+        Ok(Piece { written, body: Body::Made(made) })
     }
 
-    /// An entry as it stands in its wheel.
-    fn entry(&self, dist: usize, entry: usize) -> Result<Piece> {
-        let wheel = &*self.plan.dists[dist].wheel;
+    /// The piece of an entry that passes as it stands in its wheel; `None` where it is not deflated there.
+    fn passing(&self, from: EntryAt) -> Option<Piece> {
+        let EntryAt { dist, entry } = from;
         let Proven { sha256, end } = self.proofs[dist].0[entry];
-        self.compare(wheel, entry, sha256)?;
-        let size = wheel.entries[entry].size;
-        let written = Written { sha256, size };
+        let written = Written { sha256, size: self.plan.dists[dist].wheel.entries[entry].size };
         match end {
-            _ if size == 0 => Ok(Piece { written, body: Body::Empty }),
-            Some(end) => Ok(Piece { written, body: Body::Entry { dist, entry, end } }),
-            None if size <= STREAM_LIMIT => {
-                with_scratch(|scratch| self.made(wheel.inflate(entry, scratch)?.bytes))
-            }
-            None => {
-                let mut stored = wheel.section(entry, size)?;
-                let (written, made) =
-                    Spool::add_large(self.dir, &mut stored).map_err(|e| self.cannot_write(e))?;
-                Ok(Piece { written, body: Body::Made(made) })
-            }
+            _ if written.size == 0 => Some(Piece { written, body: Body::Empty }),
+            Some(end) => Some(Piece { written, body: Body::Entry { dist, entry, end } }),
+            None => None,
         }
     }
+}
 
-    /// A shared object without what is not loaded.
-    fn stripped(&self, file: &PlanFile, dist: usize, entry: usize) -> Result<Piece> {
-        let wheel = &*self.plan.dists[dist].wheel;
-        let one = &wheel.entries[entry];
-        let (verdict, piece) = if one.size.max(one.compressed_size) > STREAM_LIMIT {
-            let mut whole = tempfile::tempfile_in(self.dir).map_err(|e| self.cannot_write(e))?;
-            wheel.stream(entry, &mut |bytes| whole.write_all(bytes).map_err(|e| self.cannot_write(e)))?;
-            let verdict = strip::look(&whole).map_err(|e| self.cannot_write(e))?;
-            let piece = match &verdict {
-                Verdict::Smaller(recipe) => Some(
-                    recipe
-                        .apply_to(&whole)
-                        .and_then(|()| whole.rewind())
-                        .and_then(|()| Spool::add_large(self.dir, &mut whole))
-                        .map(|(written, made)| Piece { written, body: Body::Made(made) })
-                        .map_err(|e| self.cannot_write(e))?,
-                ),
-                _ => None,
-            };
-            (verdict, piece)
-        } else {
-            with_scratch(|scratch| {
-                let content = wheel.inflate(entry, scratch)?;
-                let verdict = strip::look(&content.bytes).map_err(|e| self.cannot_write(e))?;
-                let piece = match &verdict {
-                    Verdict::Smaller(recipe) => Some(self.made(&recipe.apply(content.bytes))?),
-                    _ => None,
-                };
-                Ok::<_, Error>((verdict, piece))
-            })?
-        };
-        let outcome = match (&verdict, &piece) {
-            (Verdict::Smaller(_), Some(piece)) => Some(Ok(one.size - piece.written.size)),
-            (Verdict::Unusual(why), _) => Some(Err(*why)),
-            _ => None,
-        };
-        if let (Some(outcome), Ok(mut notes)) = (outcome, self.notes.lock()) {
-            notes.stripped.push((dist, file.path.to_string(), outcome));
-        }
-        match piece {
-            Some(piece) => {
-                self.compare(wheel, entry, self.proofs[dist].0[entry].sha256)?;
-                Ok(piece)
-            }
-            None => self.entry(dist, entry),
-        }
+impl Medium for Maker<'_> {
+    type Made = Piece;
+
+    fn written(made: &Piece) -> Written {
+        made.written
     }
 
-    /// Warns of, or refuses, an entry that is not what its wheel's RECORD says.
-    fn compare(&self, wheel: &Wheel, entry: usize, got: Sha256) -> Result<()> {
-        let Some(contradiction) = wheel.contradiction(entry, got) else { return Ok(()) };
-        if self.options.strict {
-            return Err(contradiction);
-        }
-        if let Ok(mut notes) = self.notes.lock() {
-            notes.warnings.push(contradiction.to_string());
-        }
-        Ok(())
+    fn check(&self) -> Result<()> {
+        interrupt::check()
     }
 
-    /// Makes the bytecode; says which positions have none, and why.
-    fn compile(&self, files: &mut [Option<Piece>]) -> Result<(HashSet<usize>, Vec<String>)> {
-        let plan = self.plan;
-        let mut targets = Vec::new();
-        let mut modules = Vec::new();
-        for (at, file) in plan.files.iter().enumerate() {
-            let ContentOrigin::Bytecode { source } = file.origin else { continue };
-            let from = &plan.files[source];
-            let wheel = match from.origin {
-                ContentOrigin::Entry { dist, entry } => Some((plan.dists[dist].wheel.file.sha256(), entry)),
-                _ => None,
-            };
-            let size = files[source].as_ref().map_or(0, |piece| piece.written.size);
-            targets.push((at, source));
-            modules.push(Module { path: from.path.as_str(), size, wheel });
+    fn put(&self, _: &PlanFile, bytes: &[u8]) -> Result<Piece> {
+        self.made(bytes)
+    }
+
+    fn entry(&self, _: &PlanFile, from: EntryAt, scratch: &mut Scratch) -> Result<Piece> {
+        let wheel = &*self.plan.dists[from.dist].wheel;
+        self.contents.compare(wheel, from.entry, self.proofs[from.dist].0[from.entry].sha256)?;
+        if let Some(piece) = self.passing(from) {
+            return Ok(piece);
         }
-        if modules.is_empty() {
-            return Ok((HashSet::new(), Vec::new()));
+        let size = wheel.entries[from.entry].size;
+        if size <= STREAM_LIMIT {
+            return self.made(wheel.inflate(from.entry, scratch)?.bytes);
         }
-        let compiler = self.options.compiler.ok_or_else(|| {
-            Error::new(Kind::Io, "the plan has bytecode, and there is nothing to compile it with")
+        self.made_large(&mut wheel.section(from.entry, size)?)
+    }
+
+    fn inflated(&self, _: &PlanFile, from: EntryAt, content: Content<'_>) -> Result<Piece> {
+        self.passing(from).map_or_else(|| self.made(content.bytes), Ok)
+    }
+
+    fn open(&self, _: &PlanFile) -> Result<File> {
+        tempfile::tempfile_in(self.dir).map_err(|e| self.cannot_spool(e))
+    }
+
+    fn filled(&self, _: &PlanFile, from: EntryAt, mut bytes: File, whole: Whole) -> Result<Piece> {
+        if let (Whole::Entry(_), Some(piece)) = (whole, self.passing(from)) {
+            return Ok(piece);
+        }
+        bytes.rewind().map_err(|e| self.cannot_spool(e))?;
+        self.made_large(&mut bytes)
+    }
+
+    fn read(&self, _: &PlanFile, made: &Piece) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        made.inflate(self.plan, &mut |part| {
+            bytes.extend_from_slice(part);
+            Ok(())
         })?;
-        let made: Mutex<HashMap<usize, Piece>> = Mutex::default();
-        let failed: Mutex<Vec<(usize, String)>> = Mutex::default();
-        let so_far = &*files;
-        compiler.compile_all(
-            &modules,
-            &|module| {
-                let mut bytes = Vec::new();
-                if let Some(piece) = &so_far[targets[module].1] {
-                    piece.inflate(plan, &mut |part| {
-                        bytes.extend_from_slice(part);
-                        Ok(())
-                    })?;
-                }
-                Ok(bytes)
-            },
-            &|module, compiled| {
-                match compiled {
-                    Ok(bytes) => {
-                        let piece = self.made(bytes)?;
-                        if let Ok(mut made) = made.lock() {
-                            made.insert(targets[module].0, piece);
-                        }
-                    }
-                    Err(reason) => {
-                        if let Ok(mut failed) = failed.lock() {
-                            failed.push((module, reason.clone()));
-                        }
-                    }
-                }
-                Ok(())
-            },
-        )?;
-        for (at, piece) in made.into_inner().unwrap_or_default() {
-            files[at] = Some(piece);
-        }
-        let failed = failed.into_inner().unwrap_or_default();
-        let mut uncompiled: Vec<String> = failed
-            .iter()
-            .map(|(module, reason)| format!("{} does not compile: {reason}", modules[*module].path))
-            .collect();
-        uncompiled.sort();
-        Ok((failed.into_iter().map(|(module, _)| targets[module].0).collect(), uncompiled))
+        Ok(bytes)
     }
 
-    /// RECORDs come last, as they list everything else.
-    fn records(&self, plan: &Plan, files: &mut [Option<Piece>]) -> Result<()> {
-        let listed = plan.listed();
-        let so_far = &*files;
-        let made = plan
-            .files
-            .par_iter()
-            .enumerate()
-            .filter_map(|(at, file)| match file.origin {
-                ContentOrigin::Record { dist } => Some((at, dist)),
-                _ => None,
-            })
-            .map(|(at, dist)| {
-                let rows = listed[dist].iter().map(|&at| {
-                    let file = &plan.files[at];
-                    let written = so_far[at].as_ref().map(|piece| piece.written);
-                    // As pip's: the interpreter may replace bytecode, so its digest is nobody's business.
-                    (&file.path, written.filter(|_| !matches!(file.origin, ContentOrigin::Bytecode { .. })))
-                });
-                let dist_info = &plan.dists[dist].dist_info;
-                let site_packages = dist_info.parent().unwrap_or_else(|| dist_info.clone());
-                Ok((at, self.made(&render_record(rows, &site_packages))?))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        for (at, piece) in made {
-            files[at] = Some(piece);
-        }
-        Ok(())
+    fn cannot_write(&self, _: &PlanFile, error: io::Error) -> Error {
+        self.cannot_spool(error)
     }
 }

@@ -36,6 +36,7 @@ pub(crate) use store::examine;
 use crate::{
     environment::{
         bytecode::Compiler,
+        content::Stripped,
         layout::{Plan, Written},
         manifest::{is_current, render_manifest},
     },
@@ -102,17 +103,6 @@ pub(crate) struct Report {
     pub warnings: Warnings,
     /// Modules without bytecode as they do not compile, each with the reason, sorted.
     pub uncompiled: Vec<String>,
-}
-
-/// What became of a shared object that was to be stripped.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Stripped {
-    /// The distribution, a position in `Plan::dists`.
-    pub dist: usize,
-    /// Where it is, relative to the environment.
-    pub path: String,
-    /// The bytes that this saved, or why it was left as it is.
-    pub outcome: Result<u64, &'static str>,
 }
 
 /// Makes `dest` the environment that `plan` describes.

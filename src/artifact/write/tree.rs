@@ -4,11 +4,11 @@
 use std::{
     borrow::Cow,
     fs::File,
-    io::{self, Write as _},
-    os::fd::AsFd as _,
+    io::{self, Read as _, Write as _},
+    os::fd::{AsFd, BorrowedFd},
     path::Path,
     sync::{
-        Mutex, OnceLock,
+        OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -17,19 +17,18 @@ use rayon::prelude::*;
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::{
-    Report, Stripped, WriteOptions,
+    Report, WriteOptions,
     store::{Fetched, Store, StoredWheel},
     unpack::{Spot, failed, held_at_most, probe_modes, timestamps},
     work_list::{Run, WorkList},
 };
 use crate::{
     environment::{
-        layout::{ContentOrigin, Plan, PlanFile, Written, render_record},
+        content::{self, Contents, EntryAt, Medium, Whole},
+        layout::{Plan, PlanFile, Written},
         manifest::MANIFEST,
-        script::rewrite_script,
-        strip::{self, Verdict},
     },
-    packages::wheel::{Scratch, Wheel, WheelEntry, with_scratch},
+    packages::wheel::{Checked, Content, Scratch, with_scratch},
     words::{
         error::{Error, Kind, Result},
         vocab::{RelPath, Sha256},
@@ -74,12 +73,11 @@ pub(super) fn fill<'p>(
         store: store.as_ref(),
         wheels: std::iter::repeat_with(OnceLock::new).take(plan.dists.len()).collect(),
         chmod,
+        contents: Contents::new(options.strict, held_at_most()),
         held: held_at_most(),
         from_store: AtomicUsize::new(0),
-        stripped: Mutex::default(),
-        warnings: Mutex::default(),
     };
-    let mut written = vec![None; plan.files.len()];
+    let mut written: Vec<Option<Written>> = vec![None; plan.files.len()];
     let list = WorkList::new(plan, rayon::current_num_threads());
     list.shared.iter().try_for_each(|dir| fill.make_dir(dir))?;
     fill.put_all(&list.parts, &mut written)?;
@@ -88,18 +86,9 @@ pub(super) fn fill<'p>(
         fill.wheels.iter().filter_map(|wheel| wheel.get()?.as_ref()).for_each(|wheel| store.settle(wheel));
     }
     let uncompiled = fill.compile(&mut written)?;
-    fill.put_records(&mut written)?;
+    content::put_records(&fill.plan, &mut written, &fill.top())?;
     let plan = &*fill.plan;
-    let written: Vec<Written> = plan
-        .files
-        .iter()
-        .zip(written)
-        .map(|(file, written)| {
-            written.ok_or_else(|| Error::new(Kind::Io, format!("{}: was not written", file.path)))
-        })
-        .collect::<Result<_>>()?;
-    let mut stripped = fill.stripped.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default();
-    stripped.sort();
+    let written = content::complete(plan, written)?;
     fill.make_links()?;
     // The manifest changes no directory but the root.
     let (put, times) = rayon::join(
@@ -112,16 +101,15 @@ pub(super) fn fill<'p>(
     put.and(times)?;
     rustix::fs::futimens(&dir, &timestamps(plan.mtime)).map_err(|e| failed("set the time of", shown, e))?;
 
-    let mut warnings = fill.warnings.into_inner().unwrap_or_default();
-    warnings.sort();
+    let notes = fill.contents.into_notes();
     let report = Report {
         current: false,
         files: written.len() as u64,
         bytes: written.iter().map(|w| w.size).sum(),
         from_store: fill.from_store.into_inner() as u64,
         in_place: false,
-        stripped,
-        warnings: crate::words::error::Warnings(warnings),
+        stripped: notes.stripped,
+        warnings: crate::words::error::Warnings(notes.warnings),
         uncompiled,
     };
     let plan = match fill.plan {
@@ -143,8 +131,7 @@ pub(super) struct Fill<'a> {
     /// Entries larger than this are streamed rather than held.
     held: u64,
     from_store: AtomicUsize,
-    stripped: Mutex<Vec<Stripped>>,
-    warnings: Mutex<Vec<String>>,
+    contents: Contents,
 }
 
 impl Fill<'_> {
@@ -169,15 +156,9 @@ impl Fill<'_> {
             .map_err(|e| self.failed("make the directory", dir.as_str(), e))
     }
 
-    pub(super) fn entry(&self, file: &PlanFile) -> Option<(usize, usize, &WheelEntry)> {
-        match file.origin {
-            ContentOrigin::Entry { dist, entry }
-            | ContentOrigin::Stripped { dist, entry }
-            | ContentOrigin::Script { dist, entry, .. } => {
-                Some((dist, entry, &self.plan.dists[dist].wheel.entries[entry]))
-            }
-            ContentOrigin::Bytes(_) | ContentOrigin::Bytecode { .. } | ContentOrigin::Record { .. } => None,
-        }
+    /// Puts files where their paths say, from the environment's directory on.
+    pub(super) fn top(&self) -> Here<'_> {
+        Here { fill: self, dir: None }
     }
 
     /// Does all of the list. A shared counter rather than rayon's splitting: the list's order (heaviest
@@ -230,11 +211,10 @@ impl Fill<'_> {
             }
             self.options.check_interrupted()?;
             let file = &self.plan.files[position];
-            let mut spot = self.spot(file.path.as_str(), file.executable);
-            if let Some(dir) = &opened {
-                (spot.dir, spot.name) = (dir.as_fd(), file.path.file_name());
-            }
-            let written = self.put(file, &spot, scratch)?;
+            let here = Here { fill: self, dir: opened.as_ref().map(AsFd::as_fd) };
+            let Some(written) = self.contents.put(&self.plan, file, &here, scratch)? else {
+                return Err(Error::new(Kind::Io, format!("{}: is made from what was written", file.path)));
+            };
             if let Some(progress) = self.options.progress {
                 progress(written.size);
             }
@@ -243,153 +223,19 @@ impl Fill<'_> {
         Ok(())
     }
 
-    fn put(&self, file: &PlanFile, spot: &Spot<'_>, scratch: &mut Scratch) -> Result<Written> {
-        let Some((dist, position, entry)) = self.entry(file) else {
-            let ContentOrigin::Bytes(bytes) = &file.origin else {
-                return Err(Error::new(Kind::Io, format!("{}: is made from what was written", file.path)));
-            };
-            return self.put_bytes(spot, bytes);
-        };
-        let wheel = &*self.plan.dists[dist].wheel;
-        if let ContentOrigin::Script { style, .. } = &file.origin {
-            let content = wheel.inflate(position, scratch)?;
-            self.compare(wheel, position, content.sha256)?;
-            return match rewrite_script(content.bytes, style) {
-                Some(script) => self.put_bytes(spot, &script),
-                None => self.put_bytes(spot, content.bytes),
-            };
-        }
-        if matches!(file.origin, ContentOrigin::Stripped { .. }) {
-            return self.put_stripped(dist, position, spot, scratch);
-        }
-        let stored = self.store.and_then(|store| {
-            let open = || store.wheel(wheel.file.sha256());
-            Some((store, self.wheels[dist].get_or_init(open).as_ref()?))
-        });
-        let store = match (stored, entry.sha256) {
-            (Some((store, stored)), Some(sha256)) => {
-                match store.fetch(stored, position, entry.size, spot)? {
-                    Fetched::Yes => {
-                        self.from_store.fetch_add(1, Ordering::Relaxed);
-                        return Ok(Written { sha256, size: entry.size });
-                    }
-                    Fetched::Missing => Some((store, stored)),
-                    Fetched::No => None,
-                }
-            }
-            _ => None,
-        };
-        let sha256 = spot.unpack(wheel, position, scratch, self.held, self.plan.mtime)?;
-        let matched = self.compare(wheel, position, sha256)?;
-        if let (Some((store, stored)), true) = (store, matched) {
-            store.add(stored, position, spot)?;
-        }
-        Ok(Written { sha256, size: entry.size })
+    fn put_bytes(&self, spot: &Spot<'_>, bytes: &[u8]) -> Result<Written> {
+        self.write_bytes(spot, bytes)?;
+        Ok(Written { sha256: Sha256::of(bytes), size: bytes.len() as u64 })
     }
 
-    /// A shared object without what is not loaded. Its bytes are its own: neither from the store nor for it.
-    fn put_stripped(
-        &self,
-        dist: usize,
-        position: usize,
-        spot: &Spot<'_>,
-        scratch: &mut Scratch,
-    ) -> Result<Written> {
-        let wheel = &*self.plan.dists[dist].wheel;
-        let entry = &wheel.entries[position];
-        let unwritable = |e| spot.failed("write", e);
-        let (verdict, written) = if entry.size.max(entry.compressed_size) > self.held {
-            let mut out = spot.create_to_read().map_err(|e| spot.failed("create", e))?;
-            let whole = wheel.stream(position, &mut |bytes| out.write_all(bytes).map_err(unwritable))?;
-            self.compare(wheel, position, whole.sha256)?;
-            let verdict = strip::look(&out).map_err(unwritable)?;
-            let written = match &verdict {
-                Verdict::Smaller(recipe) => {
-                    recipe.apply_to(&out).map_err(unwritable)?;
-                    Written { sha256: Sha256::of_file(&out).map_err(unwritable)?.0, size: recipe.size }
-                }
-                _ => Written { sha256: whole.sha256, size: entry.size },
-            };
-            spot.finish(&out, self.plan.mtime).map_err(|e| spot.failed("set mode and time of", e))?;
-            (verdict, written)
-        } else {
-            let content = wheel.inflate(position, scratch)?;
-            self.compare(wheel, position, content.sha256)?;
-            let verdict = strip::look(&content.bytes).map_err(unwritable)?;
-            let written = match &verdict {
-                Verdict::Smaller(recipe) => self.put_bytes(spot, &recipe.apply(content.bytes))?,
-                _ => self.put_bytes(spot, content.bytes)?,
-            };
-            (verdict, written)
-        };
-        let outcome = match verdict {
-            Verdict::Smaller(_) => Ok(entry.size - written.size),
-            Verdict::Unusual(why) => Err(why),
-            Verdict::Nothing => return Ok(written),
-        };
-        if let Ok(mut stripped) = self.stripped.lock() {
-            stripped.push(Stripped { dist, path: spot.path.to_owned(), outcome });
-        }
-        Ok(written)
-    }
-
-    pub(super) fn put_bytes(&self, spot: &Spot<'_>, bytes: &[u8]) -> Result<Written> {
+    fn write_bytes(&self, spot: &Spot<'_>, bytes: &[u8]) -> Result<()> {
         spot.create()
             .map_err(io::Error::from)
             .and_then(|mut out| {
                 out.write_all(bytes)?;
                 Ok(spot.finish(&out, self.plan.mtime)?)
             })
-            .map_err(|e| spot.failed("write", e))?;
-        Ok(Written { sha256: Sha256::of(bytes), size: bytes.len() as u64 })
-    }
-
-    /// Whether what was unpacked has the digest that the wheel's RECORD gives; warns where it has another.
-    fn compare(&self, wheel: &Wheel, entry: usize, got: Sha256) -> Result<bool> {
-        let Some(contradiction) = wheel.contradiction(entry, got) else {
-            return Ok(wheel.entries[entry].sha256.is_some());
-        };
-        if self.options.strict {
-            return Err(contradiction);
-        }
-        if let Ok(mut warnings) = self.warnings.lock() {
-            warnings.push(contradiction.to_string());
-        }
-        Ok(false)
-    }
-
-    /// RECORDs are made from what was written, so they come last.
-    fn put_records(&self, written: &mut [Option<Written>]) -> Result<()> {
-        let so_far = &*written;
-        let listed = self.plan.listed();
-        let records: Vec<(usize, Written)> = self
-            .plan
-            .files
-            .par_iter()
-            .enumerate()
-            .filter_map(|(position, file)| match file.origin {
-                ContentOrigin::Record { dist } => Some((position, file, dist)),
-                _ => None,
-            })
-            .map(|(position, file, dist)| {
-                let rows = listed[dist].iter().map(|&at| {
-                    let file = &self.plan.files[at];
-                    // As pip's: the interpreter may replace bytecode, so its digest is nobody's business.
-                    let written =
-                        so_far[at].filter(|_| !matches!(file.origin, ContentOrigin::Bytecode { .. }));
-                    (&file.path, written)
-                });
-                let dist_info = &self.plan.dists[dist].dist_info;
-                let site_packages = dist_info.parent().unwrap_or_else(|| dist_info.clone());
-                let bytes = render_record(rows, &site_packages);
-                let spot = self.spot(file.path.as_str(), file.executable);
-                Ok((position, self.put_bytes(&spot, &bytes)?))
-            })
-            .collect::<Result<_>>()?;
-        for (position, one) in records {
-            written[position] = Some(one);
-        }
-        Ok(())
+            .map_err(|e| spot.failed("write", e))
     }
 
     fn make_links(&self) -> Result<()> {
@@ -411,5 +257,117 @@ impl Fill<'_> {
             rustix::fs::utimensat(self.root, dir.as_str(), &times, AtFlags::empty())
                 .map_err(|e| self.failed("set the time of", dir.as_str(), e))
         })
+    }
+}
+
+/// A directory of the environment, into which files are put.
+pub(super) struct Here<'f> {
+    fill: &'f Fill<'f>,
+    /// The directory that holds the files, opened; without it they are named from the environment's on.
+    dir: Option<BorrowedFd<'f>>,
+}
+
+impl Here<'_> {
+    fn spot<'s>(&'s self, file: &'s PlanFile) -> Spot<'s> {
+        let mut spot = self.fill.spot(file.path.as_str(), file.executable);
+        if let Some(dir) = self.dir {
+            (spot.dir, spot.name) = (dir, file.path.file_name());
+        }
+        spot
+    }
+}
+
+impl Medium for Here<'_> {
+    type Made = Written;
+
+    fn written(made: &Written) -> Written {
+        *made
+    }
+
+    fn check(&self) -> Result<()> {
+        self.fill.options.check_interrupted()
+    }
+
+    fn put(&self, file: &PlanFile, bytes: &[u8]) -> Result<Written> {
+        self.fill.put_bytes(&self.spot(file), bytes)
+    }
+
+    fn entry(&self, file: &PlanFile, from: EntryAt, scratch: &mut Scratch) -> Result<Written> {
+        let (fill, spot) = (self.fill, &self.spot(file));
+        let wheel = &*fill.plan.dists[from.dist].wheel;
+        let (position, entry) = (from.entry, &wheel.entries[from.entry]);
+        let stored = fill.store.and_then(|store| {
+            let open = || store.wheel(wheel.file.sha256());
+            Some((store, fill.wheels[from.dist].get_or_init(open).as_ref()?))
+        });
+        let store = match (stored, entry.sha256) {
+            (Some((store, stored)), Some(sha256)) => {
+                match store.fetch(stored, position, entry.size, spot)? {
+                    Fetched::Yes => {
+                        fill.from_store.fetch_add(1, Ordering::Relaxed);
+                        return Ok(Written { sha256, size: entry.size });
+                    }
+                    Fetched::Missing => Some((store, stored)),
+                    Fetched::No => None,
+                }
+            }
+            _ => None,
+        };
+        let sha256 = spot.unpack(wheel, position, scratch, fill.held, fill.plan.mtime)?;
+        let matched = fill.contents.compare(wheel, position, sha256)?;
+        if let (Some((store, stored)), true) = (store, matched) {
+            store.add(stored, position, spot)?;
+        }
+        Ok(Written { sha256, size: entry.size })
+    }
+
+    fn inflated(&self, file: &PlanFile, _: EntryAt, content: Content<'_>) -> Result<Written> {
+        self.fill.write_bytes(&self.spot(file), content.bytes)?;
+        Ok(Written { sha256: content.sha256, size: content.bytes.len() as u64 })
+    }
+
+    fn open(&self, file: &PlanFile) -> Result<File> {
+        let spot = self.spot(file);
+        spot.create_to_read().map_err(|e| spot.failed("create", e))
+    }
+
+    fn filled(&self, file: &PlanFile, _: EntryAt, bytes: File, whole: Whole) -> Result<Written> {
+        let spot = self.spot(file);
+        let written = match whole {
+            Whole::Entry(Checked { sha256, size }) => Written { sha256, size },
+            Whole::Smaller(size) => {
+                let digest = Sha256::of_file(&bytes).map_err(|e| spot.failed("read", e))?;
+                Written { sha256: digest.0, size }
+            }
+        };
+        spot.finish(&bytes, self.fill.plan.mtime).map_err(|e| spot.failed("set mode and time of", e))?;
+        Ok(written)
+    }
+
+    fn read(&self, file: &PlanFile, _: &Written) -> Result<Vec<u8>> {
+        let spot = self.spot(file);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut bytes = Vec::new();
+        rustix::fs::openat(spot.dir, spot.name, flags, Mode::empty())
+            .map_err(io::Error::from)
+            .and_then(|file| File::from(file).read_to_end(&mut bytes))
+            .map_err(|error| spot.failed("read", error))?;
+        Ok(bytes)
+    }
+
+    fn cannot_write(&self, file: &PlanFile, error: io::Error) -> Error {
+        self.spot(file).failed("write", error)
+    }
+
+    fn compiling(&self, bytes: u64) {
+        if let Some(begin) = self.fill.options.compiling {
+            begin(bytes);
+        }
+    }
+
+    fn compiled(&self, bytes: u64) {
+        if let Some(progress) = self.fill.options.progress {
+            progress(bytes);
+        }
     }
 }

@@ -17,7 +17,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-pub(crate) use batch::Module;
+pub(crate) use batch::{Module, Modules};
 pub use kept::Kept;
 pub(crate) use worker::Worker;
 

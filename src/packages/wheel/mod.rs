@@ -24,7 +24,7 @@ use std::sync::Arc;
 use as_recorded::AsRecorded;
 use handle::Handle;
 pub(crate) use proof::{Proof, Proven, Section};
-pub(crate) use read::{STREAM_LIMIT, Scratch, with_scratch};
+pub(crate) use read::{Checked, Content, STREAM_LIMIT, Scratch, with_scratch};
 
 use crate::{
     packages::cache::VerifiedFile,

@@ -6,8 +6,10 @@ use rayon::prelude::*;
 
 use crate::words::progress::Progress;
 use crate::{
-    artifact::write::Stripped,
-    environment::layout::{Cut, DistInput, Mentions, Plan, Reading, SlimKind, Survey, places},
+    environment::{
+        content::Stripped,
+        layout::{Cut, DistInput, Mentions, Plan, Reading, SlimKind, Survey, places},
+    },
     packages::wheel::{STREAM_LIMIT, with_scratch},
     project::python::Target,
     run::options::SlimOptions,

@@ -26,6 +26,7 @@ use crate::{
             Frame,
             key::{self, Keys},
             prepare::runtime_target,
+            slim,
         },
         commands::sync::{Named, local_digest, name},
         options::{Archive, Form, Options},
@@ -234,6 +235,8 @@ impl Packing<'_> {
         )?;
         pieces.warnings.iter().for_each(|warning| self.run.progress.warn(warning));
         pieces.uncompiled.iter().for_each(|module| self.run.progress.detail(module));
+        // Told by distribution, to those who want details.
+        slim::saved(&frame.make.slim, &pieces.plan, &pieces.stripped, self.run.progress);
         self.run.progress.stage("Packing", 0);
         let PlanKey(key) = plan.key;
         let extensions = self.extensions(&pieces, key)?;
