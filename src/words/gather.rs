@@ -2,7 +2,7 @@
 
 use crate::words::error::{Error, Result};
 
-/// How many subjects of one cause are named.
+/// How many texts of a list are shown.
 const NAMED: usize = 12;
 
 /// Ends with what went wrong: nothing, the one error, or all of them under the message that `many` makes of their
@@ -16,6 +16,16 @@ pub(crate) fn gather(mut errors: Vec<Error>, many: impl FnOnce(usize) -> String)
             Err(Error::all(kind, many(number), errors))
         }
     }
+}
+
+/// The same about one subject, such as a lock: `wrong` says after their number what many of its parts are.
+pub(crate) fn gather_in(subject: &str, mut errors: Vec<Error>, wrong: &str) -> Result<()> {
+    if errors.len() == 1
+        && let Some(error) = errors.pop()
+    {
+        return Err(error.context(subject));
+    }
+    gather(errors, |many| format!("{subject}: {many} {wrong}"))
 }
 
 /// Ends with why packages, of which there are `of` in all, cannot be installed, by name. A cause that several
@@ -37,18 +47,20 @@ pub(crate) fn gather_by_cause(mut failed: Vec<(String, Error)>, of: usize) -> Re
         .into_iter()
         .map(|(subjects, _, error)| match &*subjects {
             [subject] => error.context(format!("cannot install {subject}")),
-            subjects if one_cause => error.context(format!("{heading}: {}", named(subjects))),
+            subjects if one_cause => error.context(format!("{heading}: {}", listed(subjects))),
             subjects => {
-                error.context(format!("cannot install {} packages: {}", subjects.len(), named(subjects)))
+                error.context(format!("cannot install {} packages: {}", subjects.len(), listed(subjects)))
             }
         })
         .collect();
     gather(errors, |_| heading.clone())
 }
 
-fn named(subjects: &[String]) -> String {
-    let shown = subjects[..subjects.len().min(NAMED)].join(", ");
-    match subjects.len().saturating_sub(NAMED) {
+/// Texts in one line, the last ones of many counted only.
+pub(crate) fn listed<T: AsRef<str>>(texts: &[T]) -> String {
+    let shown: Vec<&str> = texts.iter().take(NAMED).map(AsRef::as_ref).collect();
+    let shown = shown.join(", ");
+    match texts.len().saturating_sub(NAMED) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
@@ -63,6 +75,17 @@ mod tests {
         let error =
             |(at, cause): (usize, &&str)| (format!("p{at}"), Error::new(Kind::Network, *cause).help("look"));
         causes.iter().enumerate().map(error).collect()
+    }
+
+    #[test]
+    fn one_error_of_a_subject_is_told_as_it_is_and_many_are_counted() {
+        let errors = |count: usize| (0..count).map(|_| Error::new(Kind::Lock, "bad")).collect();
+        assert!(gather_in("the lock cannot be used", Vec::new(), "entries are wrong").is_ok());
+        let of = |count| {
+            gather_in("the lock cannot be used", errors(count), "entries are wrong").expect_err("bad")
+        };
+        assert_eq!(of(1).report(), "the lock cannot be used\n  because: bad");
+        assert_eq!(of(2).report(), "the lock cannot be used: 2 entries are wrong\n  - bad\n  - bad");
     }
 
     #[test]

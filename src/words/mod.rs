@@ -9,6 +9,7 @@ pub(crate) mod files;
 pub(crate) mod interrupt;
 pub(crate) mod vocab;
 pub(crate) mod env;
+pub(crate) mod secret_names;
 pub(crate) mod choices;
 pub(crate) mod args;
 pub(crate) mod progress;

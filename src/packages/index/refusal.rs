@@ -12,7 +12,10 @@ use crate::{
         lock::Pin,
         python::{TagPart, Target},
     },
-    words::error::{Error, Kind, Result},
+    words::{
+        error::{Error, Kind, Result},
+        gather::listed,
+    },
 };
 
 /// How many files, versions or digests one message lists.
@@ -33,24 +36,17 @@ fn subject(request: &Pinned) -> String {
 /// [`Kind::Lock`]: the lock pins by nothing, or by digests that anyone can forge.
 pub(crate) fn check_digests(request: &Pinned) -> Result<()> {
     let Pinned { name, hashes, allow_unhashed, .. } = request;
-    if !hashes.sha256.is_empty() || *allow_unhashed && hashes.other.is_empty() {
+    if hashes.suffice(*allow_unhashed) {
         return Ok(());
     }
-    // Digests of other kinds choose some of an index's files, but cannot verify them.
-    let (got, help) = if hashes.other.is_empty() {
-        (
-            "no hashes".to_owned(),
-            format!(
-                "lock again with a current pipenv, or pass --allow-unhashed {name} to take whatever the index serves"
-            ),
+    let help = if hashes.other.is_empty() {
+        format!(
+            "lock again with a current pipenv, or pass --allow-unhashed {name} to take whatever the index serves"
         )
     } else {
-        (
-            format!("only {}", listed(hashes.other.iter().map(String::as_str))),
-            "lock again with a current pipenv and an index that gives sha256 digests".to_owned(),
-        )
+        "lock again with a current pipenv and an index that gives sha256 digests".to_owned()
     };
-    Err(Error::new(Kind::Lock, format!("the lock has {got} for it; expected sha256 digests")).help(help))
+    Err(Error::new(Kind::Lock, hashes.shortfall()).help(help))
 }
 
 /// Finds out what kept every file from being chosen.
@@ -90,7 +86,7 @@ pub(super) fn explain(request: &Pinned, files: &[IndexFile], target: &Target) ->
         Kind::Selection,
         format!(
             "the index has no file of {subject}; it has {}",
-            listed(versions.iter().map(|(_, text)| text.as_str()))
+            listed(&versions.iter().map(|(_, text)| text).collect::<Vec<_>>())
         ),
     )
     .help("check that the lock names the right source for this package, or lock again")
@@ -173,8 +169,8 @@ fn unusable(subject: &str, accepted: &[&IndexFile], request: &Pinned, target: &T
     let count = lines.len();
     cut(&mut lines, "files");
     for mismatch in tags.values() {
-        let accepted = mismatch.accepted.iter().map(String::as_str);
-        lines.push(format!("the target accepts the {} tags {}", mismatch.part, listed(accepted)));
+        let accepted = listed(&mismatch.accepted);
+        lines.push(format!("the target accepts the {} tags {accepted}", mismatch.part));
     }
     let target_text = target.describe_shortly();
     let whose = if request.hashes.sha256.is_empty() { "the index has" } else { "the lock pins" };
@@ -202,13 +198,6 @@ fn unusable(subject: &str, accepted: &[&IndexFile], request: &Pinned, target: &T
 pub(super) fn yanked_because(reason: &str) -> String {
     let reason = printable(reason);
     if reason.is_empty() { "no reason given".to_owned() } else { reason }
-}
-
-/// Texts in one line, the last ones counted only.
-fn listed<'a>(texts: impl Iterator<Item = &'a str>) -> String {
-    let texts: Vec<&str> = texts.collect();
-    let shown = texts[..texts.len().min(SHOWN)].join(", ");
-    if texts.len() > SHOWN { format!("{shown} and {} more", texts.len() - SHOWN) } else { shown }
 }
 
 /// Keeps a list short, saying what it leaves out.

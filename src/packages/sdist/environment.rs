@@ -8,7 +8,7 @@ use std::{
     os::unix::ffi::OsStrExt as _,
 };
 
-use crate::words::vocab::Secret;
+use crate::words::{secret_names::names_secret, vocab::Secret};
 
 /// pip's settings that reach the installation of build requirements. The others are dropped: they name
 /// other indexes, other places to install to, or files of the user's own.
@@ -30,28 +30,6 @@ const PIP_SETTINGS: &[&str] = &[
     "PIP_USE_DEPRECATED",
     "PIP_USE_FEATURE",
 ];
-
-/// Words that mark a variable as a secret when its name, split at `_`, holds one of them.
-const SECRET_WORDS: &[&str] = &[
-    "APIKEY",
-    "AUTH",
-    "CREDENTIAL",
-    "CREDENTIALS",
-    "JWT",
-    "PASS",
-    "PASSPHRASE",
-    "PASSWD",
-    "PASSWORD",
-    "PAT",
-    "SECRET",
-    "SECRETS",
-    "TOKEN",
-    "TOKENS",
-];
-
-/// Endings that do.
-const SECRET_ENDINGS: &[&str] =
-    &["_API_KEY", "_ACCESS_KEY", "_ACCESS_KEY_ID", "_PRIVATE_KEY", "_SIGNING_KEY", "_ENCRYPTION_KEY"];
 
 /// Variables that would change how an interpreter or git behaves in a build, by prefix.
 const MISLEADING: &[&str] =
@@ -123,7 +101,7 @@ impl Environment {
                     text.as_str(),
                     "VIRTUAL_ENV" | "__PYVENV_LAUNCHER__" | "NETRC" | "SSH_ASKPASS" | "PWD" | "OLDPWD"
                 )
-                && !is_secret_name(&text)
+                && !names_secret(&text)
                 && (is_proxy(&text) || !holds_secret(value, secrets))
         });
         let mut environment = Environment(kept.cloned().collect());
@@ -219,7 +197,7 @@ pub(super) fn secrets(user: &[(OsString, OsString)]) -> Vec<Secret> {
     for (name, value) in user {
         let Some(value) = value.to_str() else { continue };
         // A switch such as `USE_AUTH=true` is no secret.
-        if value.len() >= 8 && is_secret_name(&name.to_string_lossy().to_ascii_uppercase()) {
+        if value.len() >= 8 && names_secret(&name.to_string_lossy()) {
             secrets.push(Secret::new(value));
         }
         for url in value.split_whitespace().filter_map(|word| url::Url::parse(word).ok()) {
@@ -231,14 +209,6 @@ pub(super) fn secrets(user: &[(OsString, OsString)]) -> Vec<Secret> {
         }
     }
     secrets
-}
-
-fn is_secret_name(upper: &str) -> bool {
-    upper.split('_').any(|word| SECRET_WORDS.contains(&word))
-        && !matches!(upper, "SSH_AUTH_SOCK" | "XAUTHORITY" | "DBUS_SESSION_BUS_ADDRESS")
-        || SECRET_ENDINGS.iter().any(|ending| upper.ends_with(ending))
-        || upper.ends_with("PASSWORD")
-        || upper.ends_with("TOKEN")
 }
 
 fn is_proxy(upper: &str) -> bool {

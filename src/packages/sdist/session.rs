@@ -255,16 +255,10 @@ impl BuildSession<'_> {
             )
             .help("lock again if the file was changed on purpose"));
         }
-        if hashes.sha256.is_empty() && !hashes.other.is_empty() {
-            return Err(Error::new(
-                Kind::Integrity,
-                format!(
-                    "the lock has no SHA-256 digest of {}, only {}",
-                    path.display(),
-                    hashes.other.join(", ")
-                ),
-            )
-            .help("lock again with a current pipenv"));
+        // What lies here is the project's own: it may do without, but not with what anyone can forge.
+        if !hashes.suffice(true) {
+            let error = Error::new(Kind::Integrity, hashes.shortfall()).context(path.display().to_string());
+            return Err(error.help("lock again with a current pipenv"));
         }
         if is_wheel(&file_name) {
             return self.finished_wheel(VerifiedFile::vouch(copy, sha256, size), &file_name, Strict::Nothing);

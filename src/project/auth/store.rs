@@ -3,14 +3,17 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::OnceLock,
 };
+
+use parking_lot::Mutex;
 
 use url::Url;
 
 use super::{CredentialOrigin, Found, Keyring, ci::Ci, files::NetrcFiles};
 use crate::words::{
     error::{Error, Kind, Result},
+    secret_names::names_own_secret,
     vocab::{Credentials, Realm, Secret, SourceUrl},
 };
 
@@ -48,16 +51,6 @@ impl AuthOptions {
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
-}
-
-/// The variables of an environment that hold passwords or tokens: children that do not need them must
-/// not inherit them.
-pub(crate) fn secret_variables<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let secret = |name: &&str| {
-        (name.starts_with("VENVOY_INDEX_") && name.ends_with("_PASSWORD"))
-            || matches!(*name, "CI_JOB_TOKEN" | "CI_DEPLOY_PASSWORD" | "CI_REGISTRY_PASSWORD")
-    };
-    names.into_iter().filter(secret).map(str::to_owned).collect()
 }
 
 /// A source of the lock, or a single file's URL, with the credentials that are its own.
@@ -287,7 +280,7 @@ impl CredentialStore {
     fn in_keyring(&self, source: &KnownUrl, user: Option<&str>) -> Result<Option<Found>> {
         let Some(keyring) = &self.options.keyring else { return Ok(None) };
         // Held while the program runs: it may ask the user, and should do so once.
-        let mut answers = self.keyring_answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = self.keyring_answers.lock();
         for service in services(source) {
             let key = (service, user.map(str::to_owned));
             if !answers.contains_key(&key) {
@@ -306,7 +299,7 @@ impl CredentialStore {
 
     /// What the keyring said after an earlier refusal.
     fn remembered(&self, source: &KnownUrl) -> Option<Found> {
-        let answers = self.keyring_answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let answers = self.keyring_answers.lock();
         let known = services(source).into_iter().find_map(|service| answers.get(&(service, None))?.clone());
         known.map(|credentials| Found { credentials, origin: CredentialOrigin::Keyring })
     }
@@ -324,9 +317,8 @@ impl CredentialStore {
             .collect();
         let holds = |value: &str| known.iter().any(|password| value.contains(password));
         let env = &self.options.env;
-        let mut names = secret_variables(env.keys().map(String::as_str));
-        names.extend(env.iter().filter(|(_, value)| holds(value)).map(|(name, _)| name.clone()));
-        names
+        let unneeded = env.iter().filter(|(name, value)| names_own_secret(name) || holds(value));
+        unneeded.map(|(name, _)| name.clone()).collect()
     }
 }
 

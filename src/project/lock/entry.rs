@@ -1,6 +1,9 @@
 //! One entry of a lock: a package, what pins it and where it comes from.
 
-use crate::words::vocab::{Extra, PackageName, Sha256, SourceUrl, Specifiers, Version};
+use crate::words::{
+    gather::listed,
+    vocab::{Extra, PackageName, Sha256, SourceUrl, Specifiers, Version},
+};
 
 /// A package as one category of the lock holds it.
 #[derive(Debug, Clone)]
@@ -94,6 +97,22 @@ impl Hashes {
     pub fn is_empty(&self) -> bool {
         self.sha256.is_empty() && self.other.is_empty()
     }
+
+    /// Whether a file can be verified by them; with `allow_none`, whether it need not be as there are none of any kind.
+    /// Digests of other kinds choose some of an index's files, but anyone can forge them.
+    pub(crate) fn suffice(&self, allow_none: bool) -> bool {
+        !self.sha256.is_empty() || allow_none && self.other.is_empty()
+    }
+
+    /// What is said where they do not suffice.
+    pub(crate) fn shortfall(&self) -> String {
+        let got = if self.other.is_empty() {
+            "no hashes".to_owned()
+        } else {
+            format!("only {}", listed(&self.other))
+        };
+        format!("the lock has {got} for it; expected sha256 digests")
+    }
 }
 
 /// Where an entry's files come from.
@@ -186,5 +205,22 @@ impl std::fmt::Display for Pin {
             Pin::Range(specifiers) => specifiers.fmt(f),
             Pin::Any => f.write_str("*"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_of_other_kinds_never_suffice_whatever_is_allowed() {
+        let none = Hashes::default();
+        assert!(none.suffice(true) && !none.suffice(false));
+        assert_eq!(none.shortfall(), "the lock has no hashes for it; expected sha256 digests");
+        let weak = Hashes { other: vec!["md5:11".into(), "sha1:22".into()], ..none };
+        assert!(!weak.suffice(true) && !weak.suffice(false));
+        assert_eq!(weak.shortfall(), "the lock has only md5:11, sha1:22 for it; expected sha256 digests");
+        let strong = Hashes { sha256: vec![Sha256::of(b"")], ..weak };
+        assert!(strong.suffice(true) && strong.suffice(false));
     }
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::words::{
     env::Env,
     error::{Error, Kind, Result, Warnings},
+    gather::gather_in,
 };
 
 /// A lock, parsed.
@@ -36,15 +37,15 @@ impl Lock {
     /// # Errors
     /// [`Kind::Lock`], with every entry that is wrong and its category, or with what damaged the file.
     pub fn parse(bytes: &[u8], label: &str, env: &Env) -> Result<(Lock, Warnings)> {
-        let (lock, warnings, mut bad) = Self::read(bytes, label, env)?;
-        match bad.len() {
-            0 => Ok((lock, warnings)),
-            1 => Err(bad.remove(0).context(format!("{label} cannot be used"))),
-            many => {
-                Err(Error::all(Kind::Lock, format!("{label} cannot be used: {many} entries are wrong"), bad)
-                    .help("lock again with `pipenv lock`"))
-            }
-        }
+        let (lock, warnings, bad) = Self::read(bytes, label, env)?;
+        let many = bad.len() > 1;
+        gather_in(&format!("{label} cannot be used"), bad, "entries are wrong").map_err(
+            |error| match many {
+                true => error.help("lock again with `pipenv lock`"),
+                false => error,
+            },
+        )?;
+        Ok((lock, warnings))
     }
 
     /// What can be read of a `Pipfile.lock`: for those who only look at it, an entry that is wrong, or a variable

@@ -11,6 +11,7 @@ use super::{
 use crate::words::{
     env::Env,
     error::{Error, Kind, Result, Warnings},
+    gather::gather_in,
     vocab::{Marker, PackageName, Sha256, SourceUrl},
 };
 
@@ -69,13 +70,8 @@ pub(crate) fn parse_pylock(bytes: &[u8], label: &str, env: &Env) -> Result<(Lock
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     lock.categories.push((CATEGORY.to_owned(), entries));
-    match bad.len() {
-        0 => Ok((lock, warnings)),
-        1 => Err(bad.remove(0).context(format!("{label} cannot be used"))),
-        many => {
-            Err(Error::all(Kind::Lock, format!("{label} cannot be used: {many} packages are wrong"), bad))
-        }
-    }
+    gather_in(&format!("{label} cannot be used"), bad, "packages are wrong")?;
+    Ok((lock, warnings))
 }
 
 fn check_version(root: &Table, label: &str, warnings: &mut Warnings) -> Result<()> {

@@ -175,11 +175,7 @@ pub(crate) fn check_digests(session: &Session<'_>, entry: &Entry) -> Result<()> 
         EntryOrigin::Index => index::check_digests(&request(session, entry)),
         EntryOrigin::Url(url) => {
             let allowed = session.request.index.allow_unhashed.contains(&entry.name);
-            if !entry.hashes.sha256.is_empty() || allowed {
-                Ok(())
-            } else {
-                Err(unhashed(session, entry, url))
-            }
+            if entry.hashes.suffice(allowed) { Ok(()) } else { Err(unhashed(session, entry, url)) }
         }
         EntryOrigin::Vcs(_) | EntryOrigin::Path(_) => Ok(()),
     }
@@ -187,12 +183,7 @@ pub(crate) fn check_digests(session: &Session<'_>, entry: &Entry) -> Result<()> 
 
 fn unhashed(session: &Session<'_>, entry: &Entry, url: &SourceUrl) -> Error {
     let name = &entry.name;
-    let got = if entry.hashes.other.is_empty() {
-        "no hashes".to_owned()
-    } else {
-        format!("only {}", entry.hashes.other.join(", "))
-    };
-    let message = format!("the lock has {got} for it; expected sha256 digests");
+    let message = entry.hashes.shortfall();
     // Kept in the cache: with the digest in the lock it need not come again.
     match last_component(url).and_then(|file| session.verified(url.url(), Some(url), &file, None, &[])) {
         Ok((file, _)) => {
