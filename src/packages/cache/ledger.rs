@@ -16,9 +16,10 @@ use std::{
     fs::File,
     io::{self, Write as _},
     os::unix::fs::MetadataExt as _,
-    sync::Mutex,
     time::SystemTime,
 };
+
+use parking_lot::Mutex;
 
 use super::{
     Identity,
@@ -88,7 +89,7 @@ impl Ledger {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self.state.lock();
         work(state.get_or_insert_with(|| self.load()))
     }
 

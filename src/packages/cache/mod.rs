@@ -40,10 +40,12 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use below::{Below, Lower};
 pub(crate) use built::{of_commit, of_project};
@@ -234,7 +236,7 @@ impl Cache {
     }
 
     fn lock_notes(&self) -> MutexGuard<'_, Vec<String>> {
-        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.notes.lock()
     }
 
     /// Whether what this run stores is gone after it.
@@ -255,12 +257,12 @@ impl Cache {
 
     /// What this run put into the cache so far.
     pub fn added(&self) -> Vec<Added> {
-        self.0.added.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.added.lock().clone()
     }
 
     fn note_added(&self, path: &Path, size: u64, from: Option<String>) {
         let added = Added { path: path.to_owned(), size, from };
-        self.0.added.lock().unwrap_or_else(PoisonError::into_inner).push(added);
+        self.0.added.lock().push(added);
     }
 
     fn private(&self) -> Result<Dir> {
@@ -320,7 +322,7 @@ impl Cache {
     }
 
     fn ledger(&self, kind: &'static str) -> Arc<Ledger> {
-        let mut ledgers = self.0.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledgers = self.0.ledgers.lock();
         let new = || {
             let dir = if self.is_read_only() { None } else { self.0.roots.first() };
             let user = rustix::process::geteuid().as_raw().to_string();

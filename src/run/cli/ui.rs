@@ -3,11 +3,13 @@
 use std::{
     io::{IsTerminal as _, Write as _},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
@@ -121,7 +123,7 @@ impl Builds {
 
     /// `, building demo 1.0 (12 s)`, or nothing.
     fn shown(&self) -> String {
-        let builds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let builds = self.0.lock();
         if builds.is_empty() {
             return String::new();
         }
@@ -180,7 +182,7 @@ impl Log {
     }
 
     fn what(&self, what: String) {
-        *self.what.lock().unwrap_or_else(PoisonError::into_inner) = what;
+        *self.what.lock() = what;
     }
 
     /// The line that is due, for one of the threads that ask.
@@ -192,7 +194,7 @@ impl Log {
         }
         let later = now.saturating_add(self.every);
         self.next.compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed).ok()?;
-        let what = self.what.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let what = self.what.lock().clone();
         let builds = builds.shown();
         Some(format!(
             "{what}{builds}: {}",
@@ -203,7 +205,7 @@ impl Log {
 
 impl Progress for Ui {
     fn warn(&self, warning: &str) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = self.warned.lock();
         if warned.0.iter().any(|said| said == warning) {
             return;
         }
@@ -261,12 +263,12 @@ impl Progress for Ui {
     }
 
     fn build_begins(&self, what: &str) {
-        self.builds.0.lock().unwrap_or_else(PoisonError::into_inner).push((what.to_owned(), Instant::now()));
+        self.builds.0.lock().push((what.to_owned(), Instant::now()));
         self.detail(&format!("building {what}"));
     }
 
     fn build_ends(&self, what: &str) {
-        let mut builds = self.builds.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut builds = self.builds.0.lock();
         let Some(at) = builds.iter().position(|(name, _)| name == what) else { return };
         let (_, since) = builds.remove(at);
         drop(builds);
@@ -301,7 +303,7 @@ mod tests {
         often.what("Fetching 1/3 packages".into());
         often.bytes.fetch_add(2_000, Ordering::Relaxed);
         assert_eq!(often.due(&builds).as_deref(), Some("Fetching 1/3 packages: 2.0 kB"));
-        builds.0.lock().expect("a lock").push(("demo 1.0".into(), Instant::now()));
+        builds.0.lock().push(("demo 1.0".into(), Instant::now()));
         often.of.fetch_add(9_000, Ordering::Relaxed);
         let line = often.due(&builds);
         assert_eq!(line.as_deref(), Some("Fetching 1/3 packages, building demo 1.0 (0 s): 2.0 kB/9.0 kB"));

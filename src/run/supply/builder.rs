@@ -3,9 +3,10 @@
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
-    sync::{Condvar, Mutex, OnceLock, PoisonError},
-    time::Duration,
+    sync::OnceLock,
 };
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::run::{
     options::Options,
@@ -240,7 +241,7 @@ impl<'a> Builder<'a> {
 
     /// A directory of this run, made when the first build needs it.
     fn scratch(&self) -> Result<PathBuf> {
-        let mut slot = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.scratch.lock();
         if let Some(dir) = &*slot {
             return Ok(dir.path().to_owned());
         }
@@ -253,10 +254,9 @@ impl<'a> Builder<'a> {
     }
 
     fn permit(&self) -> Permit<'_> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.free.lock();
         while *free == 0 {
-            let waited = self.freed.wait_timeout(free, Duration::from_mins(1));
-            free = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.freed.wait(&mut free);
         }
         *free -= 1;
         Permit { free: &self.free, freed: &self.freed }
@@ -276,7 +276,7 @@ struct Permit<'a> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *self.free.lock() += 1;
         self.freed.notify_one();
     }
 }

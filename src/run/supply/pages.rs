@@ -2,8 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
 };
+
+use parking_lot::Mutex;
 
 use url::Url;
 
@@ -30,7 +32,7 @@ impl Pages {
         ask: impl FnOnce() -> Result<Answer>,
     ) -> Result<Arc<Answer>> {
         let slot = {
-            let mut pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pages = self.0.lock();
             let slots = pages.entry(page.clone()).or_default();
             let known = slots.iter().find(|(known, _)| known == source).map(|(_, slot)| Arc::clone(slot));
             known.unwrap_or_else(|| {
@@ -47,6 +49,6 @@ impl Pages {
 
     /// Forgets a page.
     pub(crate) fn forget(&self, page: &Url) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(page);
+        self.0.lock().remove(page);
     }
 }

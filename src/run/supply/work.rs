@@ -4,11 +4,13 @@ use std::{
     cmp::Ordering,
     collections::BinaryHeap,
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc,
         atomic::{self, AtomicBool},
     },
     time::Instant,
 };
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::run::supply::{
     builder::Builder,
@@ -133,7 +135,7 @@ pub(crate) fn obtain_all(
         }
         queue.check()?;
         queue.positions.iter().for_each(|&position| asked[position] = true);
-        let state = queue.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = queue.state.get_mut();
         state.next = 0;
         let turns: Vec<Turn> = state.late.iter().map(|late| entries[late.position].turn).collect();
         let is_needed = |&position: &usize| {
@@ -144,7 +146,7 @@ pub(crate) fn obtain_all(
         queue.ahead = None;
     }
     queue.build_late()?;
-    let mut state = queue.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut state = queue.state.into_inner();
     Ok(wanted.iter().filter_map(|&position| state.done[position].take()).collect())
 }
 
@@ -197,7 +199,7 @@ impl Queue<'_> {
                         // What was tried before it failed took its time as well.
                         Err(_) => self.told(position, Part::Download, began, 0),
                     }
-                    let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut state = self.state.lock();
                     match obtained {
                         Ok(obtained) => {
                             if let (Some(ahead), Came::Downloaded(_)) = (self.ahead, obtained.came) {
@@ -223,7 +225,7 @@ impl Queue<'_> {
     /// Fails with all that failed so far.
     fn check(&mut self) -> Result<()> {
         interrupt::check()?;
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.get_mut();
         let failed = state.failed.drain(..);
         let failed = failed.map(|(position, error)| (subject(&self.entries[position]), error));
         gather_by_cause(failed.collect(), self.positions.len())
@@ -231,7 +233,7 @@ impl Queue<'_> {
 
     /// Builds what is not isolated, each when all that pipenv would install before it is there.
     fn build_late(&mut self) -> Result<()> {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.get_mut();
         let mut late = std::mem::take(&mut state.late);
         late.sort_by_key(|late| (self.entries[late.position].turn.last, late.position));
         let mut late = late.as_slice();
@@ -265,7 +267,7 @@ impl Queue<'_> {
             _ => Part::Build,
         };
         self.told(waiting.position, part, began, 0);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         match obtained {
             Ok(obtained) => state.done[waiting.position] = Some(obtained),
             Err(error) => self.fail(&mut state, waiting.position, error),
@@ -274,7 +276,7 @@ impl Queue<'_> {
 
     /// What is installed when what has this turn is built.
     fn installed(&mut self, turn: Turn) -> Result<Installed> {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.get_mut();
         let done = state.done.iter().zip(self.entries);
         let wheels = done
             .filter(|(_, entry)| entry.turn.is_before(turn))
@@ -316,7 +318,7 @@ impl Queue<'_> {
     }
 
     fn task(&self) -> Option<Task> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         loop {
             if let Some(&position) = self.positions.get(state.next) {
                 state.next += 1;
@@ -334,12 +336,12 @@ impl Queue<'_> {
             if state.resolving == 0 {
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
     }
 
     fn resolved(&self, position: usize, resolved: Result<Resolved>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.resolving -= 1;
         match resolved {
             Ok(resolved) => {

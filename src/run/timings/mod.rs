@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(20);
 pub(crate) struct Timings<'a> {
     inner: &'a dyn Progress,
     start: Instant,
-    noted: std::sync::Mutex<Noted>,
+    noted: parking_lot::Mutex<Noted>,
 }
 
 #[derive(Default)]
@@ -123,18 +123,18 @@ fn ms(duration: Duration) -> f64 {
 impl<'a> Timings<'a> {
     /// Begins to listen, now.
     pub(crate) fn new(inner: &'a dyn Progress) -> Self {
-        Timings { inner, start: Instant::now(), noted: std::sync::Mutex::default() }
+        Timings { inner, start: Instant::now(), noted: parking_lot::Mutex::default() }
     }
 
     fn note(&self, add: impl FnOnce(&mut Noted)) {
-        add(&mut self.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        add(&mut self.noted.lock());
     }
 
     /// Where the time went until now.
     pub(crate) fn report(self, outcome: String) -> Report {
         let end = Instant::now();
         let since = |at: Instant| ms(at.saturating_duration_since(self.start));
-        let noted = self.noted.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let noted = self.noted.into_inner();
         let first = noted.stages.first().map_or(end, |(_, at)| *at);
         let mut stages = vec![Stage { name: "Reading".into(), start_ms: 0.0, ms: since(first) }];
         for (position, (name, at)) in noted.stages.iter().enumerate() {

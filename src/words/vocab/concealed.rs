@@ -1,9 +1,8 @@
 //! Values of variables that stand in the visible part of a URL.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, sync::Arc};
+
+use parking_lot::Mutex;
 
 use url::Url;
 
@@ -22,7 +21,7 @@ pub struct Concealed(Arc<Mutex<Vec<(String, Secret)>>>);
 impl Concealed {
     /// Remembers the value of the variable `name`, as it is and as a URL's path writes it.
     pub fn add(&self, name: &str, value: &str) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         for form in [value.to_owned(), in_path(value)] {
             if form.len() >= SHORTEST && known.iter().all(|(_, secret)| secret.expose() != form) {
                 known.push((name.to_owned(), Secret::new(form)));
@@ -34,13 +33,13 @@ impl Concealed {
 
     /// The values themselves.
     pub fn secrets(&self) -> Vec<Secret> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         known.iter().map(|(_, secret)| secret.clone()).collect()
     }
 
     /// The text with every such value replaced by `${NAME}`.
     pub fn hide(&self, text: &str) -> String {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         known.iter().fold(text.to_owned(), |text, (name, secret)| {
             text.replace(secret.expose(), &format!("${{{name}}}"))
         })
@@ -48,7 +47,7 @@ impl Concealed {
 
     /// The URL that [`Concealed::hide`] was given, with today's values. Names of unknown variables stay.
     pub fn reveal(&self, hidden: &str) -> String {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         known.iter().fold(hidden.to_owned(), |text, (name, secret)| {
             text.replace(&format!("${{{name}}}"), &in_path(secret.expose()))
         })

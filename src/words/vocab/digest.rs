@@ -1,23 +1,17 @@
 //! SHA-256 digests as values.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::LazyLock};
+
+use data_encoding::{BASE64URL_NOPAD, Encoding, HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use crate::words::error::{Error, Kind};
 
-/// Of URL-safe base64.
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/// The value of each byte in [`ALPHABET`], or [`NO_DIGIT`]: every file of every wheel has 43 such digits.
-const VALUES: [u8; 256] = {
-    let mut values = [NO_DIGIT; 256];
-    let mut value = 0;
-    while value < 64 {
-        values[ALPHABET[value as usize] as usize] = value;
-        value += 1;
-    }
-    values
-};
-const NO_DIGIT: u8 = 64;
+/// URL-safe base64 as RECORDs have it: some writers leave bits set behind the last byte.
+static RECORD: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut specification = BASE64URL_NOPAD.specification();
+    specification.check_trailing_bits = false;
+    specification.encoding().unwrap_or(BASE64URL_NOPAD)
+});
 
 /// A SHA-256 digest. Displays as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,39 +52,15 @@ impl Sha256 {
 
     /// The form RECORD uses (PEP 376/427): URL-safe base64 without padding.
     pub fn to_record(self) -> String {
-        let mut out = String::with_capacity(43);
-        for chunk in self.0.chunks(3) {
-            let word = u32::from(chunk[0]) << 16
-                | u32::from(*chunk.get(1).unwrap_or(&0)) << 8
-                | u32::from(*chunk.get(2).unwrap_or(&0));
-            for i in 0..=chunk.len() {
-                out.push(char::from(ALPHABET[(word >> (18 - 6 * i)) as usize & 63]));
-            }
-        }
-        out
+        RECORD.encode(&self.0)
     }
 
     /// Reads the RECORD form: URL-safe base64, padding tolerated. `None` if it is not 32 bytes.
     pub fn from_record(text: &str) -> Option<Self> {
         let text = text.trim_end_matches('=').as_bytes();
-        if text.len() != 43 {
-            return None;
-        }
-        let mut out = [0_u8; 32];
-        let mut seen = 0;
-        for (bytes, digits) in out.chunks_mut(3).zip(text.chunks(4)) {
-            let mut word = 0;
-            for at in 0..4 {
-                let value = digits.get(at).map_or(0, |&digit| VALUES[usize::from(digit)]);
-                seen |= value;
-                word = word << 6 | u32::from(value & 63);
-            }
-            bytes.copy_from_slice(&word.to_be_bytes()[1..=bytes.len()]);
-        }
-        if seen & NO_DIGIT != 0 {
-            return None;
-        }
-        Some(Sha256(out))
+        let mut out = [0; 32];
+        let fits = RECORD.decode_len(text.len()) == Ok(out.len());
+        (fits && RECORD.decode_mut(text, &mut out).is_ok()).then_some(Sha256(out))
     }
 }
 
@@ -108,22 +78,9 @@ impl FromStr for Sha256 {
                 ),
             )
         };
-        let text = text.as_bytes();
-        if text.len() != 64 {
+        let mut out = [0; 32];
+        if text.len() != 64 || HEXLOWER_PERMISSIVE.decode_mut(text.as_bytes(), &mut out).is_err() {
             return Err(wrong());
-        }
-        let mut out = [0_u8; 32];
-        for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-            let digit = |c: u8| match c {
-                b'0'..=b'9' => Some(c - b'0'),
-                b'a'..=b'f' => Some(c - b'a' + 10),
-                b'A'..=b'F' => Some(c - b'A' + 10),
-                _ => None,
-            };
-            *byte = match (digit(pair[0]), digit(pair[1])) {
-                (Some(high), Some(low)) => high << 4 | low,
-                _ => return Err(wrong()),
-            };
         }
         Ok(Sha256(out))
     }
@@ -131,7 +88,7 @@ impl FromStr for Sha256 {
 
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        HEXLOWER.encode_write(&self.0, f)
     }
 }
 
@@ -160,6 +117,9 @@ mod tests {
         assert!("abc".parse::<Sha256>().is_err());
         assert!("g".repeat(64).parse::<Sha256>().is_err());
         assert!("é".repeat(32).parse::<Sha256>().is_err());
+        // Bits behind the last byte are nobody's.
+        let odd = Sha256::from_record("47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFV");
+        assert_eq!(odd, Some(Sha256::of(b"")));
         assert_eq!(Sha256::from_record("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"), None);
     }
 }

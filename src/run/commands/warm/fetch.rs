@@ -4,11 +4,10 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
     path::Path,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
+
+use parking_lot::Mutex;
 
 use super::Work;
 use crate::{
@@ -134,10 +133,10 @@ pub(super) fn fetch(
             unpack(&session.cache, of, got);
         }
         session.tell();
-        results.lock().unwrap_or_else(PoisonError::into_inner).push((at, outcome));
+        results.lock().push((at, outcome));
         progress.packages(done.fetch_add(1, Ordering::Relaxed) + 1, tasks.len());
     })?;
-    for (at, outcome) in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    for (at, outcome) in results.into_inner() {
         for &(work, entry) in &tasks[at].users {
             rows[work][entry] = Some(match &outcome {
                 Ok(outcome) => outcome.again(),
@@ -201,10 +200,10 @@ fn resolve_all(needs: &[(&Work<'_>, &Session<'_>)]) -> Result<Vec<(At, Result<Re
                 }
             }
         }
-        all.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        all.lock().extend(found);
     })?;
     interrupt::check()?;
-    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut all = all.into_inner();
     all.sort_by_key(|(at, _)| *at);
     Ok(all)
 }
