@@ -150,3 +150,31 @@ fn a_room_uses_only_rooms_above_it() {
     wrong.dedup();
     assert!(wrong.is_empty(), "a room may only use rooms above it (src/*/mod.rs):\n{}", wrong.join("\n"));
 }
+
+#[test]
+fn the_documentation_has_every_room_in_its_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/architecture.md")).expect("docs/architecture.md");
+    let mut documented = Vec::new();
+    let mut floor = "";
+    for row in text.lines().filter(|line| line.starts_with("| ")) {
+        let mut cells = row.split('|').skip(1).map(str::trim);
+        let (Some(first), Some(second), Some(_), Some(_)) =
+            (cells.next(), cells.next(), cells.next(), cells.next())
+        else {
+            continue;
+        };
+        floor = if first.is_empty() { floor } else { first };
+        documented.extend(second.split(", ").map(|room| format!("{floor} {room}").replace('`', "")));
+    }
+    let src = root.join("src");
+    let rooms: Vec<String> = modules(&src.join("lib.rs"))
+        .into_iter()
+        .flat_map(|floor| {
+            let rooms = modules(&src.join(&floor).join("mod.rs"));
+            rooms.into_iter().map(move |room| format!("{floor} {room}")).collect::<Vec<_>>()
+        })
+        .collect();
+    documented.retain(|row| !row.starts_with("floor "));
+    assert_eq!(documented, rooms, "the table of docs/architecture.md, and src/*/mod.rs");
+}
