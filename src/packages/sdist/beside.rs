@@ -29,7 +29,7 @@ use crate::words::{
 };
 
 /// The texts that say how a project is built. Where no times of access are kept, what they mention counts.
-const BUILD_FILES: &[&str] = &[
+pub(super) const BUILD_FILES: &[&str] = &[
     "setup.py",
     "setup.cfg",
     "pyproject.toml",

@@ -10,6 +10,7 @@ use std::{
 use super::{
     Built, EditableInfo,
     backend::Backend,
+    decisive::{self, Watch},
     direct_url,
     isolated::HOME,
     session::{BuildSession, Strict, into_place, move_all},
@@ -24,7 +25,7 @@ use crate::{
 impl BuildSession<'_> {
     pub(super) fn editable_directory(&mut self, tree: &Tree, place: &Path) -> Result<Built> {
         let how = format!("editable {}", place.display());
-        let key = self.local_key(&how, tree)?;
+        let key = self.editable_key(&how, tree)?;
         let backend = Backend::of(place)?;
         // A hook of meson-python builds again on import, with the tools and the directory of this build.
         let lasting = backend.object.starts_with("mesonpy");
@@ -72,10 +73,14 @@ impl BuildSession<'_> {
         let build = self.claim(key)?;
         let beside = self.link_beside(tree, &build)?;
         let copy = tree.copy(beside.copy())?;
+        let watch = Watch::begin(&copy, tree);
         let wheel = self.hook_wheel(&copy, build.path(), backend, "build_editable")?;
+        let shown = watch.end(&wheel, place)?;
         let carried = self.carry(&copy, place, &tree.paths())?;
         self.note_beside(tree, &beside)?;
-        let key = self.local_key(how, tree)?;
+        // What the build made in the project itself may depend on any of its files.
+        decisive::note(place, shown.filter(|_| !carried).as_ref(), self.context.store)?;
+        let key = self.editable_key(how, tree)?;
         let mut origin = BuildSite::of(&build, self.context.target);
         origin.moved = beside.moved();
         // What lies in the user's tree now is part of this installation: it is not found again by key.

@@ -8,6 +8,7 @@
 mod backend;
 mod beside;
 mod confine;
+mod decisive;
 mod direct_url;
 mod editable;
 mod environment;
@@ -57,14 +58,17 @@ pub fn build(job: &Job, context: &Context) -> Result<Built> {
 }
 
 /// The digest of a local project as it is now: what git sees of it where it does, all but leftovers
-/// elsewhere, and what its last build read beside it. Nothing is written. Fails where there is no such directory or
+/// elsewhere, and what its last build read beside it; of an `editable` one, of its files those that decide the build.
+/// Nothing is written. Fails where there is no such directory or
 /// it cannot be read.
 pub(crate) fn directory_digest(
     directory: &Path,
+    editable: bool,
     env: &[(OsString, OsString)],
     store: &dyn BuildStore,
 ) -> Result<Sha256> {
     let user = environment::Environment::for_git(env);
     let tree = tree::Tree::of(directory, &user)?;
-    session::local_digest(&tree, &session::used_beside(&tree, store)?, &user)
+    let own = if editable { decisive::digest(&tree, store, env)? } else { tree.digest()? };
+    session::local_digest(&tree, own, &session::used_beside(&tree, store)?, &user)
 }

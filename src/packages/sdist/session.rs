@@ -15,7 +15,7 @@ use super::{
     BuildSource, Built, Context, Job, Limits,
     backend::Backend,
     beside::{self, Beside},
-    direct_url,
+    decisive, direct_url,
     environment::{self, Environment},
     hints,
     isolated::Isolated,
@@ -322,7 +322,15 @@ impl BuildSession<'_> {
     /// The key of what is built from a local project, with what the last build of it read beside it.
     pub(super) fn local_key(&self, how: &str, tree: &Tree) -> Result<String> {
         let used = used_beside(tree, self.context.store)?;
-        let digest = local_digest(tree, &used, &Environment::for_git(self.context.env))?;
+        let digest = local_digest(tree, tree.digest()?, &used, &Environment::for_git(self.context.env))?;
+        Ok(self.key(&format!("{how} {digest}")))
+    }
+
+    /// The same for an editable project, of which not every file decides.
+    pub(super) fn editable_key(&self, how: &str, tree: &Tree) -> Result<String> {
+        let used = used_beside(tree, self.context.store)?;
+        let own = decisive::digest(tree, self.context.store, self.context.env)?;
+        let digest = local_digest(tree, own, &used, &Environment::for_git(self.context.env))?;
         Ok(self.key(&format!("{how} {digest}")))
     }
 
@@ -671,9 +679,13 @@ pub(super) fn used_beside(tree: &Tree, store: &dyn BuildStore) -> Result<Vec<Pat
     Ok(note.and_then(|note| serde_json::from_str(&note).ok()).unwrap_or_default())
 }
 
-/// The digest of a project's tree and of what its build reads beside it.
-pub(super) fn local_digest(tree: &Tree, used: &[PathBuf], user: &Environment) -> Result<Sha256> {
-    let tree_digest = tree.digest()?;
+/// The digest of a project's tree (`tree_digest`) and of what its build reads beside it.
+pub(super) fn local_digest(
+    tree: &Tree,
+    tree_digest: Sha256,
+    used: &[PathBuf],
+    user: &Environment,
+) -> Result<Sha256> {
     if used.is_empty() {
         return Ok(tree_digest);
     }

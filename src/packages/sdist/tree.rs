@@ -241,6 +241,11 @@ impl Tree {
         Ok(tree)
     }
 
+    /// Whether a repository's history decides the project's version.
+    pub(super) fn has_history(&self) -> bool {
+        self.history.is_some()
+    }
+
     /// The top of the repository the tree is in.
     pub(super) fn repository(&self) -> Option<&Path> {
         self.repository.as_deref()

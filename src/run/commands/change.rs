@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     site::Ground,
-    sync::{Named, Outcome, Run, Summary, name},
+    sync::{Named, Outcome, Run, Summary, local_digest, name},
 };
 use crate::{
     artifact::write::{self, Ahead, Changing, Ours, Previous, Report},
@@ -18,7 +18,7 @@ use crate::{
         layout::{DistInput, Plan, PlanKey},
         manifest::is_current,
     },
-    project::lock::{Entry, Pin},
+    project::lock::{Entry, EntryOrigin, Pin},
     run::{
         assemble::{
             key::{self, Keys},
@@ -147,7 +147,14 @@ impl Difference {
         let mut summary = Summary { packages: entries.len(), ..Summary::default() };
         let mut coming = Vec::new();
         for (&at, mut one) in wanted.iter().zip(obtained) {
-            one.input.key = keys.entries[at].unwrap_or_else(|| key::of_wheel(&one.input));
+            // A first build tells what it read, which counts from then on.
+            let local = matches!(entries[at].origin, EntryOrigin::Path(_)) && keys.entries[at].is_some();
+            let key = if local {
+                key::of_entry(&entries[at], local_digest(&entries[at], session.request)?)
+            } else {
+                keys.entries[at]
+            };
+            one.input.key = key.unwrap_or_else(|| key::of_wheel(&one.input));
             summary.count(one.came);
             match whole.get(&one.input.key) {
                 // The entry did not say it, the wheel does: it is the same.

@@ -343,7 +343,8 @@ pub(super) fn local_digest(entry: &Entry, options: &Options) -> Result<Option<Sh
     let path = local_path(options, path);
     if path.is_dir() {
         let store = DirStore::new(&options.common.cache_dir);
-        return directory_digest(&path, &variables(options), &store).map(Some);
+        let editable = entry.editable && !options.build.no_editable;
+        return directory_digest(&path, editable, &variables(options), &store).map(Some);
     }
     // What is missing is an error later, where it can be told together with others.
     let digest = open_regular(&path).and_then(|file| Sha256::of_file(&file));

@@ -394,3 +394,108 @@ fn a_backend_with_import_hooks_works_in_its_place_and_says_it_cannot_move() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// What a project is, and what is done to it then: whether that needs a build.
+fn after_a_build(files: &[(&str, &str)], edits: &[(&str, &str, bool)]) {
+    let run = Run::with_backends();
+    let project = run.project();
+    plant(&project, files);
+    assert!(!run.built(&directory(&project, true)).cached);
+    assert!(run.built(&directory(&project, true)).cached, "nothing was done");
+    for (name, text, builds) in edits {
+        plant(&project, &[(*name, *text)]);
+        assert_eq!(run.built(&directory(&project, true)).cached, !builds, "{name}");
+        assert!(run.built(&directory(&project, true)).cached, "{name}, again");
+    }
+}
+
+#[test]
+fn an_editable_project_is_built_again_only_when_its_build_would_differ() {
+    const SYSTEM: &str =
+        "[build-system]\nrequires = ['setuptools']\nbuild-backend = 'setuptools.build_meta'\n";
+    let metadata = "[project]\nname = 'demo'\ndynamic = ['version']\nreadme = 'README.md'\n";
+    let version = "[tool.setuptools.dynamic]\nversion = {attr = 'demo.version.number'}\n";
+    let pyproject = format!("{SYSTEM}{metadata}{version}");
+    let files = |at: &str| {
+        vec![
+            ("pyproject.toml".to_owned(), pyproject.clone()),
+            ("README.md".to_owned(), "one".to_owned()),
+            (format!("{at}demo/__init__.py"), String::new()),
+            (format!("{at}demo/version.py"), "number = '1.0'\n".to_owned()),
+            (format!("{at}demo/work.py"), "x = 1\n".to_owned()),
+            ("tests/test_work.py".to_owned(), String::new()),
+        ]
+    };
+    for at in ["src/", ""] {
+        let files = files(at);
+        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+        let in_package = |name: &str| format!("{at}demo/{name}");
+        let (work, new, data, version) = (
+            in_package("work.py"),
+            in_package("new.py"),
+            in_package("templates/page.html"),
+            in_package("version.py"),
+        );
+        after_a_build(
+            &files,
+            &[
+                (&work, "x = 2\n", false),
+                (&new, "", false),
+                (&data, "<p>", false),
+                ("tests/test_work.py", "changed", false),
+                // These the build reads.
+                (&version, "number = '1.1'\n", true),
+                ("README.md", "two", true),
+                // And this it would.
+                ("setup.cfg", "[metadata]\nkeywords = a\n", true),
+            ],
+        );
+    }
+}
+
+#[test]
+fn an_import_hook_has_to_learn_of_a_package_that_is_new() {
+    let pyproject = "[build-system]\nrequires = ['setuptools']\nbuild-backend = 'setuptools.build_meta'\n[project]\nname = 'demo'\nversion = '1.0'\n[tool.setuptools.packages.find]\ninclude = ['demo*', 'extra*']\n";
+    after_a_build(
+        &[("pyproject.toml", pyproject), ("demo/__init__.py", ""), ("demo/inner/__init__.py", "")],
+        &[("demo/inner/more.py", "", false), ("extra/__init__.py", "", true)],
+    );
+}
+
+#[test]
+fn sources_of_an_extension_module_count_in_an_editable_project() {
+    let setup = "from setuptools import Extension, setup\nsetup(name='demo', version='1.0', py_modules=['demo'], ext_modules=[Extension('fast', ['fast.c'])])\n";
+    let module = |value: u8| {
+        format!(
+            "#include <Python.h>\nstatic struct PyModuleDef d = {{PyModuleDef_HEAD_INIT, \"fast\", 0, -1, 0}};\nPyMODINIT_FUNC PyInit_fast(void) {{ PyObject *m = PyModule_Create(&d); PyModule_AddIntConstant(m, \"v\", {value}); return m; }}\n"
+        )
+    };
+    let run = Run::with_backends();
+    let project = run.project();
+    plant(&project, &[("setup.py", setup), ("demo.py", ""), ("fast.c", &module(1))]);
+    run.built(&directory(&project, true));
+    plant(&project, &[("fast.c", &module(2))]);
+    assert!(!run.built(&directory(&project, true)).cached);
+}
+
+#[test]
+fn cache_keys_of_uv_say_what_an_editable_project_is_built_for() {
+    let pyproject = "[build-system]\nrequires = ['setuptools']\nbuild-backend = 'setuptools.build_meta'\n[project]\nname = 'demo'\nversion = '1.0'\nreadme = 'README.md'\n[tool.uv]\ncache-keys = [{file = 'native/**/*.rs'}, 'VERSION']\n";
+    after_a_build(
+        &[
+            ("pyproject.toml", pyproject),
+            ("README.md", "one"),
+            ("VERSION", "1"),
+            ("native/deep/lib.rs", ""),
+            ("src/demo/__init__.py", ""),
+        ],
+        &[
+            ("src/demo/__init__.py", "x = 1\n", false),
+            ("README.md", "two", false),
+            ("native/deep/lib.rs", "fn main() {}", true),
+            ("native/notes.txt", "", false),
+            ("VERSION", "2", true),
+            ("pyproject.toml", &pyproject.replace("1.0", "1.1"), true),
+        ],
+    );
+}

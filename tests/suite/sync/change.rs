@@ -320,6 +320,29 @@ fn a_full_disk_leaves_the_old_environment_or_the_new_one() {
     drop(mount);
 }
 
+#[test]
+fn an_edited_module_of_an_editable_project_costs_nothing() {
+    let a = package("a", "1.0");
+    let place = Place::new(&[&a]);
+    let entry = serde_json::json!({"path": "./lib", "editable": true});
+    place.project.lock(&lock(&[&a]).entry("default", "lib", entry));
+    place.project.plant("project/lib", &crate::support::backend::lib("one"));
+    let sync = || {
+        let run = place.project.sync();
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        run.stderr.lines().last().unwrap_or_default().to_owned()
+    };
+    sync();
+    place.project.write("project/lib/lib.py", "def main():\n    print('two')\n");
+    assert!(sync().contains("up to date"));
+    assert_eq!(place.project.script("lib"), "two");
+    let project = place.project.read("project/lib/pyproject.toml");
+    place.project.write("project/lib/pyproject.toml", format!("{project}# edited\n"));
+    // The same wheel comes of it; that is seen only once it is built.
+    assert!(sync().contains("1 changed; 1 kept"));
+    assert!(sync().contains("up to date"));
+}
+
 /// Numbers that look random and are the same in every run.
 struct Dice(u64);
 
