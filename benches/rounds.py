@@ -8,13 +8,18 @@ from pathlib import Path
 
 import distributions
 import lockfile
+import newer
 from measure import Usage, measure, preload
 from peers import Job, Tool, floor
 from server import Server
 from workspace import RUNS, SETS
 
 COLD, WARM_LINK, WARM_UNPACK, NO_OP = "cold", "warm-link", "warm-unpack", "no-op"
-FIGURES = [COLD, WARM_LINK, WARM_UNPACK, NO_OP]
+ONE, TEN = "one-changed", "ten-upgraded"
+FIGURES = [COLD, WARM_LINK, WARM_UNPACK, NO_OP, ONE, TEN]
+# How many packages have a newer release.
+UPGRADED = 10
+CHANGES = {ONE: 1, TEN: UPGRADED}
 
 COUNTER = itertools.count(1)
 
@@ -36,10 +41,14 @@ class Rounds:
     server: Server
     interpreter: str
     tools: list[Tool]
+    # Newer wheels of some packages, by name.
+    newer: dict[str, Path]
     usages: dict[str, dict[str, list[Usage]]] = field(default_factory=dict)
     # The job that filled each tool's cache, and an environment to copy: of everything but cold.
     warm: dict[str, Job] = field(default_factory=dict)
     tree: Path | None = None
+    # An environment that is changed back and forth, of each tool.
+    changing: dict[str, Job] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.lock = lockfile.read_lock(SETS / self.name)
@@ -54,11 +63,11 @@ class Rounds:
         link = figure != WARM_UNPACK
         return Job(project, cache or directory / "cache", self.interpreter, url, link, again=figure == NO_OP)
 
-    def run(self, tool: Tool, job: Job) -> Usage:
+    def run(self, tool: Tool, job: Job, lock: dict | None = None) -> Usage:
         variables = environment(tool, job, self.server.netrc)
         log = job.project.parent / "output.log"
         usage = measure(tool.commands(job), job.project, variables, log)
-        distributions.check(job.venv, self.lock, tool.name)
+        distributions.check(job.venv, lock or self.lock, tool.name)
         return usage
 
     def record(self, figure: str, tool: Tool, job: Job, source: Path) -> None:
@@ -83,8 +92,38 @@ class Rounds:
         self.run(tool, job)
         return job.venv
 
+    def change(self, figure: str, tool: Tool) -> None:
+        """An upgrade of some packages, from an environment with all of the lock and a cache that has both."""
+        names = sorted(self.newer)[: CHANGES[figure]]
+        later = newer.upgraded(self.lock, self.newer, names)
+        if tool.name not in self.changing:
+            job = self.job(tool, figure, self.warm[tool.name].cache)
+            self.run(tool, job)
+            self.changing[tool.name] = job = Job(**{**vars(job), "again": True})
+            self.relock(tool, job, newer.upgraded(self.lock, self.newer, sorted(self.newer)))
+        job = self.changing[tool.name]
+        self.relock(tool, job, self.lock)
+        self.prepare(job, later)
+        preload(job.cache)
+        usage = self.run(tool, job, later)
+        self.usages.setdefault(figure, {}).setdefault(tool.name, []).append(usage)
+        print(f"  {self.name} {figure} {tool.name}: {usage.wall:.3f} s", flush=True)
+
+    def prepare(self, job: Job, lock: dict) -> None:
+        """Writes another lock into a project."""
+        mine = lockfile.read_lock(job.project)
+        lockfile.write_lock(job.project, {**mine, "default": lock["default"]})
+        (job.project / "requirements.txt").write_text(lockfile.requirements(lock))
+
+    def relock(self, tool: Tool, job: Job, lock: dict) -> None:
+        """Brings an environment to another lock, unmeasured."""
+        self.prepare(job, lock)
+        self.run(tool, job, lock)
+
     def once(self, figure: str, tool: Tool) -> None:
-        if figure == NO_OP:
+        if figure in CHANGES:
+            self.change(figure, tool)
+        elif figure == NO_OP:
             job = self.warm[tool.name]
             self.record(figure, tool, job, job.venv)
         elif figure == COLD:
