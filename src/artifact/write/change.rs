@@ -442,10 +442,9 @@ impl Tree<'_> {
         touched: &BTreeMap<&str, BTreeMap<String, After<'_>>>,
         positions: &HashMap<&str, usize>,
     ) -> String {
-        let Plan { key, common, mtime, slim, made, .. } = change.plan;
         let shared: Vec<&str> = self.manifest.shared.iter().map(|path| &**path).collect();
         let dists = change.dists.iter().map(|(key, dist_info)| (*key, dist_info.as_str()));
-        let mut out = head(&Head { key: *key, common: *common, mtime: *mtime, slim, made }, dists, &shared);
+        let mut out = head(&Head::of(change.plan), dists, &shared);
         for dir in dirs {
             out.push_str("d ");
             out.push_str(&escape(dir));

@@ -502,14 +502,14 @@ fn render(
     for (file, written) in plan.files.iter().zip(&filled.written) {
         add(file.path.as_str(), New::File(*written, file.executable));
     }
-    let Plan { key, common, mtime, slim, made, shared, files, .. } = plan;
+    let Plan { shared, files, .. } = plan;
     let mut shared: Vec<&str> = shared.iter().map(|&(_, at)| files[at].path.as_str()).collect();
     shared.extend(manifest.iter().flat_map(|manifest| manifest.shared.iter().map(|path| &**path)));
     shared.retain(|path| files.iter().any(|file| file.path.as_str() == *path) || !old.contains(path));
     shared.sort_unstable();
     shared.dedup();
     let dists = change.dists.iter().map(|(key, dist_info)| (*key, dist_info.as_str()));
-    let mut out = head(&Head { key: *key, common: *common, mtime: *mtime, slim, made }, dists, &shared);
+    let mut out = head(&Head::of(plan), dists, &shared);
     for (dir, items) in dirs {
         out.push_str("d ");
         out.push_str(&escape(&dir));

@@ -11,16 +11,23 @@ use std::{
 
 pub(crate) use requirement::Requirement;
 
-use crate::words::{
-    error::{Error, Kind, Result},
-    vocab::{Extra, MarkerEnv, PackageName, Version},
+use crate::{
+    environment::manifest,
+    project::python::Description,
+    words::{
+        error::{Error, Kind, Result},
+        files::{LARGEST_TEXT, read_regular, read_text},
+        vocab::{Extra, MarkerEnv, PackageName, Version},
+    },
 };
 
 /// An environment that is there.
 #[derive(Debug, Clone)]
 pub(crate) struct Installed {
-    /// What markers mean in it, on this machine.
+    /// What markers mean in it: on the platform that it was described for, else on this machine.
     pub markers: MarkerEnv,
+    /// The version and the platform that it was described for (`--python-version`, `--platform`).
+    pub described: Option<(String, String)>,
     /// Whether it is a free-threaded Python's.
     pub free_threaded: bool,
     /// The base interpreter, as far as `pyvenv.cfg` and the names in the environment tell.
@@ -90,7 +97,7 @@ impl Installed {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let cannot = |path: &Path, e| Error::io("cannot read", path, e).with_kind(Kind::Destination);
         let file = path.join("pyvenv.cfg");
-        let config = match fs::read_to_string(&file) {
+        let config = match read_text(&file, LARGEST_TEXT) {
             Ok(config) => config,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::new(
@@ -118,11 +125,17 @@ impl Installed {
         })?;
         let directory =
             site.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
-        let home = value(&config, "home").map(|home| Path::new(home).join(&directory));
+        let home = value(&config, "home").map(Path::new);
+        let described = manifest::described(path);
+        let foreign = described.as_ref().and_then(|(python_version, platform)| {
+            let python_home = home.unwrap_or(Path::new("/usr/local/bin"));
+            Description { python_version, platform, python_home }.target().ok()
+        });
         Ok(Installed {
-            markers: markers(&version, pypy),
+            markers: foreign.map_or_else(|| markers(&version, pypy), |target| target.markers),
+            described,
             free_threaded: directory.ends_with('t'),
-            python: home,
+            python: home.map(|home| home.join(&directory)),
             distributions,
         })
     }
@@ -136,8 +149,8 @@ impl Distribution {
     pub(crate) fn metadata(&self) -> Result<Metadata> {
         let files = ["METADATA", "PKG-INFO"].map(|name| self.info.join(name));
         let file = files.iter().find(|file| file.is_file()).unwrap_or(&files[0]);
-        let bytes =
-            fs::read(file).map_err(|e| Error::io("cannot read", file, e).with_kind(Kind::Destination))?;
+        let bytes = read_regular(file, LARGEST_TEXT)
+            .map_err(|e| Error::io("cannot read", file, e).with_kind(Kind::Destination))?;
         Ok(Metadata::parse(&String::from_utf8_lossy(&bytes)))
     }
 }

@@ -49,7 +49,8 @@ impl Plan {
         let both: Vec<(usize, RelPath)> =
             self.shared.iter().filter_map(|&(dist, at)| Some((dist, place(&self.files[at])?))).collect();
 
-        let Plan { key, common, mtime, slim, made, dists, dirs, files, links, shared, dropped } = self;
+        let Plan { key, common, mtime, slim, made, described, dists, dirs, files, links, shared, dropped } =
+            self;
         let mut items: Vec<(Option<usize>, PlanFile)> = files
             .into_iter()
             .enumerate()
@@ -62,8 +63,20 @@ impl Plan {
         dirs.dedup();
         items.extend(added.into_iter().map(|file| (None, file)));
         items.sort_by(|(_, a), (_, b)| a.path.as_str().cmp(b.path.as_str()));
-        let mut plan =
-            Plan { key, common, mtime, slim, made, dists, dirs, files: Vec::new(), links, shared, dropped };
+        let mut plan = Plan {
+            key,
+            common,
+            mtime,
+            slim,
+            made,
+            described,
+            dists,
+            dirs,
+            files: Vec::new(),
+            links,
+            shared,
+            dropped,
+        };
         plan.renumber(items);
         for (dist, path) in both {
             if let Ok(at) = plan.files.binary_search_by(|file| file.path.as_str().cmp(path.as_str())) {

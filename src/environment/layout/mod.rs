@@ -104,6 +104,8 @@ pub(crate) struct Plan {
     pub slim: String,
     /// The options that decide bytes, as words of a shell (for the manifest; not part of what is laid out).
     pub(crate) made: String,
+    /// The version and the platform that describe the target, where no interpreter was asked.
+    pub(crate) described: Option<(String, String)>,
     /// The distributions, in the order in which they are installed; other parts refer to them by position.
     pub dists: Vec<PlannedDist>,
     /// Every directory, parents before children, sorted. The root itself is not among them.

@@ -8,4 +8,4 @@ pub(crate) mod text;
 pub(crate) use check::{Check, is_current, verify, verify_listed};
 pub(crate) use condition::Condition;
 pub(crate) use digest::tree_digest;
-pub(crate) use text::{JOURNAL, MANIFEST, render as render_manifest};
+pub(crate) use text::{JOURNAL, MANIFEST, described, render as render_manifest};

@@ -9,6 +9,7 @@
 //! mtime 315532800            of every directory, file and link
 //! slim tests,strip           what was left out; no such line where nothing was
 //! made --slim=tests,strip    the options that decide bytes, as words of a shell; no such line where there are none
+//! for linux/arm64 3.11       what was described as its target; no such line where an interpreter was asked
 //! p 64-hex-digits DIST-INFO  a distribution: what decides its files, and where its record is
 //! s PATH                     a file that more than one distribution lists
 //! d .                        a directory; what follows lies in it
@@ -21,14 +22,14 @@
 //! Directories are sorted and so are the names in each. Backslash, LF, CR and TAB in names are written
 //! `\\`, `\n`, `\r`, `\t`. Nothing in it depends on where or when the environment was made.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, io::Read as _, path::Path};
 
 use rayon::prelude::*;
 
 pub(crate) use crate::environment::layout::{JOURNAL, MANIFEST};
 use crate::{
     environment::layout::{Plan, PlanKey, Written},
-    words::vocab::Sha256,
+    words::{files::open_regular, vocab::Sha256},
 };
 
 const HEAD: &str = "venvoy manifest 2\n";
@@ -76,11 +77,7 @@ pub(crate) fn render(plan: &Plan, written: &[Written]) -> Vec<u8> {
     let mut shared: Vec<&str> = plan.shared.iter().map(|&(_, at)| plan.files[at].path.as_str()).collect();
     shared.sort_unstable();
     shared.dedup();
-    let mut out = head(
-        &Head { key: plan.key, common: plan.common, mtime: plan.mtime, slim: &plan.slim, made: &plan.made },
-        dists,
-        &shared,
-    );
+    let mut out = head(&Head::of(plan), dists, &shared);
     out.extend(parts);
     out.into_bytes()
 }
@@ -93,6 +90,28 @@ pub(crate) struct Head<'a> {
     pub(crate) mtime: i64,
     pub(crate) slim: &'a str,
     pub(crate) made: &'a str,
+    pub(crate) described: Option<&'a (String, String)>,
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn of(plan: &'a Plan) -> Self {
+        let Plan { key, common, mtime, slim, made, described, .. } = plan;
+        Head { key: *key, common: *common, mtime: *mtime, slim, made, described: described.as_ref() }
+    }
+}
+
+/// The version and the platform that describe the target of an environment, where no interpreter was asked for it.
+pub(crate) fn described(venv: &Path) -> Option<(String, String)> {
+    // The line is among the first, whatever the size of the rest.
+    let mut head = Vec::new();
+    open_regular(&venv.join(MANIFEST)).ok()?.take(64 << 10).read_to_end(&mut head).ok()?;
+    let head = String::from_utf8_lossy(&head);
+    let mut lines = head
+        .strip_prefix(HEAD)?
+        .lines()
+        .take_while(|line| !line.starts_with("p ") && !line.starts_with("d "));
+    let (platform, version) = lines.find_map(|line| line.strip_prefix("for "))?.split_once(' ')?;
+    Some((unescape(version)?.into_owned(), unescape(platform)?.into_owned()))
 }
 
 /// Everything before the first directory.
@@ -102,13 +121,16 @@ pub(crate) fn head<'a>(
     shared: &[&str],
 ) -> String {
     use std::fmt::Write as _;
-    let Head { key, common, mtime, slim, made } = of;
+    let Head { key, common, mtime, slim, made, described } = of;
     let mut out = format!("{HEAD}key {key}\ncommon {common}\nmtime {mtime}\n");
     if !slim.is_empty() {
         let _ = writeln!(out, "slim {}", escape(slim));
     }
     if !made.is_empty() {
         let _ = writeln!(out, "made {}", escape(made));
+    }
+    if let Some((version, platform)) = described {
+        let _ = writeln!(out, "for {} {}", escape(platform), escape(version));
     }
     for (key, dist_info) in dists {
         let _ = writeln!(out, "p {key} {}", escape(dist_info));
@@ -205,6 +227,10 @@ impl<'t> Manifest<'t> {
         let (made, rest) = match rest.strip_prefix("made ") {
             Some(rest) => rest.split_once('\n').map(|(made, rest)| (unescape(made), rest))?,
             None => (None, rest),
+        };
+        let rest = match rest.strip_prefix("for ") {
+            Some(rest) => rest.split_once('\n')?.1,
+            None => rest,
         };
         let (mut dists, mut shared) = (Vec::new(), Vec::new());
         let mut rest = rest;

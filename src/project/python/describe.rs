@@ -96,6 +96,7 @@ impl Description<'_> {
             site_packages: format!("lib/python{major}.{minor}{suffix}/site-packages").parse()?,
             include: format!("include/site/python{major}.{minor}").parse()?,
             lib64: !system.mac && !system.narrow,
+            described: Some((self.python_version.to_owned(), self.platform.to_owned())),
         })
     }
 }

@@ -57,6 +57,8 @@ pub struct Target {
     pub include: RelPath,
     /// Whether a `lib64 -> lib` link is made (64-bit Linux, as `venv` does).
     pub lib64: bool,
+    /// The words that described it (`--python-version`, `--platform`), where it is no interpreter that was run.
+    pub described: Option<(String, String)>,
 }
 
 impl Target {

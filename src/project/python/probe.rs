@@ -151,6 +151,7 @@ impl Probe {
             markers: self.markers,
             home,
             executable,
+            described: None,
         })
     }
 }

@@ -62,6 +62,9 @@ pub(crate) fn common(
     lines.add("version", &target.version_text());
     lines.add("interpreter", &format!("{} {}", target.describe_shortly(), target.cache_tag));
     lines.add("paths", &format!("{} {} {}", target.site_packages, target.include, target.lib64));
+    if let Some((version, platform)) = &target.described {
+        lines.add("described", &format!("{version} {platform}"));
+    }
     for tag in target.tags.iter() {
         lines.add("tag", &format!("{tag:?}"));
     }

@@ -65,6 +65,7 @@ impl Frame<'_> {
         plan.mtime = self.make.mtime;
         plan.slim = self.make.slim.to_string();
         plan.made = self.make.words();
+        plan.described.clone_from(&self.runtime.described);
         Ok(if self.make.compile.is_some() { plan.with_bytecode(self.runtime) } else { plan })
     }
 

@@ -1,5 +1,7 @@
 //! `check`: an environment beside what was written and beside the lock.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::site::Ground;
@@ -45,8 +47,8 @@ pub(crate) struct Difference {
 }
 
 /// Compares an environment with its manifest, every file's digest included, and its distributions with the
-/// entries that the same options would install. The environment says which Python it is for: none is looked for, and
-/// none need be here. Which machine it is for it does not say: without `--platform`, markers are those of this one.
+/// entries that the same options would install. The environment says which Python and which platform it is for: none is
+/// looked for, and none need be here.
 ///
 /// # Errors
 /// [`crate::words::error::Kind::Destination`] where there is no environment of venvoy's.
@@ -103,12 +105,22 @@ pub(crate) fn check(request: &Options, output: &OutputOptions, progress: &dyn Pr
 pub(crate) fn keep_python(options: &mut Options, output: &OutputOptions) -> Result<()> {
     let target = &mut options.target;
     // An interpreter that is there is named already.
-    if output.place.into != InstallPlace::Environment {
+    let in_place = output.place.into != InstallPlace::Environment;
+    if in_place || target.described.is_some() || target.python.is_some() {
         return Ok(());
     }
-    if target.described.is_none() && target.python.is_none() {
-        let python = Installed::read(&output.place.venv)?.python.filter(|python| python.is_file());
-        target.python = python.map(|python| (python.display().to_string(), "--python"));
+    let venv = &output.place.venv;
+    let Installed { described, python, .. } = Installed::read(venv)?;
+    if let Some(described) = described {
+        target.described = Some(described);
+        // Where its interpreter will be is not known here; it is what the environment leads to.
+        if target.home.is_none() && target.executable.is_none() {
+            target.home = python.as_deref().and_then(Path::parent).map(Path::to_owned);
+            target.executable = std::fs::read_link(venv.join("bin/python")).ok();
+        }
+        return Ok(());
     }
+    let python = python.filter(|python| python.is_file());
+    target.python = python.map(|python| (python.display().to_string(), "--python"));
     Ok(())
 }

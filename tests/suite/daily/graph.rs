@@ -32,6 +32,26 @@ fn project() -> Project {
     project
 }
 
+/// A FIFO would wait for a writer for good.
+#[test]
+fn a_named_pipe_in_an_environment_is_no_metadata() {
+    for (name, code) in [("pyvenv.cfg", 10), ("METADATA", 10), ("direct_url.json", 0)] {
+        let project = project();
+        let file = if name == "pyvenv.cfg" {
+            project.venv().join(name)
+        } else {
+            let lib = std::fs::read_dir(project.venv().join("lib")).expect("there").next();
+            let python = lib.expect("a Python").expect("a Python").path();
+            python.join("site-packages/app-1.0.dist-info").join(name)
+        };
+        let _ = std::fs::remove_file(&file);
+        let (mode, kind) = (rustix::fs::Mode::RUSR, rustix::fs::FileType::Fifo);
+        rustix::fs::mknodat(rustix::fs::CWD, &file, kind, mode, 0).expect("a pipe");
+        let run = project.run(&["graph"]);
+        assert_eq!(run.code, Some(code), "{name}: {}{}", run.stdout, run.stderr);
+    }
+}
+
 #[test]
 fn graph_shows_who_requires_whom() {
     let project = project();

@@ -97,6 +97,36 @@ fn check_and_repair_take_the_environments_own_python() {
     assert_eq!(ask(&project.venv(), "'%d.%d' % sys.version_info[:2]"), "3.9");
 }
 
+/// Fault 10: an environment that was described for another platform was compared with the markers of this one.
+#[test]
+fn check_and_repair_take_the_platform_that_an_environment_is_for() {
+    const HOME: [&str; 2] = ["--python-home", "/opt/python/bin"];
+    const MAC: [&str; 4] = ["--python-version", "3.11", "--platform", "darwin/arm64"];
+    let (here, there) = (Package::simple("here", "1.0"), Package::simple("there", "1.0"));
+    let entry = |package: &Package, platform: &str| {
+        let mut entry = package.entry();
+        entry["markers"] = format!("sys_platform == '{platform}'").into();
+        entry
+    };
+    let lock = Lock::new().entry("default", "here", entry(&here, "linux"));
+    let project = Project::of(&lock.entry("default", "there", entry(&there, "darwin")));
+    project.wheels(&[here, there]);
+    let made = [&MAC[..], &HOME, &["--python-exe", "/opt/python/bin/python3"]].concat();
+    project.sync_with(&made).succeeds();
+    let digest = || project.run(&["digest"]).stdout.clone();
+    let before = digest();
+    project.run(&["check"]).succeeds();
+    project.run(&["graph"]).succeeds().mentions(&["there"]);
+    fs::write(project.venv().join("lib/python3.11/site-packages/there.py"), "changed").expect("written");
+    project.run(&["check"]).ends_with(8);
+    project.run(&["check", "--repair", "--find-links", "../wheels"]).succeeds();
+    assert_eq!(digest(), before);
+    project.sync_with(&made).says(&[".venv is up to date (1 package)"]);
+    // What is asked for counts before what the environment says.
+    let other = ["check", "--python-version", "3.11", "--platform", "linux/amd64"];
+    project.run(&[&other[..], &HOME].concat()).ends_with(8);
+}
+
 #[test]
 fn a_python_that_is_too_old_is_refused() {
     let project = Project::hello();
