@@ -46,8 +46,8 @@ impl Proof {
     /// What the cache knows of the wheel, else what inflating all of it shows, which is kept then.
     ///
     /// # Errors
-    /// [`crate::words::error::Kind::Integrity`] for entries that are not what the archive says, and for a stream that
-    /// ends before its entry does: what stands there would be read differently by different programs.
+    /// [`crate::words::error::Kind::Integrity`] for entries that are not what the archive says. What an entry holds behind the
+    /// end of its stream is no part of it.
     pub(crate) fn of(wheel: &Wheel, cache: &Cache) -> Result<Proof> {
         let place = cache.derived(KIND, &wheel.file.sha256(), &Sha256::of(HEAD));
         if let Some(proof) = place.read_kept().and_then(|bytes| Proof::parse(&bytes, wheel)) {
@@ -90,7 +90,7 @@ impl Proof {
                 size: entry.size,
             };
             // Whoever copies the stream copies no more than the entry has.
-            let whole = end.bytes() == entry.compressed_size && end.last_block < end.end;
+            let whole = end.bytes() <= entry.compressed_size && end.last_block < end.end;
             match entry.method {
                 Method::Stored => Some(Proven { sha256: Sha256(*sha256), end: None }),
                 Method::Deflated => whole.then_some(Proven { sha256: Sha256(*sha256), end: Some(end) }),
@@ -144,9 +144,10 @@ impl Wheel {
         let end = walked
             .map_err(|error| refused("its deflate stream cannot be followed").because(error))
             .and_then(|end| match end.bytes() {
-                bytes if bytes == compressed_size && end.size == size => Ok(end),
+                bytes if bytes <= compressed_size && end.size == size => Ok(end),
                 bytes => Err(refused(format!(
-                    "its deflate stream ends after {bytes} bytes, expected {compressed_size}, as the zip directory says"
+                    "its deflate stream holds {} bytes and ends after {bytes}, expected {size} in {compressed_size}, as the zip directory says",
+                    end.size
                 ))),
             })
             .context(|| format!("entry {:?} cannot be unpacked", self.entries[entry].path.as_str()))

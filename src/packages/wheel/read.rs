@@ -210,10 +210,9 @@ pub(super) fn stream(
                 let got = len(inflater.total_out() - before_out)?;
                 take(&output[..got], &mut size)?;
                 if status == Status::StreamEnd {
+                    // What may follow is passed over, as by Python's zipfile, which pip reads wheels with.
                     ended = true;
-                    if !rest.is_empty() || at < data_end {
-                        return Err(refused("bytes follow the end of its deflate stream"));
-                    }
+                    at = data_end;
                     break;
                 }
                 // A full output buffer may hide more output even when all input is taken.

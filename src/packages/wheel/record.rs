@@ -96,12 +96,14 @@ pub(super) fn parse(
             continue;
         }
         listed[at] = true;
+        if !size.is_empty() && size.parse() != Ok(entry.size) {
+            // Bytes of another size have another digest: one warning for one fact.
+            sizes.add(path);
+            continue;
+        }
         digests[at] = sha256;
         if sha256.is_none() {
             weak.add(path);
-        }
-        if !size.is_empty() && size.parse() != Ok(entry.size) {
-            sizes.add(path);
         }
     }
     for (entry, _) in entries.iter().zip(&listed).filter(|(_, listed)| !**listed) {

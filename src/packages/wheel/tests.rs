@@ -5,7 +5,7 @@ use std::{io::Read as _, path::Path};
 use proptest::prelude::*;
 
 use super::{
-    Method, STREAM_LIMIT, Strictness, Wheel,
+    Method, Proof, STREAM_LIMIT, Strictness, Wheel,
     testing::{Member, WheelBuilder, record_digest},
     with_scratch,
 };
@@ -260,13 +260,26 @@ fn a_damaged_deflate_stream_is_refused() {
 }
 
 #[test]
-fn bytes_after_a_deflate_stream_are_refused_when_streamed() {
+fn bytes_after_a_deflate_stream_are_passed_over_as_by_pip() {
     let mut longer = Member::deflated("demo/x", b"content");
+    let length = longer.data.len() as u64;
     longer.data.extend(b"more");
     let longer = longer.both(|h| h.compressed_size += 4);
     let (opened, _) = open(&demo().member(longer)).expect("only the stream shows it");
-    let error = opened.stream(1, &mut |_| Ok(())).expect_err("trailing bytes");
-    assert!(error.report().contains("bytes follow the end of its deflate stream"), "{}", error.report());
+    let mut streamed = Vec::new();
+    let mut take = |bytes: &[u8]| {
+        streamed.extend_from_slice(bytes);
+        Ok(())
+    };
+    let checked = opened.stream(1, &mut take).expect("streamed");
+    let inflated = with_scratch(|s| opened.inflate(1, s).map(|c| (c.bytes.to_vec(), c.sha256)));
+    assert_eq!((streamed, checked.sha256), inflated.expect("inflated"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let cache = Cache::open(directory.path(), cache::Options::default());
+    let end = |proof: Proof| proof.0[1].end.expect("deflated").bytes();
+    // What is copied into an image ends where the stream does; the second answer is the one that was kept.
+    assert_eq!(end(Proof::of(&opened, &cache).expect("proven")), length);
+    assert_eq!(end(Proof::of(&opened, &cache).expect("known")), length);
 }
 
 #[test]
@@ -450,6 +463,19 @@ fn a_record_that_is_not_right_warns_or_is_refused_when_strict() {
         assert!(error.report().contains(says), "{}", error.report());
         assert!(error.report().contains("--strict"), "{}", error.report());
     }
+}
+
+/// Fault 31: a file that is another than RECORD says was told by its size, and again by its digest.
+#[test]
+fn a_file_that_record_knows_otherwise_is_told_once() {
+    let other = super::testing::record_digest(b"something else\n");
+    let row =
+        format!("demo/__init__.py,{other},15\ndemo-1.0.dist-info/METADATA,,\ndemo-1.0.dist-info/WHEEL,,\n");
+    let (opened, warnings) = open(&demo().record(&row)).expect("it is installed");
+    let told = |text: &str| warnings.0.iter().filter(|warning| warning.contains(text)).count();
+    assert_eq!((told("demo/__init__.py"), told("another size")), (1, 1), "{warnings:?}");
+    let actual = with_scratch(|s| opened.inflate(0, s).map(|c| c.sha256)).expect("good");
+    assert!(opened.contradiction(0, actual).is_none());
 }
 
 #[test]
