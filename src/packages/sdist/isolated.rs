@@ -2,13 +2,11 @@
 
 use std::{
     ffi::OsString,
-    fmt::Write as _,
     fs,
     os::unix::fs::{DirBuilderExt as _, symlink},
     path::{Path, PathBuf},
 };
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::{
@@ -16,6 +14,7 @@ use super::{
     backend::check_requirement,
     confine::{confines, writable},
     environment::Environment,
+    login::{self, Logins},
     process::{Failure, Runner, Step},
     requirements::{LayOut, Requirement, resolve},
     settings::Settings,
@@ -27,6 +26,9 @@ use crate::words::{
 
 /// Where the environment lies below a build's directory.
 pub(super) const HOME: &str = "venv/env";
+
+/// pip's option that keeps it from building anything.
+const ONLY_WHEELS: &str = "--only-binary=:all:";
 
 const PROBE: &str = include_str!("probe.py");
 
@@ -277,19 +279,28 @@ impl<'a> Isolated<'a> {
         if self.context.offline || sources.is_empty() {
             environment.set("PIP_NO_INDEX", "1");
         }
-        let mut args: Vec<OsString> = vec!["-I".into(), self.pip()?.into(), "wheel".into()];
+        let program = self.pip()?;
+        let (major, minor, _) = self.context.target.version;
+        let links = login::links(self.context.env);
+        let logins = Logins::new(sources, &links, &self.context.credentials, (major, minor), &program);
+        let mut args: Vec<OsString> = vec!["-I".into(), program.into(), "wheel".into()];
         args.extend(["--progress-bar=off", "--wheel-dir"].map(OsString::from));
         args.push(into.into());
         args.extend(options.iter().map(OsString::from));
         args.extend(settings.pip.iter().map(OsString::from));
+        if logins.only_wheels {
+            args.push(ONLY_WHEELS.into());
+        }
         args.extend(["-r".into(), list.into()]);
+        let mut private = vec![("PIP_CONFIG_FILE", Secret::new(logins.config))];
+        private.extend(logins.netrc.map(|netrc| ("NETRC", Secret::new(netrc))));
         // Relative `PIP_FIND_LINKS` and constraints are relative to where the user is.
         let step = Step {
             program: self.python.as_os_str(),
             args,
             directory: self.context.project_dir,
             environment: &environment,
-            private: vec![("PIP_CONFIG_FILE", Secret::new(self.pip_config(sources)))],
+            private,
             writable,
         };
         Ok(self.runner.run(&step)?.map(drop))
@@ -305,44 +316,14 @@ impl<'a> Isolated<'a> {
             Some(what) if self.context.offline => error.help(format!(
                 "{what} is needed for the build and --offline asks no index: run once with a network, so that the built wheel is kept, or name a directory of wheels in PIP_FIND_LINKS"
             )),
+            Some(what) if failure.command.contains(ONLY_WHEELS) => error.help(format!(
+                "{what} is needed for the build and none of the lock's sources has a wheel of it that fits; pip cannot be let build one, as it would hand the indexes' logins on in arguments that all can read: publish a wheel of it, name a directory of wheels in PIP_FIND_LINKS, or give indexes of one host one login"
+            )),
             Some(what) => error.help(format!(
                 "{what} is needed for the build and none of the lock's sources has it: add it to one of them, or name a directory of wheels in PIP_FIND_LINKS"
             )),
             None => error.help("the build requirements come from the lock's sources: check that they answer"),
         }
-    }
-
-    /// pip's configuration: the lock's sources and no others, whatever the machine's own files say.
-    fn pip_config(&self, sources: &[IndexSource]) -> String {
-        let mut urls = Vec::new();
-        let mut trusted = Vec::new();
-        for source in sources {
-            let mut url = source.url.clone();
-            if let Some(credentials) = (self.context.credentials)(&url) {
-                let (user, password) = credentials.basic();
-                // A `%` of the password's own would stay one otherwise.
-                let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-                // Fails only for URLs without a host, which have no realm and so no credentials.
-                let _ = url.set_username(&encode(user));
-                let password = encode(password);
-                let _ = url.set_password((!password.is_empty()).then_some(&password));
-            }
-            urls.push(url.to_string());
-            if !source.verify_ssl
-                && let Some(host) = url.host_str()
-            {
-                trusted.push(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")));
-            }
-        }
-        let mut lines = String::new();
-        if let Some((first, rest)) = urls.split_first() {
-            lines = format!("index-url = {first}\nextra-index-url = {}\n", rest.join("\n    "));
-        }
-        if !trusted.is_empty() {
-            let _ = writeln!(lines, "trusted-host = {}", trusted.join("\n    "));
-        }
-        // A section of the command outweighs [global], also one of the machine's own file.
-        format!("[global]\n{lines}[install]\n{lines}[wheel]\n{lines}")
     }
 
     /// What to give the interpreter as its program to run pip, alone: no neighbour of an installed pip

@@ -18,6 +18,7 @@ mod hints;
 mod in_place;
 mod isolated;
 mod job;
+mod login;
 mod normalise;
 mod place;
 mod process;

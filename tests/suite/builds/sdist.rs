@@ -302,6 +302,44 @@ fn credentials_reach_pip_and_no_code_of_the_project() {
     assert!(asked.iter().any(|r| r.path == format!("/{name}") && r.header("authorization") == Some(&login)));
 }
 
+/// pip hands the URLs of indexes on to a second pip, where a build requirement has to be built and needs something for
+/// that itself: in arguments, which all can read.
+#[test]
+fn a_login_is_in_no_argument_while_pip_builds_a_build_requirement() {
+    let look = "import glob\n\
+                for place in glob.glob('/proc/[0-9]*/cmdline'):\n    \
+                    try: seen = open(place, 'rb').read()\n    \
+                    except OSError: continue\n    \
+                    assert b'canary' not in seen, seen\n\
+                return wheel(out, name=NAME, **{NAME + '.py': 'from own import *'})";
+    let looking = |name: &str, requires: &str| {
+        let mut files = in_tree(&look.replace("NAME", &format!("{name:?}")));
+        for (file, text) in &mut files {
+            if file == "pyproject.toml" {
+                *text = text.replace("requires = []", &format!("requires = [{requires}]"));
+            }
+        }
+        files.push(("PKG-INFO".into(), format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")));
+        files
+    };
+    let mut run = Run::default();
+    let index = run.path().join("index");
+    for (name, requires) in [("outer", "'inner'"), ("inner", "")] {
+        let file = format!("{name}-1.0.tar.gz");
+        let page = format!("<a href=\"../../{file}\">{file}</a>");
+        plant(&index, &[(&format!("simple/{name}/index.html"), &page)]);
+        fs::write(index.join(&file), tar_gz(&format!("{name}-1.0"), &looking(name, requires)))
+            .expect("written");
+    }
+    let server = Server::of_directory(&index, &basic("ci:canary"));
+    let url: url::Url = server.url("/simple/").parse().expect("a URL");
+    run.sources = vec![IndexSource { url: url.clone(), verify_ssl: true }];
+    run.credentials = Some((url, credentials("ci", "canary")));
+    let built = run.built(&run.sdist(&looking("demo", "'outer'")));
+    assert_eq!(built.requirements, ["outer==1.0"]);
+    assert!(server.log().iter().any(|asked| asked.path == "/inner-1.0.tar.gz"), "the second pip was there");
+}
+
 #[test]
 fn offline_a_kept_wheel_is_enough() {
     let mut run = Run::with_backends();
