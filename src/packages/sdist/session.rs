@@ -155,9 +155,7 @@ pub(super) fn run(job: &Job, context: &Context) -> Result<Built> {
         requirements: Vec::new(),
     };
     let result = match &job.source {
-        BuildSource::Sdist { file, file_name } => {
-            session.archive(file.path(), file_name, file.sha256(), Strict::All)
-        }
+        BuildSource::Sdist { file, file_name } => session.archive(file, file_name, Strict::All),
         BuildSource::Url { file, url, file_name } => session.url(file, url, file_name),
         BuildSource::LocalFile { path, hashes } => session.local_file(path, hashes),
         BuildSource::Directory { path, editable } => session.directory(path, *editable),
@@ -216,7 +214,7 @@ impl BuildSession<'_> {
         let mut built = if is_wheel(file_name) {
             self.finished_wheel(file.clone(), file_name, Strict::All)?
         } else {
-            self.archive(file.path(), file_name, file.sha256(), Strict::All)?
+            self.archive(file, file_name, Strict::All)?
         };
         built.direct_url = Some(self.without_secrets(&direct_url::archive(url, file.sha256())));
         Ok(built)
@@ -263,7 +261,7 @@ impl BuildSession<'_> {
         if is_wheel(&file_name) {
             return self.finished_wheel(VerifiedFile::vouch(copy, sha256, size), &file_name, Strict::Nothing);
         }
-        self.archive(&copy, &file_name, sha256, Strict::Nothing)
+        self.archive(&VerifiedFile::vouch(copy, sha256, size), &file_name, Strict::Nothing)
     }
 
     /// A wheel needs no build; it must still be what the lock names and fit the target.
@@ -273,8 +271,8 @@ impl BuildSession<'_> {
         self.built(file, name, &BuildRecord::default(), false)
     }
 
-    fn archive(&mut self, file: &Path, file_name: &str, sha256: Sha256, strict: Strict) -> Result<Built> {
-        let key = self.key(&format!("archive {sha256}"));
+    fn archive(&mut self, file: &VerifiedFile, file_name: &str, strict: Strict) -> Result<Built> {
+        let key = self.key(&format!("archive {}", file.sha256()));
         if let Some(built) = self.kept(&key, strict)? {
             return Ok(built);
         }
@@ -283,7 +281,8 @@ impl BuildSession<'_> {
         if let Some(built) = self.kept(&key, strict)? {
             return Ok(built);
         }
-        let project = unpack(file, file_name, &place.path().join("source"), Limits::default())?;
+        let project =
+            unpack::unpack_file(file.open()?, file_name, &place.path().join("source"), Limits::default())?;
         self.build_and_keep(&project, &place, &key, strict)
     }
 

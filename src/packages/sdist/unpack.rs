@@ -13,6 +13,7 @@ use tar::EntryType;
 
 use crate::words::{
     error::{Context as _, Error, Kind, Result},
+    files::open_regular,
     vocab::{ArchiveFormat, RelPath},
 };
 
@@ -44,6 +45,12 @@ const XZ_MEMORY: u32 = 256 << 10;
 /// [`Kind::Integrity`] for absolute and escaping members, links that lead outside, devices, sizes that
 /// contradict each other, and archives beyond `limits`.
 pub fn unpack(archive: &Path, file_name: &str, into: &Path, limits: Limits) -> Result<PathBuf> {
+    let file = open_regular(archive).map_err(|e| Error::io("cannot read", archive, e))?;
+    unpack_file(file, file_name, into, limits)
+}
+
+/// [`unpack`] of a file that is open already: of a verified one, whose place may hold another by now.
+pub(super) fn unpack_file(file: File, file_name: &str, into: &Path, limits: Limits) -> Result<PathBuf> {
     let (_, format) = ArchiveFormat::split(file_name).ok_or_else(|| {
         Error::new(
             Kind::Build,
@@ -53,7 +60,6 @@ pub fn unpack(archive: &Path, file_name: &str, into: &Path, limits: Limits) -> R
             ),
         )
     })?;
-    let file = File::open(archive).map_err(|e| Error::io("cannot read", archive, e))?;
     let file = BufReader::with_capacity(128 << 10, file);
     fs::create_dir(into).map_err(|e| Error::io("cannot create", into, e))?;
     let mut unpacker = Unpacker {
