@@ -126,10 +126,13 @@ fn guard() -> io::Result<WaitStatus> {
     // Orphans of the build become children of the guard, so that it can find them.
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     drop_capabilities();
-    if let Some(writable) = request.writable()
-        && !confine_thread(&writable)
-    {
-        let _ = writeln!(io::stderr(), "{UNCONFINED}");
+    // What may write everywhere is still kept from looking into processes above it.
+    let writable = request.writable();
+    if !confine_thread(&writable.clone().unwrap_or_else(|| vec!["/".into()])) {
+        if writable.is_some() {
+            let _ = writeln!(io::stderr(), "{UNCONFINED}");
+        }
+        set_apart();
     }
     let (mut command, _files) = request.command()?;
     let child = command.spawn().map_err(|error| {
@@ -171,6 +174,33 @@ fn drop_capabilities() {
         set.remove(gone);
     }
     let _ = rustix::thread::set_capabilities(None, sets);
+}
+
+/// Puts this process into a user namespace of its own, for a user whose kernel confines nothing otherwise: whatever runs
+/// in it may look into no process outside, of the same user's though it be. Root gave its capabilities away instead, and
+/// keeps its files' owners. Where that is refused, a build is as free as with pip.
+fn set_apart() {
+    let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
+    if user.is_root() {
+        return;
+    }
+    #[allow(
+        deprecated,
+        reason = "a user namespace shares no descriptors, which is what the other name warns of"
+    )]
+    if rustix::thread::unshare(rustix::thread::UnshareFlags::NEWUSER).is_err() {
+        return;
+    }
+    let (user, group) = (user.as_raw(), group.as_raw());
+    // Both stay what they are. A group may be mapped by whoever gave up choosing groups.
+    let maps = [
+        ("setgroups", "deny".to_owned()),
+        ("uid_map", format!("{user} {user} 1")),
+        ("gid_map", format!("{group} {group} 1")),
+    ];
+    for (name, map) in maps {
+        let _ = std::fs::write(format!("/proc/self/{name}"), map);
+    }
 }
 
 /// Kills the program's process group, and then whatever descends from it.

@@ -10,6 +10,7 @@ mod hello;
 mod interpreters;
 mod local;
 mod moved;
+mod owners;
 mod robust;
 mod settings;
 mod slim;
