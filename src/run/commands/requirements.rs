@@ -35,7 +35,11 @@ pub(crate) fn requirements(common: &Common, args: &RequirementsArgs) -> Result<R
         hashes: args.hash,
         markers: !args.exclude_markers,
         sources: !args.exclude_index,
-        mirror: args.pypi_mirror.as_deref().filter(|url| !url.is_empty()),
+        mirror: args
+            .pypi_mirror
+            .as_deref()
+            .or_else(|| common.env.get("PIPENV_PYPI_MIRROR"))
+            .filter(|url| !url.is_empty()),
         is_directory: &|path| project.dir.join(path).is_dir(),
     };
     let pipfile = || {

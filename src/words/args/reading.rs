@@ -113,8 +113,8 @@ pub struct RequirementsArgs {
     /// The Pipfile's own specifiers instead of what is locked.
     #[arg(long)]
     pub no_lock: bool,
-    /// Name this index instead of the public one.
-    #[arg(long, value_name = "URL", env = "PIPENV_PYPI_MIRROR", hide_env_values = true)]
+    /// Name this index instead of the public one [default: PIPENV_PYPI_MIRROR].
+    #[arg(long, value_name = "URL")]
     pub pypi_mirror: Option<String>,
     /// The lock [default: beside the Pipfile].
     #[arg(long = "lock", value_name = "FILE")]

@@ -67,6 +67,17 @@ fn hashes_markers_and_indexes_are_a_choice() {
     );
 }
 
+/// As all variables of pipenv do, it may stand in `.env`.
+#[test]
+fn the_mirror_is_a_variable_of_the_project_as_well() {
+    let project = project();
+    project.write("project/.env", "PIPENV_PYPI_MIRROR=https://m.example/simple\n");
+    let get = |args: &[&str]| project.run(&[&["requirements"], args].concat()).stdout.clone();
+    assert!(get(&[]).starts_with("-i https://m.example/simple\n"), "{}", get(&[]));
+    let typed = get(&["--pypi-mirror", "https://typed.example/simple"]);
+    assert!(typed.starts_with("-i https://typed.example/simple\n"), "{typed}");
+}
+
 #[test]
 fn variables_stay_variables_whatever_they_hold() {
     let project =
