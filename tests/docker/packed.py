@@ -188,11 +188,14 @@ def with_umoci(place: Path, layout: Path) -> Path:
 def with_podman(place: Path, archive: Path) -> None:
     """podman loads and runs it."""
     store = ("--root", place / "podman/root", "--runroot", place / "podman/run", "--storage-driver", "overlay")
-    podman = ("podman", *store, "--cgroup-manager", "cgroupfs", "--events-backend", "none")
+    # Debian's crun refuses some hosts' control groups; the engine's own runtime is here anyway.
+    podman = ("podman", "--runtime", "runc", *store, "--cgroup-manager", "cgroupfs", "--events-backend", "none")
     env = {**os.environ, "HOME": str(place)}
     name = run(*podman, "load", "--input", archive, env=env).split()[-1]
-    closed = ("--network", "none", "--read-only", "--tmpfs", "/tmp", "--cgroups", "disabled")
-    check_run(run(*podman, "run", "--rm", *closed, name, env=env), "podman")
+    closed = ("--network", "none", "--read-only", "--tmpfs", "/tmp")
+    # What it would set by itself is more than a machine may allow.
+    limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
+    check_run(run(*podman, "run", "--rm", *closed, *limits, name, env=env), "podman")
 
 
 def with_buildah(place: Path, layout: Path) -> None:

@@ -198,7 +198,7 @@ impl Interpreter {
     /// A digest of what the files are, by size and time: read again only if that changes.
     pub(crate) fn key(&self) -> Sha256 {
         use std::os::unix::fs::MetadataExt as _;
-        let mut text = String::from("interpreter 1\n");
+        let mut text = String::from("interpreter 2\n");
         for (to, part) in &self.parts {
             let is = match part {
                 Part::Link(target) => format!("link {target}"),

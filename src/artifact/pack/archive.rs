@@ -26,6 +26,8 @@ use crate::{
 pub(crate) enum Item<'p> {
     /// A directory.
     Directory,
+    /// A directory that anybody may write to.
+    Shared,
     /// A symbolic link to this.
     Link(&'p str),
     /// A file.
@@ -114,6 +116,7 @@ impl<'p> Items<'p> {
         for (TreePath(path), item) in &self.0 {
             let text = match item {
                 Item::Directory => "d".to_owned(),
+                Item::Shared => "s".to_owned(),
                 Item::Link(target) => format!("l {} {target}", target.len()),
                 Item::File { piece, executable } => {
                     // Streams of wheels are whatever compressed them; those made here follow from their bytes.
@@ -204,6 +207,7 @@ pub(crate) fn gzip(
 fn kind<'p>(item: &Item<'p>) -> Kind<'p> {
     match item {
         Item::Directory => Kind::Directory,
+        Item::Shared => Kind::Shared,
         Item::Link(target) => Kind::Link(target),
         Item::File { piece, executable } => Kind::File { size: piece.written.size, executable: *executable },
     }

@@ -34,6 +34,7 @@ pub(crate) struct Copy {
 
 enum Found {
     Directory,
+    Shared,
     Link(String),
     File(Piece, bool),
 }
@@ -59,7 +60,7 @@ impl Copied {
         Ok(Copied(found))
     }
 
-    /// Reads the files of an interpreter.
+    /// Reads the files of an interpreter, and adds `/tmp`.
     pub(crate) fn interpreter(found: &Interpreter, spool: &Spool, temporary: &Path) -> Result<Copied> {
         let one = |(to, part): (&PathBuf, &Part)| {
             let path = to.to_str().map(|to| to.trim_start_matches('/').to_owned()).ok_or_else(|| {
@@ -75,7 +76,10 @@ impl Copied {
             };
             Ok((path, read))
         };
-        found.parts.par_iter().map(one).collect::<Result<_>>().map(Copied)
+        let mut all = found.parts.par_iter().map(one).collect::<Result<Vec<_>>>()?;
+        // Programs expect it, and there is no base that has it.
+        all.push(("tmp".to_owned(), Found::Shared));
+        Ok(Copied(all))
     }
 
     /// As items of a layer. Where two have one path, the later counts.
@@ -84,6 +88,7 @@ impl Copied {
         for (path, found) in &self.0 {
             let item = match found {
                 Found::Directory => Item::Directory,
+                Found::Shared => Item::Shared,
                 Found::Link(target) => Item::Link(target),
                 Found::File(piece, executable) => Item::File { piece, executable: *executable },
             };

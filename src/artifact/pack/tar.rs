@@ -14,6 +14,8 @@ pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 pub(crate) enum Kind<'a> {
     /// A directory, mode 0755.
     Directory,
+    /// A directory that anybody may write to, mode 1777, such as `/tmp`.
+    Shared,
     /// A regular file of this many bytes, mode 0755 or 0644.
     File {
         /// Its size.
@@ -54,7 +56,7 @@ pub(crate) fn padding(size: u64) -> usize {
 pub(crate) fn header(path: &str, kind: Kind<'_>, common: Common, out: &mut Vec<u8>) {
     let mut records = Vec::new();
     let directory;
-    let path = if kind == Kind::Directory {
+    let path = if matches!(kind, Kind::Directory | Kind::Shared) {
         directory = format!("{path}/");
         &directory
     } else {
@@ -66,6 +68,7 @@ pub(crate) fn header(path: &str, kind: Kind<'_>, common: Common, out: &mut Vec<u
     });
     let (mode, size, flag, link) = match kind {
         Kind::Directory => (0o755, 0, b'5', String::new()),
+        Kind::Shared => (0o1777, 0, b'5', String::new()),
         Kind::File { size, executable } => {
             (if executable { 0o755 } else { 0o644 }, size, b'0', String::new())
         }

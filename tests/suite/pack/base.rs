@@ -326,3 +326,36 @@ fn bases_that_a_registry_cannot_give_are_refused() {
         &["  because: --offline and an image of a registry (127.0.0.1:1/base:3.11) exclude each other"],
     );
 }
+
+/// The command of a job in `docs/gitlab.md`, as a shell gets it.
+fn documented() -> String {
+    let page = include_str!("../../../docs/gitlab.md");
+    let (_, job) = page.split_once("<!-- file: pack.gitlab-ci.yml -->").expect("the job");
+    let (_, command) = job.split_once("- >-\n").expect("a folded command");
+    let lines = command.lines().take_while(|line| line.starts_with("      "));
+    lines.map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn gitlabs_job_packs_and_pushes_with_its_own_login() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    let (_registry, port) = debians(&project);
+    base(&project, "base", "amd64", |_| ());
+    let own = format!("127.0.0.1:{port}/team/shop");
+    push(&project, &format!("{own}/python:3.11"), &["--base", "base"]).succeeds();
+    project.write("project/src/shop/__main__.py", "print('shop')\n");
+    let venvoy = Path::new(env!("CARGO_BIN_EXE_venvoy"));
+    let mut command = std::process::Command::new("sh");
+    let path = format!("{}:/usr/bin:/bin", venvoy.parent().expect("a directory").display());
+    command.args(["-euc", &documented()]).current_dir(project.dir()).env_clear();
+    command.env("PATH", path).env("HOME", project.path("home")).env("PIP_FIND_LINKS", project.path("wheels"));
+    command.env("VENVOY_CACHE_DIR", project.path("cache")).env("CI_REGISTRY_IMAGE", &own);
+    command.env("CI_COMMIT_SHORT_SHA", "0123abcd").env("CI_REGISTRY", format!("127.0.0.1:{port}"));
+    command.env("CI_REGISTRY_USER", "job").env("CI_REGISTRY_PASSWORD", "t0ken");
+    let run = project.finish(&mut command);
+    run.succeeds();
+    let tags = project.path("registry/docker/registry/v2/repositories/team/shop/_manifests/tags");
+    let link = fs::read_to_string(tags.join("0123abcd/current/link")).expect("a tag");
+    assert_eq!(link, run.stdout.trim_end());
+    assert_eq!(fs::read_dir(tags).expect("tags").count(), 2, "the image, and the list of what refers to it");
+}

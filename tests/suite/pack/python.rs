@@ -12,8 +12,8 @@ use crate::support::{
 };
 
 /// What uses most of what an interpreter is linked with.
-const IMPORTS: &str = "import ctypes, decimal, hashlib, json, sqlite3, ssl, sys, zlib, encodings.idna, socket, demo; \
-    socket.getaddrinfo('127.0.0.1', 1); print(demo.__name__, hashlib.sha256(b'').hexdigest()[:8], sys.prefix)";
+const IMPORTS: &str = "import ctypes, decimal, hashlib, json, sqlite3, ssl, sys, zlib, encodings.idna, socket, tempfile, demo; \
+    socket.getaddrinfo('127.0.0.1', 1); assert tempfile.gettempdir() == '/tmp'; print(demo.__name__, hashlib.sha256(b'').hexdigest()[:8], sys.prefix)";
 
 /// Runs a command with a directory as its root, as root of a user namespace.
 fn inside(root: &Path, command: &[&str]) -> (Option<i32>, String) {
