@@ -36,7 +36,7 @@ impl Reader {
         assert_eq!(read, (self.read)(bytes), "{} reads the same bytes in two ways", self.name);
         if let Err(refusal) = &read {
             assert!(!refusal.trim().is_empty(), "{} refuses without a reason", self.name);
-            assert!(!refusal.contains(SECRET), "{} shows a secret: {refusal}", self.name);
+            assert!(!shows_secret(refusal, bytes), "{} shows a secret: {refusal}", self.name);
         }
         read
     }
@@ -73,6 +73,11 @@ pub const READERS: [Reader; 25] = [
 
 /// The value of a variable, which must not be shown.
 const SECRET: &str = "hush-4711";
+
+/// Whether a text shows the variable's value, which what was read does not have itself.
+fn shows_secret(text: &str, bytes: &[u8]) -> bool {
+    text.contains(SECRET) && memchr::memmem::find(bytes, SECRET.as_bytes()).is_none()
+}
 
 /// The variables there are.
 fn variables() -> Env {

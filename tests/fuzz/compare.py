@@ -10,6 +10,7 @@ reference says what it reads, or raises. Where the two may differ, and why, is w
 from __future__ import annotations
 
 import contextlib
+import email
 import hashlib
 import io
 import json
@@ -207,7 +208,8 @@ def installed(data: bytes, ours) -> None:
             return
         beside = sorted(path.name for path in top.iterdir())
         same(["demo-1.0-py3-none-any.whl", "in"], beside)
-        root = "purelib" if ours["purelib"] else "platlib"
+        wheel_file = email.message_from_bytes(zipfile.ZipFile(io.BytesIO(data)).read("demo-1.0.dist-info/WHEEL"))
+        root = "purelib" if wheel_file["Root-Is-Purelib"].lower() == "true" else "platlib"
         expected = set()
         for name, _, _ in ours["files"]:
             parts = name.split("/")
