@@ -7,6 +7,8 @@ use std::{
     panic::{Location, PanicHookInfo},
 };
 
+use crate::words::error::Kind;
+
 /// The exit code: what `sysexits.h` has for a fault of the program itself.
 const CODE: i32 = 70;
 
@@ -14,10 +16,23 @@ const CODE: i32 = 70;
 /// process had been killed.
 pub(super) fn listen() {
     std::panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
+        let payload = panic.payload();
+        let (said, code) = match without_memory(payload) {
+            Some(said) => (said.to_owned(), i32::from(Kind::Io.exit_code())),
+            None => (report(payload, panic.location()), CODE),
+        };
         // Where standard error is closed nobody hears it.
-        let _ = std::io::stderr().write_all(report(panic.payload(), panic.location()).as_bytes());
-        std::process::exit(CODE);
+        let _ = std::io::stderr().write_all(said.as_bytes());
+        std::process::exit(code);
     }));
+}
+
+/// What to say where a library panics because it got no memory: that is the machine's doing.
+fn without_memory(payload: &(dyn Any + Send)) -> Option<&'static str> {
+    let said = payload.downcast_ref::<&'static str>()?;
+    said.ends_with("out of memory").then_some(
+        "error: there is not enough memory\n  help: give it more, or fewer threads (--threads 1); nothing is half done\n",
+    )
 }
 
 /// Only what stands in the code is shown. Text that was put together may hold a URL, a path or a value from elsewhere.
@@ -50,6 +65,13 @@ mod tests {
             "tokio-1.2.3/src/a.rs"
         );
         assert_eq!(short("src/run/cli/fault.rs"), "src/run/cli/fault.rs");
+    }
+
+    #[test]
+    fn a_library_without_memory_is_no_fault() {
+        let of = |text: &'static str| without_memory(&text as &(dyn Any + Send)).map(str::len);
+        assert!(of("libdeflate_alloc_compressor returned NULL: out of memory") > Some(0));
+        assert_eq!(of("index out of bounds"), None);
     }
 
     #[test]
