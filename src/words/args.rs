@@ -100,12 +100,20 @@ pub struct SyncArgs {
     /// What to write.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Write a page that shows where the time went; `json` prints it as JSON instead.
-    #[arg(long, value_name = "FILE.html|json", num_args = 0..=1, require_equals = true, default_missing_value = "venvoy-timings.html")]
-    pub timings: Option<PathBuf>,
+    /// What is measured.
+    #[command(flatten)]
+    pub watch: WatchArgs,
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is measured.
+#[derive(Debug, Default, Args)]
+pub struct WatchArgs {
+    /// Write a page that shows where the time went; `json` prints it as JSON instead.
+    #[arg(long, value_name = "FILE.html|json", num_args = 0..=1, require_equals = true, default_missing_value = "venvoy-timings.html")]
+    pub timings: Option<PathBuf>,
 }
 
 /// `install`: `sync`, and a clear word to those who would add packages.
@@ -168,6 +176,9 @@ pub struct PackArgs {
     /// What it becomes.
     #[command(flatten)]
     pub artifact: ArtifactArgs,
+    /// What is measured.
+    #[command(flatten)]
+    pub watch: WatchArgs,
 }
 
 /// What an environment becomes.

@@ -18,11 +18,16 @@ pub enum Part {
     Build,
     /// It is unpacked while others are still fetched.
     Unpack,
+    /// It is put into a layer, which is digested, and compressed where it is not yet.
+    Compress,
+    /// A blob is sent to a registry.
+    Push,
 }
 
 impl Part {
     /// All of them, in the order in which a package goes through them.
-    pub const ALL: [Part; 5] = [Part::Index, Part::Download, Part::Open, Part::Build, Part::Unpack];
+    pub(crate) const ALL: [Part; 7] =
+        [Part::Index, Part::Download, Part::Open, Part::Build, Part::Unpack, Part::Compress, Part::Push];
 
     /// What it is called.
     pub fn word(self) -> &'static str {
@@ -32,6 +37,8 @@ impl Part {
             Part::Open => "open",
             Part::Build => "build",
             Part::Unpack => "unpack",
+            Part::Compress => "compress",
+            Part::Push => "push",
         }
     }
 }

@@ -238,20 +238,29 @@ fn pack(args: &PackArgs, global: &Global, env: Env, ui: &Ui, out: &mut Stdout) -
         build: BuildOptions::new(&args.build, &common.env)?,
         common,
     };
-    let packed = commands::pack(&request, &output, &pack, ui)?;
-    if let Some(image) = packed.image.as_ref().filter(|_| !pack.takes_stdout()) {
-        for layer in &image.layers {
-            ui.detail(&format!(
-                "layer sha256:{} {} {}",
-                layer.blob.sha256,
-                size(layer.blob.size),
-                layer.holds
-            ));
-        }
-        out.line(&format!("sha256:{}", image.digest));
+    let timings = args.watch.timings.as_deref();
+    let prints_timings = timings == Some(Path::new("json"));
+    if prints_timings && pack.takes_stdout() {
+        return Err(Error::new(Kind::Usage, "--timings=json and an artifact both go to standard output")
+            .help("write one of them to a file"));
     }
-    ui.done(&output::packed(&packed, start.elapsed()));
-    Ok(())
+    measured(timings, &request.common, ui, |progress| {
+        let packed = commands::pack(&request, &output, &pack, progress)?;
+        if let Some(image) = packed.image.as_ref().filter(|_| !pack.takes_stdout()) {
+            for layer in &image.layers {
+                ui.detail(&format!(
+                    "layer sha256:{} {} {}",
+                    layer.blob.sha256,
+                    size(layer.blob.size),
+                    layer.holds
+                ));
+            }
+            if !prints_timings {
+                out.line(&format!("sha256:{}", image.digest));
+            }
+        }
+        Ok(((), output::packed(&packed, start.elapsed())))
+    })
 }
 
 /// Fills the cache.
@@ -265,15 +274,25 @@ fn warm(args: &WarmArgs, global: &Global, env: &Env, ui: &Ui, mut out: Stdout) -
         ui.print(options.common.verbosity);
     }
     let keep = Keep::new(args, env)?;
-    let (warmed, outcome) = commands::warm(&asks, &keep, ui)?;
-    if args.json {
-        out.json(&warmed)?;
-    } else if !keep.takes_stdout() {
-        output::warmed(&mut out, &warmed);
+    let told = |progress: &dyn Progress| {
+        let (warmed, outcome) = commands::warm(&asks, &keep, progress)?;
+        if args.json {
+            out.json(&warmed)?;
+        } else if !keep.takes_stdout() && args.watch.timings.as_deref() != Some(Path::new("json")) {
+            output::warmed(&mut out, &warmed);
+        }
+        let code = out.finish(ExitCode::SUCCESS)?;
+        outcome?;
+        Ok((code, output::warmed_line(&warmed, start.elapsed())))
+    };
+    let timings = args.watch.timings.as_deref();
+    let common = asks.iter().find_map(|ask| ask.targets.first().map(|(_, options)| &options.common));
+    if let Some(common) = common {
+        return measured(timings, common, ui, told);
     }
-    let code = out.finish(ExitCode::SUCCESS)?;
-    outcome?;
-    ui.done(&output::warmed_line(&warmed, start.elapsed()));
+    // Nothing is asked for: there is nothing to measure.
+    let (code, line) = told(ui)?;
+    ui.done(&line);
     Ok(code)
 }
 
@@ -339,28 +358,45 @@ fn sync(
 ) -> Result<()> {
     let (request, output) = request(args, lock, global, env, ui)?;
     let json = args.json.then_some(out);
-    let Some(file) = &args.timings else { return run_sync(&request, &output, ui, json) };
+    measured(args.watch.timings.as_deref(), &request.common, ui, |progress| {
+        sync_told(&request, &output, progress, json).map(|line| ((), line))
+    })
+}
+
+/// Runs what gives a result and the line that says what was done. With `file`, what it tells its watchers is written down
+/// there.
+fn measured<T>(
+    file: Option<&Path>,
+    common: &Common,
+    ui: &Ui,
+    run: impl FnOnce(&dyn Progress) -> Result<(T, String)>,
+) -> Result<T> {
+    let Some(file) = file else {
+        let (value, line) = run(ui)?;
+        ui.done(&line);
+        return Ok(value);
+    };
     let timings = Timings::new(ui);
-    let result = sync_told(&request, &output, &timings, json);
+    let result = run(&timings);
     let ended = match &result {
-        Ok(line) => line.clone(),
+        Ok((_, line)) => line.clone(),
         Err(error) => format!("failed: {}", error.in_one_line()),
     };
     // Where the time of a run went that failed is of interest too.
-    let written =
-        write_timings(&timings.report(request.common.env.concealed().hide(&ended)), file, &request, ui);
-    ui.done(&result?);
-    written
+    let written = write_timings(&timings.report(common.env.concealed().hide(&ended)), file, common, ui);
+    let (value, line) = result?;
+    ui.done(&line);
+    written.map(|()| value)
 }
 
 /// Writes or prints where the time went.
-fn write_timings(report: &Report, file: &Path, request: &Options, ui: &Ui) -> Result<()> {
+fn write_timings(report: &Report, file: &Path, common: &Common, ui: &Ui) -> Result<()> {
     if file == Path::new("json") {
-        let mut out = Stdout::new(request.common.env.concealed());
+        let mut out = Stdout::new(common.env.concealed());
         out.json(report)?;
         return out.finish(ExitCode::SUCCESS).map(drop);
     }
-    let dir = &request.common.project.dir;
+    let dir = &common.project.dir;
     let name =
         dir.file_name().map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
     std::fs::write(file, timings::page(report, &name)).map_err(|e| Error::io("cannot write", file, e))?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{BuildArgs, IndexArgs, LockArgs, MakeArgs};
+use super::{BuildArgs, IndexArgs, LockArgs, MakeArgs, WatchArgs};
 
 /// `warm`.
 #[derive(Debug, Args)]
@@ -33,6 +33,9 @@ pub struct WarmArgs {
     /// What decides the bytes of layers.
     #[command(flatten)]
     pub make: MakeArgs,
+    /// What is measured.
+    #[command(flatten)]
+    pub watch: WatchArgs,
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,

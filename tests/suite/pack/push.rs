@@ -133,3 +133,30 @@ fn a_registry_that_refuses_or_lies_is_named_and_no_secret_is_shown() {
     push(&project, "127.0.0.1:1/shop:one", &["--offline"])
         .fails(2, &["error: --offline and an image of a registry (127.0.0.1:1/shop:one) exclude each other"]);
 }
+
+#[test]
+fn the_time_of_layers_and_of_a_push_is_shown() {
+    let project = project();
+    let (_registry, port) = debians(&project);
+    let run = push(&project, &format!("127.0.0.1:{port}/shop:one"), &["--timings=json"]);
+    run.succeeds();
+    let report = run.json();
+    let of = |part: &str| {
+        let parts = report["parts"].as_array().expect("parts").iter();
+        parts.filter(|one| one["part"] == part && one["bytes"].as_u64() > Some(0)).count()
+    };
+    // Two packages' layers and the rest's; the config with them.
+    assert_eq!((of("compress"), of("push")), (3, 4), "{report}");
+    let stages: Vec<&str> = report["stages"]
+        .as_array()
+        .expect("stages")
+        .iter()
+        .filter_map(|stage| stage["name"].as_str())
+        .collect();
+    assert!(stages.contains(&"Packing") && stages.last() == Some(&"Pushing"), "{stages:?}");
+    project.run(&["warm", "--find-links", "../wheels", "--timings=../warm.html"]).succeeds();
+    assert!(project.read("warm.html").contains("<th class=n>push"));
+    let both = project.run(&["pack", "--output", "-", "--timings=json"]);
+    both.ends_with(2);
+    assert!(both.stderr.contains("both go to standard output"), "{}", both.stderr);
+}

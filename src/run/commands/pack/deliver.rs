@@ -24,6 +24,7 @@ use crate::{
     words::{
         choices::EngineKind,
         error::{Error, Kind, Result},
+        progress::Part,
         vocab::Sha256,
     },
 };
@@ -99,8 +100,11 @@ impl Deliver<'_, '_> {
         let open = || source.open(self.cache);
         // What is ours is in no other repository.
         let from = from.filter(|_| matches!(source, BlobSource::Remote(..)));
+        let began = std::time::Instant::now();
         let upload = registry.push_blob(&blob.sha256, blob.size, from, &open)?;
         self.doors.progress.advance(blob.size);
+        let what = blob.sha256.to_string();
+        self.doors.progress.part(&format!("sha256:{}", &what[..12]), Part::Push, began, blob.size);
         Ok(if upload == Upload::Sent { blob.size } else { 0 })
     }
 }

@@ -34,6 +34,7 @@ use crate::{
     },
     words::{
         error::{Error, Kind, Result},
+        progress,
         vocab::{Extra, PackageName, Sha256},
     },
 };
@@ -252,7 +253,10 @@ impl Packing<'_> {
             pieces.plan.dists.iter().map(|dist| local.contains(&dist.name.as_str())).collect();
         let parts = split(&pieces, self.run.place, budget, &is_local);
         let one = |part: &Part<'_>| {
-            store::layer(cache, &part.items, &pieces.plan, self.run.common, part.holds.clone())
+            let began = std::time::Instant::now();
+            let made = store::layer(cache, &part.items, &pieces.plan, self.run.common, part.holds.clone())?;
+            self.run.progress.part(&part.holds, progress::Part::Compress, began, made.0.blob.size);
+            Ok(made)
         };
         let (layers, records): (Vec<Layer>, Vec<Record>) = {
             use rayon::prelude::*;
