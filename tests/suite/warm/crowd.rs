@@ -14,6 +14,7 @@ use std::{
 use crate::support::{
     files,
     index::{answer, index},
+    mount::Mount,
     package::{Package, greeter, noise},
     program::script,
     project::Project,
@@ -105,11 +106,12 @@ fn a_cache_that_is_removed_in_the_middle_of_a_run_is_done_without_and_made_again
         answer(&all, request)
     });
     let project = Project::at(&server, &packages);
-    for args in [&["sync", "--concurrent-downloads", "1"][..], &["warm", "--concurrent-downloads", "1"]] {
+    // What only fills a cache has then done nothing.
+    for (command, code) in [("sync", 0), ("warm", 1)] {
         project.forget();
         *place.lock().expect("a lock") = Some(project.path("cache"));
-        let run = project.run(args);
-        run.succeeds().mentions(&[
+        let run = project.run(&[command, "--concurrent-downloads", "1"]);
+        run.ends_with(code).mentions(&[
             "the cache {root}/cache was removed meanwhile: what is downloaded now will not be kept",
         ]);
         assert!(place.lock().expect("a lock").is_none(), "it was removed");
@@ -167,4 +169,57 @@ fn in_a_ci_job_the_cache_has_wheels_and_nothing_that_is_cheaper_to_make() {
         .variable("VENVOY_LINK", "hardlink");
     project.sync().succeeds();
     assert!(project.path("cache/v1/unpacked").exists());
+}
+
+/// What a cache on `mount` is good for.
+fn serves(project: &Project, server: &Server, mount: &Mount) {
+    project.run(&["warm"]).succeeds();
+    let asked = server.log().len();
+    for link in ["auto", "hardlink", "copy"] {
+        let run = project.run(&["sync", "--fresh", "--link", link]);
+        if link != "hardlink" {
+            run.succeeds();
+            assert_eq!(project.script("demo"), "demo 1.0");
+        }
+    }
+    project.run(&["cache", "verify"]).succeeds();
+    mount.change("ro");
+    project.run(&["warm"]).succeeds().mentions(&["cannot be written", "everything was there"]);
+    project.run(&["sync", "--fresh"]).succeeds();
+    assert_eq!(server.log().len(), asked);
+    mount.change("rw");
+}
+
+#[test]
+fn a_cache_in_memory_in_an_overlay_or_read_only_serves() {
+    let demo = Package::simple("demo", "1.0");
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::at(&server, std::slice::from_ref(&demo));
+    if let Some(mount) = Mount::tmpfs(&project.path("cache"), "4m") {
+        serves(&project, &server, &mount);
+    }
+    let project = Project::at(&server, std::slice::from_ref(&demo));
+    let upper = project.path("changes");
+    fs::create_dir_all(project.path("cache")).expect("a directory");
+    let Some(_memory) = Mount::tmpfs(&upper, "8m") else { return };
+    if let Some(mount) = Mount::overlay(&project.path("cache"), &upper) {
+        serves(&project, &server, &mount);
+    }
+}
+
+#[test]
+fn to_warm_a_cache_that_keeps_nothing_is_an_error_and_a_sync_goes_on() {
+    let large = Package::new(&greeter("demo", "1.0").stored("data.bin", noise(900_000)));
+    let server = index(std::slice::from_ref(&large));
+    let project = Project::at(&server, std::slice::from_ref(&large));
+    let Some(_small) = Mount::tmpfs(&project.path("cache"), "512k") else { return };
+    project.run(&["warm"]).ends_with(1).mentions(&[
+        "there is no room left for the cache {root}/cache: what is downloaded now will not be kept",
+        "error: the cache {root}/cache keeps nothing of what came",
+    ]);
+    project.run(&["sync"]).succeeds();
+    assert_eq!(project.script("demo"), "demo 1.0");
+    // What else it was to make is made.
+    project.run(&["warm", "--wheelhouse", "../house"]).succeeds();
+    assert!(project.path("house").join(&large.file).is_file());
 }

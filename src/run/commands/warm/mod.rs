@@ -215,6 +215,15 @@ pub(crate) fn warm(asks: &[Ask], keep: &Keep, progress: &dyn Progress) -> Result
         }
     }
     cache.notes().iter().for_each(|note| progress.warn(note));
+    let came = warmed.downloaded + warmed.copied + warmed.built;
+    if cache.is_read_only() && came > 0 && warmed.written.is_empty() {
+        // Any other command goes on without; this one has nothing else to give.
+        let place = first.options.common.cache_dir.display();
+        errors.push(
+            Error::new(Kind::Io, format!("the cache {place} keeps nothing of what came"))
+                .help("make room there, or name a directory that can be written with --cache-dir"),
+        );
+    }
     Ok((warmed, gather(errors, |many| format!("{many} things could not be warmed"))))
 }
 
