@@ -5,3 +5,4 @@ mod crowd;
 mod fleet;
 mod kept;
 mod locks;
+mod pipelines;
