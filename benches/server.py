@@ -19,7 +19,7 @@ error_log {prefix}/error.log;
 daemon off;
 events {{ worker_connections 1024; }}
 http {{
-    log_format short '$status $request_method $uri $http_range';
+    log_format short '$status $request_method $bytes_sent $uri $http_range';
     access_log {access_log};
     client_body_temp_path {prefix}/temporary;
     proxy_temp_path {prefix}/temporary;
