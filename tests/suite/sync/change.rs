@@ -32,11 +32,14 @@ struct Place {
     project: Project,
     /// Where the same is made from nothing.
     fresh: Project,
+    /// Whether the lock has an editable project as well.
+    editable: std::cell::Cell<bool>,
 }
 
 impl Place {
     fn new(all: &[&Package]) -> Self {
-        let place = Place { project: Project::new(), fresh: Project::new() };
+        let editable = std::cell::Cell::new(false);
+        let place = Place { project: Project::new(), fresh: Project::new(), editable };
         for project in [&place.project, &place.fresh] {
             for package in all {
                 project.wheels(&[(*package).clone()]);
@@ -45,9 +48,15 @@ impl Place {
         place
     }
 
+    fn lock(&self, project: &Project, packages: &[&Package]) {
+        let lock = lock(packages);
+        let entry = || serde_json::json!({"path": "./lib", "editable": true});
+        project.lock(&if self.editable.get() { lock.entry("default", "lib", entry()) } else { lock });
+    }
+
     /// Asks for these packages and gives the last line of the run.
     fn sync(&self, packages: &[&Package], args: &[&str]) -> String {
-        self.project.lock(&lock(packages));
+        self.lock(&self.project, packages);
         let run = self.project.sync_with(args);
         assert_eq!(run.code, Some(0), "{}", run.stderr);
         run.stderr.lines().last().unwrap_or_default().to_owned()
@@ -55,12 +64,14 @@ impl Place {
 
     /// Whether the environment is bit for bit what a fresh run makes.
     fn assert_as_fresh(&self, packages: &[&Package], args: &[&str]) {
-        self.fresh.lock(&lock(packages));
+        self.lock(&self.fresh, packages);
         let run = self.fresh.sync_with(&[args, &["--fresh"]].concat());
         assert_eq!(run.code, Some(0), "{}", run.stderr);
         let digest = |project: &Project| project.run(&["digest"]).stdout;
         assert_eq!(digest(&self.project), digest(&self.fresh), "{packages:?}", packages = names(packages));
-        assert_eq!(self.project.names(), [".venv", "Pipfile.lock"], "nothing is left beside the environment");
+        let mut names = self.project.names();
+        names.retain(|name| name != "lib");
+        assert_eq!(names, [".venv", "Pipfile.lock"], "nothing is left beside the environment");
     }
 
     fn site(&self, name: &str) -> PathBuf {
@@ -343,6 +354,36 @@ fn an_edited_module_of_an_editable_project_costs_nothing() {
     assert!(sync().contains("up to date"));
 }
 
+/// ext4 allows a file 65,000 links; some network file systems a few hundred.
+#[test]
+fn as_many_links_as_the_file_system_allows_fail_no_run() {
+    let a = package("a", "1.0");
+    let place = Place::new(&[&a]);
+    place.sync(&[&a], &[]);
+    let linked = place.site("a/__init__.py");
+    if fs::metadata(&linked).expect("it is there").nlink() < 2 {
+        eprintln!("skipped: files are not linked here");
+        return;
+    }
+    let links = place.project.path("links");
+    fs::create_dir(&links).expect("made");
+    let mut numbers = 0..140_000;
+    for mode in ["auto", "hardlink"] {
+        // What a run removed makes room for another.
+        let source = if mode == "auto" { linked.clone() } else { links.join("0") };
+        let is_full = numbers
+            .by_ref()
+            .take(70_000)
+            .any(|number| fs::hard_link(&source, links.join(number.to_string())).is_err());
+        let said = place.sync(&[&a], &["--fresh", "--link", mode]);
+        assert!(said.contains("1 package"), "{said}");
+        assert_eq!(fs::read_to_string(place.site("a/__init__.py")).expect("read"), "version = '1.0'\n");
+        let own = fs::metadata(place.site("a/__init__.py")).expect("it is there").nlink();
+        assert!(!is_full || own < 60_000, "{mode}: it has {own} links");
+    }
+    assert_eq!(place.project.run(&["check"]).code, Some(0));
+}
+
 /// Numbers that look random and are the same in every run.
 struct Dice(u64);
 
@@ -379,6 +420,9 @@ fn random_changes_and_kills_give_what_a_fresh_run_gives() {
         }
     }
     let place = Place::new(&all.iter().collect::<Vec<_>>());
+    for project in [&place.project, &place.fresh] {
+        project.plant("project/lib", &crate::support::backend::lib("editable"));
+    }
     let mut dice = Dice(5);
     let mut wanted: BTreeMap<usize, usize> = BTreeMap::from([(1, 0)]);
     let mut changed = 0;
@@ -393,16 +437,19 @@ fn random_changes_and_kills_give_what_a_fresh_run_gives() {
         }
         wanted.entry(1).or_insert(0);
         let packages: Vec<&Package> = wanted.iter().map(|(name, version)| &all[name * 3 + version]).collect();
-        let args: &[&str] = match dice.below(12) {
+        let args: &[&str] = match dice.below(18) {
             0 => &["--link", "unpack"],
             1 => &["--compile"],
             2 => &["--at", "/opt/venv"],
             3 => &["--slim"],
+            4 => &["--link", "copy"],
+            5 => &["--link", "hardlink"],
             _ => &[],
         };
+        place.editable.set(dice.below(3) == 0);
         let killed = dice.below(3) == 0;
         if killed {
-            place.project.lock(&lock(&packages));
+            place.lock(&place.project, &packages);
             let mut child = place.project.start(args);
             thread::sleep(Duration::from_millis(dice.below(40) as u64));
             let _ = child.kill();
