@@ -171,9 +171,10 @@ impl<'p> Pieces<'p> {
             })
             .collect::<Result<_>>()?;
         let uncompiled = content::put_bytecode(plan, &mut files, options.compiler, &maker)?;
-        let kept = match uncompiled.left_out.is_empty() {
-            true => Cow::Borrowed(plan),
-            false => Cow::Owned(plan.clone().without(&uncompiled.left_out)),
+        let kept = if uncompiled.left_out.is_empty() {
+            Cow::Borrowed(plan)
+        } else {
+            Cow::Owned(plan.clone().without(&uncompiled.left_out))
         };
         content::put_records(&kept, &mut files, &maker)?;
         let files = content::complete(&kept, files)?;

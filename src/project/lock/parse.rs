@@ -39,12 +39,8 @@ impl Lock {
     pub fn parse(bytes: &[u8], label: &str, env: &Env) -> Result<(Lock, Warnings)> {
         let (lock, warnings, bad) = Self::read(bytes, label, env)?;
         let many = bad.len() > 1;
-        gather_in(&format!("{label} cannot be used"), bad, "entries are wrong").map_err(
-            |error| match many {
-                true => error.help("lock again with `pipenv lock`"),
-                false => error,
-            },
-        )?;
+        gather_in(&format!("{label} cannot be used"), bad, "entries are wrong")
+            .map_err(|error| if many { error.help("lock again with `pipenv lock`") } else { error })?;
         Ok((lock, warnings))
     }
 
