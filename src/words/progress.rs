@@ -25,10 +25,6 @@ pub enum Part {
 }
 
 impl Part {
-    /// All of them, in the order in which a package goes through them.
-    pub(crate) const ALL: [Part; 7] =
-        [Part::Index, Part::Download, Part::Open, Part::Build, Part::Unpack, Part::Compress, Part::Push];
-
     /// What it is called.
     pub fn word(self) -> &'static str {
         match self {

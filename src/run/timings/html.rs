@@ -28,6 +28,7 @@ pub(crate) fn page(report: &Report, shown: &str) -> String {
             "flows" => page.push_str(&flows(report)),
             "threads" => page.push_str(&threads(report)),
             "scale" => page.push_str(&scale(report)),
+            "columns" => page.push_str(&columns(report)),
             "rows" => page.push_str(&rows(report)),
             "legend" => page.push_str(&legend(report)),
             _ => {}
@@ -184,6 +185,11 @@ fn scale(report: &Report) -> String {
     out
 }
 
+/// The heads of the columns: of the kinds of parts that there were, as more would leave the bars no room.
+fn columns(report: &Report) -> String {
+    report.totals.keys().flat_map(|part| ["<th class=n>", part.word()]).collect()
+}
+
 /// A row for each package, in the order in which they are ready; what it waited for is between its parts.
 fn rows(report: &Report) -> String {
     let mut packages: Vec<(&str, Vec<&PartOf>)> = Vec::new();
@@ -208,15 +214,15 @@ fn rows(report: &Report) -> String {
             let ms: f64 = parts.iter().filter(|part| part.part == wanted).map(|part| part.ms).sum();
             if parts.iter().any(|part| part.part == wanted) { time(ms) } else { String::new() }
         };
-        let cells: Vec<String> = Part::ALL.iter().map(|part| of(*part)).collect();
-        let cells = cells.join("<td class=n>");
+        let cells: String =
+            report.totals.keys().flat_map(|part| ["<td class=n>".to_owned(), of(*part)]).collect();
         let (left, width) = (share(start, report), share(end - start, report));
         let bars: String = parts.iter().map(|part| bar(part, report, false)).collect();
         let bytes = if bytes > 0 { size(bytes) } else { String::new() };
         let name = escape(name);
         let _ = writeln!(
             out,
-            "<tr tabindex=0 data-total=\"{:.3}\" data-busy=\"{busy:.3}\" data-wait=\"{wait:.3}\"><th scope=row>{name}<td class=n>{bytes}<td class=n>{}<td class=n>{cells}<td class=n>{}\
+            "<tr tabindex=0 data-total=\"{:.3}\" data-busy=\"{busy:.3}\" data-wait=\"{wait:.3}\"><th scope=row>{name}<td class=n>{bytes}<td class=n>{}{cells}<td class=n>{}\
              <td class=lane><i class=wait style=\"left:{left:.3}%;width:{width:.3}%\"></i>{bars}",
             end - start,
             time(end - start),
