@@ -293,8 +293,11 @@ fn a_layout_keeps_other_tags_and_drops_the_blobs_that_nothing_needs() {
         .succeeds();
     let both = names(&out.join("blobs/sha256"));
     assert_eq!((first.len(), both.len()), (4, 6), "layers are shared");
+    // As a run leaves it that was killed.
+    fs::write(out.join(".venvoy-1-blobs-sha256-0123"), "half").expect("written");
     pack(&project, &[&["--oci", "out", "--name", "shop:two", "--env", "A=C"], &DESCRIBED[..]].concat())
         .succeeds();
+    assert_eq!(names(&out), ["blobs", "index.json", "oci-layout"]);
     let index: Value =
         serde_json::from_slice(&fs::read(out.join("index.json")).expect("an index")).expect("JSON");
     let tags: Vec<_> = index["manifests"]
