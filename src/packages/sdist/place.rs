@@ -53,17 +53,20 @@ impl BuildDirectory {
 
     /// A place of a name that nobody else has.
     pub(crate) fn elsewhere(root: &Path) -> Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .rand_bytes(KEY_LENGTH)
-            .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir_in(root)
-            .map_err(|e| Error::io("cannot create a directory in", root, e))?;
-        let path = directory.keep();
-        let lock = File::open(&path).map_err(|e| Error::io("cannot open", &path, e))?;
-        // Nobody else knows it, so nobody else holds it.
-        let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
-        Ok(BuildDirectory { path, _lock: lock, fixed: false })
+        loop {
+            interrupt::check()?;
+            let directory = tempfile::Builder::new()
+                .prefix(PREFIX)
+                .rand_bytes(KEY_LENGTH)
+                .permissions(fs::Permissions::from_mode(0o700))
+                .tempdir_in(root)
+                .map_err(|e| Error::io("cannot create a directory in", root, e))?;
+            let path = directory.keep();
+            // Until it is locked, another run may take it for what a killed one left, and sweep it.
+            if let Some(lock) = take(&path)? {
+                return Ok(BuildDirectory { path, _lock: lock, fixed: false });
+            }
+        }
     }
 
     /// Its path.
@@ -189,6 +192,28 @@ mod tests {
         sweep(root.path());
         assert!(place.path().exists(), "it is in use");
         assert!(!old.exists() && other.exists());
+    }
+
+    #[test]
+    fn a_place_that_others_sweep_before_it_is_locked_is_another_one() {
+        let root = tempfile::tempdir().expect("a directory");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    sweep(root.path());
+                }
+            });
+            let made = || {
+                BuildDirectory::elsewhere(root.path()).and_then(|place| {
+                    let file = place.path().join("file");
+                    fs::write(&file, "").map_err(|error| Error::io("cannot write", &file, error))
+                })
+            };
+            let all = (0..2000).try_for_each(|_| made());
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            all.expect("2,000 places");
+        });
     }
 
     #[test]
