@@ -270,9 +270,7 @@ mod tests {
         assert!(begin.elapsed() < Duration::from_mins(1));
         assert_eq!(
             error.report().lines().next(),
-            Some(
-                "error: docker-credential-slow does not give the login for reg.example: it took more than 0.2 s"
-            ),
+            Some("docker-credential-slow does not give the login for reg.example: it took more than 0.2 s"),
         );
     }
 
