@@ -183,6 +183,13 @@ impl Dir {
     /// Removes a file, a link or whatever else is no directory, and where it is one, all that it holds. It is fine
     /// if nothing is there.
     pub(super) fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
+        // Another run may put something into it, or remove the same, between two looks.
+        for _ in 0..100 {
+            match self.remove_within(name.as_ref(), DEPTH) {
+                Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotFound) => {}
+                done => return done,
+            }
+        }
         self.remove_within(name.as_ref(), DEPTH)
     }
 
