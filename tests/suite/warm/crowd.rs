@@ -64,7 +64,8 @@ fn sixteen_processes_share_a_cache_while_some_are_killed() {
                 killed.fetch_add(1, Ordering::Relaxed);
             }
             let output = child.wait_with_output().expect("it ends");
-            if who < 14 && !output.status.success() {
+            // What prunes, clears and verifies may lose a race with fifteen others and say so; nobody's environment may.
+            if who < 14 && args[0] != "cache" && !output.status.success() {
                 failed.lock().expect("a lock").push(format!(
                     "{args:?}: {}\n{}{}",
                     output.status,
