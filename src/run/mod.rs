@@ -6,6 +6,7 @@ pub(crate) mod options;
 pub(crate) mod inputs;
 pub(crate) mod supply;
 pub(crate) mod assemble;
+pub(crate) mod page;
 pub(crate) mod size;
 pub(crate) mod timings;
 pub(crate) mod commands;

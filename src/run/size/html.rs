@@ -9,7 +9,10 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{Amount, FileKind, Package, Usage};
-use crate::words::vocab::size as human;
+use crate::{
+    run::page::{escape, fill},
+    words::vocab::size as human,
+};
 
 const TEMPLATE: &str = include_str!("page.html");
 
@@ -20,44 +23,17 @@ const PART: u64 = 20_000;
 
 /// The page; `shown` is what the environment is called on it.
 pub(crate) fn page(usage: &Usage, shown: &str) -> String {
-    let mut page = String::with_capacity(TEMPLATE.len() + (256 << 10));
-    let mut rest = TEMPLATE;
-    // The marks are the template's own: what is put in their place is not looked at again.
-    while let Some((before, after)) = rest.split_once("<!--{") {
-        page.push_str(before);
-        let (mark, after) = after.split_once("}-->").unwrap_or((after, ""));
-        match mark {
-            "name" => page.push_str(&escape(shown)),
-            "summary" => page.push_str(&summary(usage)),
-            "data" => page.push_str(&data(usage)),
-            "packages" => page.push_str(&packages(usage)),
-            "kinds" => page.push_str(&kinds(usage)),
-            "slim" => page.push_str(&slim(usage)),
-            _ => {}
-        }
-        rest = after;
-    }
-    page.push_str(rest);
-    page
-}
-
-/// Text for HTML.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // Letters that turn text around, and what is no letter at all.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push('\u{fffd}'),
-            c if c.is_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
+    fill(TEMPLATE, |mark| {
+        Some(match mark {
+            "name" => escape(shown),
+            "summary" => summary(usage),
+            "data" => data(usage),
+            "packages" => packages(usage),
+            "kinds" => kinds(usage),
+            "slim" => slim(usage),
+            _ => return None,
+        })
+    })
 }
 
 fn summary(usage: &Usage) -> String {

@@ -14,7 +14,6 @@ use std::{collections::BTreeMap, fs, io, os::unix::fs::MetadataExt as _, path::P
 use rayon::prelude::*;
 use serde::Serialize;
 
-pub(crate) use html::escape;
 pub(crate) use html::{page, percent};
 pub(crate) use kind::FileKind;
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{PartOf, Report};
 use crate::{
-    run::size::escape,
+    run::page::{escape, fill},
     words::{progress::Part, vocab::size},
 };
 
@@ -13,30 +13,22 @@ const TEMPLATE: &str = include_str!("page.html");
 
 /// The page; `shown` is what the run is called on it.
 pub(crate) fn page(report: &Report, shown: &str) -> String {
-    let mut page = String::with_capacity(TEMPLATE.len() + (64 << 10));
-    let mut rest = TEMPLATE;
-    // The marks are the template's own: what is put in their place is not looked at again.
-    while let Some((before, after)) = rest.split_once("<!--{") {
-        page.push_str(before);
-        let (mark, after) = after.split_once("}-->").unwrap_or((after, ""));
-        match mark {
-            "name" => page.push_str(&escape(shown)),
-            "summary" => page.push_str(&summary(report)),
-            "stages" => page.push_str(&stages(report)),
-            "critical" => page.push_str(&critical(report)),
-            "totals" => page.push_str(&totals(report)),
-            "flows" => page.push_str(&flows(report)),
-            "threads" => page.push_str(&threads(report)),
-            "scale" => page.push_str(&scale(report)),
-            "columns" => page.push_str(&columns(report)),
-            "rows" => page.push_str(&rows(report)),
-            "legend" => page.push_str(&legend(report)),
-            _ => {}
-        }
-        rest = after;
-    }
-    page.push_str(rest);
-    page
+    fill(TEMPLATE, |mark| {
+        Some(match mark {
+            "name" => escape(shown),
+            "summary" => summary(report),
+            "stages" => stages(report),
+            "critical" => critical(report),
+            "totals" => totals(report),
+            "flows" => flows(report),
+            "threads" => threads(report),
+            "scale" => scale(report),
+            "columns" => columns(report),
+            "rows" => rows(report),
+            "legend" => legend(report),
+            _ => return None,
+        })
+    })
 }
 
 /// Milliseconds as people read them.
