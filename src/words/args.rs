@@ -82,9 +82,9 @@ pub enum Command {
     },
 }
 
-/// `sync`.
+/// Which packages, and how they are had.
 #[derive(Debug, Args)]
-pub struct SyncArgs {
+pub struct PackagesArgs {
     /// What to take from the lock.
     #[command(flatten)]
     pub lock: LockArgs,
@@ -97,6 +97,14 @@ pub struct SyncArgs {
     /// How to build.
     #[command(flatten)]
     pub build: BuildArgs,
+}
+
+/// `sync`.
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    /// Which packages, and how they are had.
+    #[command(flatten)]
+    pub packages: PackagesArgs,
     /// What to write.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -130,18 +138,9 @@ pub struct InstallArgs {
 /// `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// What to take from the lock.
+    /// Which packages, and how they are had.
     #[command(flatten)]
-    pub lock: LockArgs,
-    /// For which interpreter.
-    #[command(flatten)]
-    pub target: TargetArgs,
-    /// From where.
-    #[command(flatten)]
-    pub index: IndexArgs,
-    /// How to build.
-    #[command(flatten)]
-    pub build: BuildArgs,
+    pub packages: PackagesArgs,
     /// What to write; with --diff.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -158,18 +157,9 @@ pub struct PlanArgs {
 #[command(group = clap::ArgGroup::new("artifact").required(true).multiple(true).args(["output", "oci", "push", "load"]))]
 #[command(group = clap::ArgGroup::new("image").multiple(true).args(["oci", "push", "load"]))]
 pub struct PackArgs {
-    /// What to take from the lock.
+    /// Which packages, and how they are had.
     #[command(flatten)]
-    pub lock: LockArgs,
-    /// For which interpreter.
-    #[command(flatten)]
-    pub target: TargetArgs,
-    /// From where.
-    #[command(flatten)]
-    pub index: IndexArgs,
-    /// How to build.
-    #[command(flatten)]
-    pub build: BuildArgs,
+    pub packages: PackagesArgs,
     /// What is made.
     #[command(flatten)]
     pub make: MakeArgs,

@@ -19,15 +19,14 @@ use crate::{
     run::{
         commands::{self, Outcome},
         options::{
-            self, BuildOptions, Common, IndexOptions, InstallPlace, Keep, LockOptions, Options,
-            OutputOptions, PackOptions, TargetOptions,
+            self, Common, IndexOptions, InstallPlace, Keep, LockOptions, Options, OutputOptions, PackOptions,
         },
         timings::{self, Report, Timings},
     },
     words::{
         args::{
-            CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, PackArgs, Questions, Reading, SizeArgs,
-            SyncArgs, WarmArgs,
+            CheckArgs, Cli, Command, Global, InstallArgs, LockArgs, PackArgs, PackagesArgs, Questions,
+            Reading, SizeArgs, SyncArgs, WarmArgs,
             pipenv::{self, Answer, Other},
         },
         env::Env,
@@ -102,11 +101,11 @@ fn not_taken(other: &Other) -> Error {
 
 /// A command with what was typed before it for it, as with pipenv; what was typed after it counts.
 fn inherited(mut command: Command, questions: &Questions) -> Command {
-    let (target, index) = match &mut command {
-        Command::Sync(sync) => (&mut sync.target, &mut sync.index),
-        Command::Install(install) => (&mut install.sync.target, &mut install.sync.index),
-        Command::Check(check) => (&mut check.sync.target, &mut check.sync.index),
-        Command::Plan(plan) => (&mut plan.target, &mut plan.index),
+    let PackagesArgs { target, index, .. } = match &mut command {
+        Command::Sync(sync) => &mut sync.packages,
+        Command::Install(install) => &mut install.sync.packages,
+        Command::Check(check) => &mut check.sync.packages,
+        Command::Plan(plan) => &mut plan.packages,
         _ => return command,
     };
     target.python = target.python.take().or_else(|| questions.python.clone());
@@ -136,14 +135,8 @@ fn dispatch(command: Command, global: &Global, env: Env, ui: &Ui) -> Result<Exit
         }
         Command::Reading(command) => return reading::dispatch(command, global, env, ui, out),
         Command::Plan(args) => {
-            let common = common(global, &args.lock, env, ui)?;
-            let request = Options {
-                lock: LockOptions::new(&args.lock, &common.env),
-                target: TargetOptions::new(&args.target, &common.env),
-                index: IndexOptions::new(&args.index, &common.env)?,
-                build: BuildOptions::new(&args.build, &common.env)?,
-                common,
-            };
+            let common = common(global, &args.packages.lock, env, ui)?;
+            let request = Options::new(&args.packages, LockOptions::new, common)?;
             if args.diff {
                 let output = OutputOptions::new(&args.output, &request.common.project, &request.common.env)?;
                 let foreseen = commands::foresee(&request, &output, ui)?;
@@ -213,31 +206,18 @@ fn request(
     env: Env,
     ui: &Ui,
 ) -> Result<(Options, OutputOptions)> {
-    let common = common(global, &args.lock, env, ui)?;
+    let common = common(global, &args.packages.lock, env, ui)?;
     let output = OutputOptions::new(&args.output, &common.project, &common.env)?;
-    let request = Options {
-        lock: lock(&args.lock, &common.env),
-        target: TargetOptions::new(&args.target, &common.env),
-        index: IndexOptions::new(&args.index, &common.env)?,
-        build: BuildOptions::new(&args.build, &common.env)?,
-        common,
-    };
-    Ok((request, output))
+    Ok((Options::new(&args.packages, lock, common)?, output))
 }
 
 /// Makes a tar or an image.
 fn pack(args: &PackArgs, global: &Global, env: Env, ui: &Ui, out: &mut Stdout) -> Result<()> {
     let start = std::time::Instant::now();
-    let common = common(global, &args.lock, env, ui)?;
+    let common = common(global, &args.packages.lock, env, ui)?;
     let pack = PackOptions::new(&args.artifact)?;
     let output = OutputOptions::for_artifact(&args.make, &common.project, &common.env)?;
-    let request = Options {
-        lock: LockOptions::new(&args.lock, &common.env),
-        target: TargetOptions::new(&args.target, &common.env),
-        index: IndexOptions::new(&args.index, &common.env)?,
-        build: BuildOptions::new(&args.build, &common.env)?,
-        common,
-    };
+    let request = Options::new(&args.packages, LockOptions::new, common)?;
     let timings = args.watch.timings.as_deref();
     let prints_timings = timings == Some(Path::new("json"));
     if prints_timings && pack.takes_stdout() {

@@ -202,7 +202,7 @@ fn sync_first(
         only_install_local,
         lock_file,
     } = &args.lock;
-    sync.lock = LockArgs {
+    sync.packages.lock = LockArgs {
         no_install_local: *no_install_local,
         only_install_local: *only_install_local,
         dev: *dev,
@@ -213,7 +213,7 @@ fn sync_first(
         lock_file: lock_file.clone(),
     };
     if let Some(installed) = freshness.filter(|_| !dev && !all_categories && categories.is_none()) {
-        sync.lock.categories = Some(installed.categories.join(","));
+        sync.packages.lock.categories = Some(installed.categories.join(","));
     }
     sync.output.venv = named;
     let limit = raise_file_limit();

@@ -131,8 +131,8 @@ mod tests {
             let words = options.split('|').filter(|_| !options.is_empty());
             let words = ["venvoy", command].into_iter().chain(words);
             match Cli::try_parse_from(words).expect(options).command {
-                Some(Command::Sync(args)) => args.lock,
-                Some(Command::Install(args)) => args.sync.lock,
+                Some(Command::Sync(args)) => args.packages.lock,
+                Some(Command::Install(args)) => args.sync.packages.lock,
                 other => panic!("{other:?}"),
             }
         };

@@ -26,7 +26,7 @@ use crate::{
     },
     project::lock::{Entry, dotenv},
     words::{
-        args::{BuildArgs, Global, IndexArgs, Keyring, TargetArgs},
+        args::{BuildArgs, Global, IndexArgs, Keyring, LockArgs, PackagesArgs, TargetArgs},
         env::Env,
         error::{Error, Kind, Result, Warnings},
         files::{LARGEST_TEXT, read_regular},
@@ -47,6 +47,26 @@ pub(crate) struct Options {
     pub index: IndexOptions,
     /// How source packages are treated.
     pub build: BuildOptions,
+}
+
+impl Options {
+    /// Checks what was typed; `lock` says what a command's options for the lock mean.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for what contradicts itself or cannot be read.
+    pub(crate) fn new(
+        args: &PackagesArgs,
+        lock: fn(&LockArgs, &Env) -> LockOptions,
+        common: Common,
+    ) -> Result<Self> {
+        Ok(Options {
+            lock: lock(&args.lock, &common.env),
+            target: TargetOptions::new(&args.target, &common.env),
+            index: IndexOptions::new(&args.index, &common.env)?,
+            build: BuildOptions::new(&args.build, &common.env)?,
+            common,
+        })
+    }
 }
 
 /// What every command knows: the project, the environment and the cache.
