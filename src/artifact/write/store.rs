@@ -15,6 +15,7 @@ use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    time::Duration,
 };
 
 use rayon::prelude::*;
@@ -38,6 +39,9 @@ use crate::{
         vocab::Sha256,
     },
 };
+
+/// How old a copy must be that nobody is at work on any more.
+const LEFT: Duration = Duration::from_hours(1);
 
 /// The most wheels that are examined at a time.
 const EXAMINED: usize = 256;
@@ -346,6 +350,7 @@ impl Store {
         from: &Spot<'_>,
     ) -> rustix::io::Result<()> {
         let source = open_to_read(from.dir, from.name)?;
+        // Told apart by [`is_unfinished`].
         let temporary = format!(".{name}.{}", std::process::id());
         let inner = Spot { dir: wheel.dir(), name: &temporary, ..*from };
         let done = inner.create().and_then(|out| {
@@ -373,11 +378,13 @@ fn copy(method: u8, source: OwnedFd, mut out: &File) -> rustix::io::Result<()> {
 /// Digests all that is kept of a wheel, and removes what is not what RECORD says: that is the answer.
 pub(crate) fn examine(unpacked: &Unpacked, wheel: &Wheel) -> Result<Vec<PathBuf>> {
     let Some(kept) = unpacked.wheel(wheel.file.sha256()) else { return Ok(Vec::new()) };
-    let wrong: Vec<OsString> = kept
-        .names()
-        .into_par_iter()
-        .filter(|name| !is_right(&kept, wheel, name) && !is_gone(&kept, name))
-        .collect();
+    let (unfinished, names): (Vec<OsString>, Vec<OsString>) =
+        kept.names().into_iter().partition(|name| is_unfinished(name));
+    for name in unfinished.iter().filter(|name| is_left(&kept, name)) {
+        let _ = kept.remove(name);
+    }
+    let wrong: Vec<OsString> =
+        names.into_par_iter().filter(|name| !is_right(&kept, wheel, name) && !is_gone(&kept, name)).collect();
     let wrong = wrong.into_iter().map(|name| {
         let path = kept.dir.path().join(&name);
         kept.remove(&name).map_err(|e| Error::io("cannot remove", &path, e))?;
@@ -386,6 +393,17 @@ pub(crate) fn examine(unpacked: &Unpacked, wheel: &Wheel) -> Result<Vec<PathBuf>
     let wrong = wrong.collect::<Result<Vec<_>>>()?;
     unpacked.vouch(&kept);
     Ok(wrong)
+}
+
+/// Whether a file is a copy that some run has not ended yet (see [`Store::add`]), which is no damage.
+fn is_unfinished(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// Whether whoever began such a copy has left it: nobody copies one file for so long.
+fn is_left(kept: &UnpackedWheel, name: &OsStr) -> bool {
+    let begun = kept.file(name).and_then(|file| file.metadata()?.modified());
+    begun.is_ok_and(|begun| begun.elapsed().is_ok_and(|age| age > LEFT))
 }
 
 /// Whether somebody removed a file since it was listed, which is no damage.
