@@ -183,13 +183,6 @@ impl Dir {
     /// Removes a file, a link or whatever else is no directory, and where it is one, all that it holds. It is fine
     /// if nothing is there.
     pub(super) fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
-        // Another run may put something into it, or remove the same, between two looks.
-        for _ in 0..100 {
-            match self.remove_within(name.as_ref(), DEPTH) {
-                Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotFound) => {}
-                done => return done,
-            }
-        }
         self.remove_within(name.as_ref(), DEPTH)
     }
 
@@ -207,6 +200,8 @@ impl Dir {
                 rustix::fs::chmodat(&*self.file, name, Mode::RWXU, AtFlags::empty())?;
                 self.sub(name)?
             }
+            // Another run has just removed it.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             opened => opened?,
         };
         let mut names = sub.names()?;
@@ -215,14 +210,14 @@ impl Dir {
         {
             let _ = sub.file.set_permissions(Permissions::from_mode(0o700));
         }
-        while !names.is_empty() {
+        loop {
             names.iter().try_for_each(|name| sub.remove_within(name, depth))?;
-            // Someone may have added to it meanwhile.
-            names = sub.names()?;
-        }
-        match rustix::fs::unlinkat(&*self.file, name, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(error.into()),
+            match rustix::fs::unlinkat(&*self.file, name, AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::NOENT) => return Ok(()),
+                // Another run may have added to it meanwhile.
+                Err(Errno::NOTEMPTY | Errno::EXIST) => names = sub.names()?,
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
