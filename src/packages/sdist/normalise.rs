@@ -12,7 +12,7 @@ use zip::{CompressionMethod, DateTime, write::SimpleFileOptions};
 use super::traces::{BuildSite, replace};
 use crate::words::{
     error::{Error, Kind, Result, Warnings},
-    vocab::{PackageName, RelPath, Sha256, Version},
+    vocab::{Civil, PackageName, RelPath, Sha256, Version, civil},
 };
 
 /// What a built wheel says it is.
@@ -170,30 +170,13 @@ fn identity(metadata: &[u8]) -> Result<Identity> {
 
 /// Seconds since 1970 as a zip's local time, taken as UTC; the nearest a zip can say.
 fn zip_time(epoch: u64) -> DateTime {
-    let (days, seconds) = (epoch / 86_400, epoch % 86_400);
-    // Days since 0000-03-01, years beginning in March, so that the leap day comes last.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let small = |number: u64| u8::try_from(number).unwrap_or(0);
+    let Civil { year, month, day, hour, minute, second } = civil(i64::try_from(epoch).unwrap_or(i64::MAX));
+    let small = |number: i64| u8::try_from(number).unwrap_or(0);
     u16::try_from(year)
         .ok()
         .and_then(|year| {
-            let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-            DateTime::from_date_and_time(
-                year,
-                small(month),
-                small(day),
-                small(hour),
-                small(minute),
-                small(second),
-            )
-            .ok()
+            let (hour, minute, second) = (small(hour), small(minute), small(second));
+            DateTime::from_date_and_time(year, small(month), small(day), hour, minute, second).ok()
         })
         .unwrap_or_default()
 }

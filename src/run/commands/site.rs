@@ -96,10 +96,7 @@ impl Ground {
         let builder = Builder::for_site(options, output, site, placed.clone());
         let Named { copied, common, keys } = name(options, &output.make, &target, &placed, &entries)?;
         let ours = Ours::read(site);
-        let checkouts_there = entries
-            .iter()
-            .filter(|entry| builder.has_checkout(entry))
-            .all(|entry| builder.checkout_dir(entry.name.as_str()).is_dir());
+        let checkouts_there = builder.has_all_checkouts(&entries);
         if let Some(key) = keys.whole
             && checkouts_there
             && !place.fresh
@@ -193,11 +190,7 @@ impl Ground {
                 }
                 // Bits that went bad in the cache.
                 Err(error) if error.kind() == Kind::Integrity && tries == 1 => {
-                    let mut forgotten = false;
-                    for input in difference.inputs() {
-                        forgotten |= session.forget_if_damaged(&input.wheel.file)?;
-                    }
-                    if !forgotten {
+                    if !session.forget_damaged(&difference.inputs())? {
                         return Err(error);
                     }
                 }

@@ -136,10 +136,7 @@ fn make(options: &Options, output: &OutputOptions, progress: &dyn Progress) -> R
 
     let OutputOptions { make, place } = output;
     let Named { copied, common, keys } = name(options, make, &target, &runtime, &entries)?;
-    let checkouts_there = entries
-        .iter()
-        .filter(|entry| builder.has_checkout(entry))
-        .all(|entry| builder.checkout_dir(entry.name.as_str()).is_dir());
+    let checkouts_there = builder.has_all_checkouts(&entries);
     if let Some(key) = keys.whole
         && checkouts_there
         && !place.fresh
@@ -191,11 +188,7 @@ fn make(options: &Options, output: &OutputOptions, progress: &dyn Progress) -> R
             // Bits that went bad in the cache: once they are gone from there, the same run can still succeed.
             Err((error, inputs)) if error.kind() == Kind::Integrity && tries == 0 => {
                 tries += 1;
-                let mut forgotten = false;
-                for input in &inputs {
-                    forgotten |= session.forget_if_damaged(&input.wheel.file)?;
-                }
-                if !forgotten {
+                if !session.forget_damaged(&inputs)? {
                     return Err(error);
                 }
             }

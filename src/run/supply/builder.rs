@@ -119,6 +119,12 @@ impl<'a> Builder<'a> {
         matches!(entry.origin, EntryOrigin::Vcs(_)) && entry.editable && !self.request.build.no_editable
     }
 
+    /// Whether every entry that has a working tree finds it in its place.
+    pub(crate) fn has_all_checkouts(&self, entries: &[Entry]) -> bool {
+        let mut with_one = entries.iter().filter(|entry| self.has_checkout(entry));
+        with_one.all(|entry| self.checkout_dir(entry.name.as_str()).is_dir())
+    }
+
     /// The directory that moves as a whole: paths below it are written relative to site-packages.
     pub(crate) fn anchor(&self) -> &Path {
         &self.anchor

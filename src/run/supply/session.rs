@@ -9,6 +9,7 @@ use std::{
 use url::Url;
 
 use crate::{
+    environment::layout::DistInput,
     packages::{
         cache::{self, Cache, Trust, VerifiedFile},
         fetch::Answer,
@@ -104,6 +105,12 @@ impl<'a> Session<'a> {
         let damaged = self.cache.forget_if_damaged(file)?;
         self.tell();
         Ok(damaged)
+    }
+
+    /// Forgets the cached files of those wheels that are damaged, and says whether there were any: then the same run can
+    /// still succeed.
+    pub(crate) fn forget_damaged<'d>(&self, inputs: impl IntoIterator<Item = &'d DistInput>) -> Result<bool> {
+        inputs.into_iter().try_fold(false, |any, input| Ok(self.forget_if_damaged(&input.wheel.file)? || any))
     }
 
     /// Tells the user what happened in the cache.

@@ -29,5 +29,5 @@ pub(crate) use rel_path::RelPath;
 pub(crate) use show::{NOT_SHOWN, fit_to_show, fit_to_show_json, place, shown_scheme, shown_text, shown_url};
 pub use source_url::SourceUrl;
 pub(crate) use specifier::Specifiers;
-pub(crate) use timestamp::timestamp;
+pub(crate) use timestamp::{Civil, civil, timestamp};
 pub(crate) use wheel_name::{BuildTag, WheelName};

@@ -73,21 +73,7 @@ pub fn with_mounts(script: &str, source: &Path, command: &Command) -> Option<Com
         wrapped.args(["--mount", "sh", "-c", &format!("{script} && exec \"$@\"")]).arg(source).arg(program);
         wrapped
     };
-    let possible = wrapped("true".as_ref()).output();
-    if !possible.as_ref().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no mounts of a process's own can be had here: {possible:?}");
-        return None;
-    }
-    let mut wrapped = wrapped(command.get_program());
-    wrapped
-        .args(command.get_args())
-        .env_clear()
-        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
-        .stdin(std::process::Stdio::null());
-    if let Some(directory) = command.get_current_dir() {
-        wrapped.current_dir(directory);
-    }
-    Some(wrapped)
+    through(&wrapped, command)
 }
 
 /// The command run where there is no network at all, not even a loopback. Without the privilege there is no such place,
@@ -98,10 +84,15 @@ pub fn without_network(command: &Command) -> Option<Command> {
         wrapped.arg("--net").arg(program);
         wrapped
     };
+    through(&wrapped, command)
+}
+
+/// The command as `wrapped` starts its program, where that can start anything at all.
+fn through(wrapped: &dyn Fn(&std::ffi::OsStr) -> Command, command: &Command) -> Option<Command> {
     let possible = wrapped("true".as_ref()).output();
     if !possible.as_ref().is_ok_and(|output| output.status.success()) {
-        assert!(std::env::var_os("CI").is_none(), "no network namespace can be had here: {possible:?}");
-        eprintln!("skipped: no network namespace can be had here: {possible:?}");
+        assert!(std::env::var_os("CI").is_none(), "no namespace of one's own can be had here: {possible:?}");
+        eprintln!("skipped: no namespace of one's own can be had here: {possible:?}");
         return None;
     }
     let mut wrapped = wrapped(command.get_program());

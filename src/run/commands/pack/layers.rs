@@ -205,11 +205,7 @@ impl Packing<'_> {
                 // Bits that went bad in the cache: once they are gone from there, the same run can still succeed.
                 Err(error) if error.kind() == Kind::Integrity && tries == 0 => {
                     tries += 1;
-                    let mut forgotten = false;
-                    for input in &inputs {
-                        forgotten |= session.forget_if_damaged(&input.wheel.file)?;
-                    }
-                    if !forgotten {
+                    if !session.forget_damaged(&inputs)? {
                         return Err(error);
                     }
                 }

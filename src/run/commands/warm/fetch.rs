@@ -247,16 +247,12 @@ fn get(
     resolved: &Resolved,
 ) -> Result<Outcome> {
     let came = |fetched: u64| if fetched == 0 { Came::Cached } else { Came::Downloaded(fetched) };
+    let pinned = |file: &IndexFile| -> Result<Got> {
+        let (found, fetched) = bring(session, entry, file, resolved)?;
+        Ok(Got { file: found, file_name: file.filename.clone(), came: came(fetched), source: None })
+    };
     match &resolved.what {
-        What::Wheel(file, _) => {
-            let (found, fetched) = bring(session, entry, file, resolved)?;
-            Ok(Outcome::Wheel(Got {
-                file: found,
-                file_name: file.filename.clone(),
-                came: came(fetched),
-                source: None,
-            }))
-        }
+        What::Wheel(file, _) => pinned(file).map(Outcome::Wheel),
         // What is not isolated is built by the run that has what is installed before it.
         _ if work.is_native && !builder.is_unisolated(entry) => {
             let obtained = obtain(session, builder, entry, resolved, &Installed::default())?;
@@ -271,15 +267,7 @@ fn get(
             let file_name = wheel.name.file_name.clone();
             Ok(Outcome::Wheel(Got { file: wheel.file.clone(), file_name, came: obtained.came, source }))
         }
-        What::Sdist(file, _) => {
-            let (found, fetched) = bring(session, entry, file, resolved)?;
-            Ok(Outcome::Source(Got {
-                file: found,
-                file_name: file.filename.clone(),
-                came: came(fetched),
-                source: None,
-            }))
-        }
+        What::Sdist(file, _) => pinned(file).map(Outcome::Source),
         What::Direct => match &entry.origin {
             EntryOrigin::Url(url) => {
                 let file_name = last_component(url)?;
