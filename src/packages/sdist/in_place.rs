@@ -10,10 +10,12 @@ use std::{
 use super::{
     Built, EditableInfo,
     backend::Backend,
+    checkout::{into_place, move_all},
     decisive::{self, Watch},
     direct_url,
     isolated::HOME,
-    session::{BuildSession, Strict, into_place, move_all},
+    outcome::Strict,
+    session::BuildSession,
     traces::{BuildSite, Move},
     tree::Tree,
 };

@@ -7,6 +7,7 @@
 
 mod backend;
 mod beside;
+mod checkout;
 mod confine;
 mod decisive;
 mod direct_url;
@@ -15,11 +16,14 @@ mod environment;
 mod git;
 mod guard;
 mod hints;
+mod hook;
 mod in_place;
 mod isolated;
 mod job;
+mod local;
 mod login;
 mod normalise;
+mod outcome;
 mod place;
 mod process;
 mod requirements;
@@ -71,5 +75,5 @@ pub(crate) fn directory_digest(
     let user = environment::Environment::for_git(env);
     let tree = tree::Tree::of(directory, &user)?;
     let own = if editable { decisive::digest(&tree, store, env)? } else { tree.digest()? };
-    session::local_digest(&tree, own, &session::used_beside(&tree, store)?, &user)
+    local::local_digest(&tree, own, &local::used_beside(&tree, store)?, &user)
 }
