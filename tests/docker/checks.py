@@ -19,6 +19,21 @@ CHANGES = re.compile(
     r"|O_(WRONLY|RDWR|CREAT|TRUNC|APPEND)"
 )
 
+# Run inside an image with names of distributions: the digest of each file that is the distribution's own. What an
+# installer writes of itself is left out, and of scripts it is the name that counts.
+INSTALLED = """
+import hashlib, importlib.metadata, json, sys
+found = {}
+for name in sys.argv[1:]:
+    found[name] = files = {}
+    for file in importlib.metadata.files(name):
+        if file.suffix == ".pyc" or file.name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"):
+            continue
+        script = ".." in file.parts
+        files[str(file)] = "script" if script else hashlib.sha256(file.locate().read_bytes()).hexdigest()
+print(json.dumps(found))
+"""
+
 
 def look_inside(engine: Engine, image: str) -> dict:
     """What `inside.py` sees in the image, as user 1099 without a network and with a read-only root."""

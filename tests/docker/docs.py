@@ -20,10 +20,13 @@ def files(page: Path) -> dict[str, str]:
     return found
 
 
-def readme_after() -> str:
-    """The Dockerfile after README's "After:"."""
-    found = re.search(r"^After:\n\n```dockerfile\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.M | re.S)
-    return found[1] if found else fail("README has no Dockerfile after 'After:'")
+def readme() -> dict[str, str]:
+    """README's Dockerfiles: `system`, and `before` and `after` with an environment of its own."""
+    blocks = re.findall(r"^```dockerfile\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.M | re.S)
+    names = ("system", "before", "after")
+    if len(blocks) != len(names):
+        fail(f"README has {len(blocks)} Dockerfiles, expected {', '.join(names)}")
+    return dict(zip(names, blocks))
 
 
 def write_times(rows: list[tuple[str, float]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import shlex
 import time
@@ -97,13 +98,43 @@ class Steps:
     def readme(self) -> None:
         """README's example, for a project without packages of its own."""
         context = project.write(
-            self.place / "readme", self.indexes.url, {"Dockerfile": docs.readme_after()}, own=False
+            self.place / "readme", self.indexes.url, {"Dockerfile": docs.readme()["after"]}, own=False
         )
         netrc = context / "netrc"
         netrc.write_text(f"machine {PRIVATE_HOST} login {USER} password {PASSWORD}\n")
         self.engine.build(context, "readme", "--no-cache", "--secret", f"id=netrc,src={netrc}")
         if "Flask" not in self.engine.run("readme", "flask", "--version"):
             fail("flask does not run in README's image")
+
+    def system(self) -> None:
+        """README's first Dockerfile gives what `pipenv install --system --deploy` gives, and pip goes on working."""
+        ours = docs.readme()["system"]
+        lines = ours.splitlines()
+        (install,) = (line for line in lines if "venvoy install" in line)
+        theirs = [
+            "RUN pip install pipenv" if line.startswith("COPY --from=venvoy") else line for line in lines
+        ]
+        theirs[theirs.index(install)] = "RUN pipenv install --system --deploy"
+        files = {"Dockerfile": ours, "pipenv.Dockerfile": "\n".join(theirs) + "\n"}
+        context = project.write(self.place / "system", self.indexes.url, files, own=False)
+        self.engine.build(context, "system", "--no-cache")
+        self.engine.build(context, "system-pipenv", "--no-cache", "--file", context / "pipenv.Dockerfile")
+        names = sorted(json.loads((context / "Pipfile.lock").read_text())["default"])
+        seen = [
+            json.loads(self.engine.run(image, "python", "-c", checks.INSTALLED, *names))
+            for image in ("system", "system-pipenv")
+        ]
+        for name in names:
+            if not seen[0][name] or seen[0][name] != seen[1][name]:
+                fail(f"--system: {name} is {seen[0][name]}, with pipenv {seen[1][name]}")
+        if "Flask" not in self.engine.run("system", "flask", "--version"):
+            fail("flask does not run in README's first image")
+        listed = self.engine.run("system", "python", "-m", "pip", "list", "--format=json")
+        known = {one["name"].lower().replace("_", "-").replace(".", "-") for one in json.loads(listed.splitlines()[0])}
+        if missing := set(names) - known:
+            fail(f"--system: pip does not list {missing}")
+        self.engine.run("system", "python", "-m", "pip", "check")
+        print(f"docker: system: {len(names)} packages have the files that pipenv installs, and pip works")
 
     def private(self) -> None:
         """A cache mount and a secret mount: the private package is there, the secret is not."""
