@@ -101,7 +101,7 @@ pub(super) fn recover(dest: &Path) -> Result<()> {
     if fs::symlink_metadata(path.join(JOURNAL)).is_err() {
         return Ok(());
     }
-    super::change::recover(&open(dest, &WriteOptions::default(), false)?)
+    super::publish::recover(&open(dest, &WriteOptions::default(), false)?)
 }
 
 /// Removes what killed runs left of `dest`, unless another run is at work there.
@@ -269,7 +269,7 @@ impl Destination {
             return;
         }
         // What cannot be put right here is in the way of the next step, which says so.
-        let _ = super::change::recover(self);
+        let _ = super::publish::recover(self);
         let (dir, name) =
             if self.inside { (&self.path, OsStr::new("")) } else { (&self.parent, &*self.name) };
         if !self.inside && fs::symlink_metadata(&self.path).is_err() {

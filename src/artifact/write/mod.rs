@@ -11,6 +11,7 @@ mod bytecode;
 mod change;
 mod destination;
 pub(crate) mod journal;
+mod publish;
 mod remove;
 mod replace;
 mod site;

@@ -6,23 +6,27 @@
 //! venvoy's own is changed. Directories belong to everybody: they are made where they are missing and removed where they
 //! are empty, and nothing else in them is touched.
 
+mod others;
+mod steps;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     fs,
     os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
+use self::{others::Others, steps::Work};
 use super::{
     Report, WriteOptions,
-    change::{Changing, publish, read_regular},
+    change::Changing,
     destination, in_pool,
-    journal::Step,
+    publish::{publish, read_regular, recover},
     tree::{self, Filled},
 };
 use crate::{
     environment::{
-        layout::{JOURNAL, MANIFEST, Plan, PlanKey, Written, record_paths},
+        layout::{JOURNAL, MANIFEST, Plan, PlanKey, record_paths},
         manifest::{
             condition::{Extent, examine},
             text::{Content, Head, Manifest, New, NewItem, escape, head},
@@ -31,11 +35,10 @@ use crate::{
     project::python::Site,
     words::{
         error::{Error, Kind, Result},
-        vocab::{PackageName, RelPath, Sha256},
+        vocab::{RelPath, Sha256},
     },
 };
 
-/// What venvoy installed for an interpreter, as its manifest and `stat` describe it.
 #[derive(Debug, Default)]
 pub(crate) struct Ours {
     text: String,
@@ -135,7 +138,7 @@ pub(crate) fn recover_site(site: &Site) -> Result<()> {
     if fs::symlink_metadata(site.packages_dir().join(JOURNAL)).is_err() {
         return Ok(());
     }
-    super::change::recover(&destination::of_site(site, &WriteOptions::default())?)
+    recover(&destination::of_site(site, &WriteOptions::default())?)
 }
 
 /// What was done.
@@ -220,259 +223,6 @@ fn same_file_system(site: &Site, staging: &Path) -> Result<()> {
         .help("make an environment instead: leave --system and PIPENV_SYSTEM out")),
         _ => Ok(()),
     }
-}
-
-/// What other installers have under the names that come.
-#[derive(Default)]
-struct Others {
-    files: Vec<String>,
-    names: Vec<(String, String)>,
-}
-
-impl Others {
-    fn find(site: &Site, names: &HashSet<&str>, own: &HashSet<&str>) -> Result<Self> {
-        let mut others = Others::default();
-        for dir in &site.others {
-            let Ok(entries) = fs::read_dir(site.root.join(dir.as_path())) else { continue };
-            let mut found: Vec<String> =
-                entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
-            found.sort_unstable();
-            for file in found {
-                let Some((stem, kind)) = file.rsplit_once('.') else { continue };
-                if !matches!(kind, "dist-info" | "egg-info" | "egg-link") {
-                    continue;
-                }
-                let (name, version) = match stem.split_once('-') {
-                    // `name-version-py3.11.egg-info`
-                    Some((name, rest)) => (name, rest.split("-py").next().unwrap_or(rest)),
-                    None => (stem, ""),
-                };
-                let Ok(name) = name.parse::<PackageName>() else { continue };
-                let path = format!("{dir}/{file}");
-                if !names.contains(name.as_str()) || own.contains(path.as_str()) {
-                    continue;
-                }
-                others.files.extend(files_of(site, dir, &file, kind)?);
-                others.names.push((name.to_string(), version.to_owned()));
-            }
-        }
-        Ok(others)
-    }
-}
-
-/// The files of a distribution that another installer put there.
-fn files_of(site: &Site, dir: &RelPath, name: &str, kind: &str) -> Result<Vec<String>> {
-    let path = site.root.join(dir.as_path()).join(name);
-    let unknown = |why: &str| {
-        Error::new(Kind::Destination, format!("{} is to be replaced, and {why}", path.display()))
-            .help("remove it with what installed it, then run the same command again")
-    };
-    // RECORD's paths are relative to the directory it is for, those of the older file to the one it lies in.
-    let (list, base) = match kind {
-        "dist-info" => ("RECORD", dir.clone()),
-        "egg-info" if path.is_dir() => ("installed-files.txt", dir.join(&name.parse()?)),
-        _ => return Err(unknown("nothing says which files belong to it")),
-    };
-    let text = read_regular(&path.join(list))
-        .ok_or_else(|| unknown(&format!("has no {list} that could be read")))?;
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-    let mut files = Vec::new();
-    for row in reader.records() {
-        let row = row.map_err(|e| unknown(&format!("its {list} is damaged")).because(e))?;
-        // What lies elsewhere (of another prefix) is not for us to remove.
-        files.extend(row.get(0).and_then(|path| resolve(site, &base, path)));
-    }
-    // Whatever is in its own directory goes with it: pip lists all of it.
-    files.push(format!("{dir}/{name}/{list}"));
-    Ok(files)
-}
-
-/// A path of a RECORD, relative to the site's root; `None` where it leads out of it.
-fn resolve(site: &Site, base: &RelPath, path: &str) -> Option<String> {
-    if let Some(absolute) = path.strip_prefix('/') {
-        let root = site.root.to_str()?.strip_prefix('/')?;
-        let inner = absolute.strip_prefix(root)?.strip_prefix('/')?;
-        return inner.parse::<RelPath>().ok().map(|path| path.to_string());
-    }
-    let mut parts: Vec<&str> = base.components().collect();
-    for part in path.split('/') {
-        match part {
-            ".." => drop(parts.pop()?),
-            "." | "" => {}
-            part => parts.push(part),
-        }
-    }
-    parts.join("/").parse::<RelPath>().ok().map(|path| path.to_string())
-}
-
-/// What is to be done, in steps.
-struct Work<'a> {
-    site: &'a Site,
-    filled: &'a Filled<'a>,
-    /// Files that are there and go, or come again.
-    old: &'a HashSet<&'a str>,
-    /// Whether to put what is there already in its place again.
-    all: bool,
-}
-
-impl Work<'_> {
-    fn steps(&self, manifest: Option<&Manifest<'_>>) -> Result<Vec<Step>> {
-        let plan = &*self.filled.plan;
-        let new: HashSet<&str> = plan.files.iter().map(|file| file.path.as_str()).collect();
-        let mut removed: BTreeSet<String> =
-            self.old.iter().filter(|path| !new.contains(**path)).map(|path| (*path).to_owned()).collect();
-        // Whatever a record may claim: a directory is nobody's file, and others' packages are in it.
-        removed
-            .retain(|path| fs::symlink_metadata(self.site.root.join(path)).is_ok_and(|meta| !meta.is_dir()));
-        let stale = self.stale_bytecode(&removed, &new);
-        removed.extend(stale);
-        let emptied = self.emptied(&removed);
-        let mut steps = Vec::new();
-        for path in &removed {
-            steps.push(Step::Remove(path.parse()?));
-        }
-        // The deepest first.
-        for dir in emptied.iter().rev() {
-            steps.push(Step::RemoveEmpty(dir.parse()?));
-        }
-        let whole = self.whole_directories(&removed)?;
-        for dir in &whole {
-            steps.push(Step::Move(dir.parse()?));
-        }
-        let moved = |path: &str| {
-            let at = whole.partition_point(|dir| dir.as_str() <= path);
-            at > 0 && path.strip_prefix(whole[at - 1].as_str()).is_some_and(|rest| rest.starts_with('/'))
-        };
-        let same = self.same(manifest);
-        for file in plan.files.iter().filter(|file| !moved(file.path.as_str())) {
-            let path = file.path.as_str();
-            if same.contains(path) {
-                continue;
-            }
-            let there = self.site.root.join(file.path.as_path());
-            if there.is_dir() && !there.is_symlink() && !emptied.contains(path) {
-                return Err(in_the_way(&there, "a directory", "a file"));
-            }
-            steps.push(Step::Move(file.path.clone()));
-        }
-        Ok(steps)
-    }
-
-    /// Files that are there already, as they are to be.
-    fn same(&self, manifest: Option<&Manifest<'_>>) -> HashSet<String> {
-        let Some(manifest) = manifest.filter(|_| !self.all) else { return HashSet::new() };
-        let Ok(top) = fs::File::open(&self.site.root) else { return HashSet::new() };
-        let Some(condition) = examine(&top, manifest, Extent::Listed) else { return HashSet::new() };
-        let bad: HashSet<&str> = condition.bad.iter().map(String::as_str).collect();
-        let new: HashMap<&str, (&Written, bool)> = self
-            .filled
-            .plan
-            .files
-            .iter()
-            .zip(&self.filled.written)
-            .map(|(file, written)| (file.path.as_str(), (written, file.executable)))
-            .collect();
-        let mut same = HashSet::new();
-        for dir in &manifest.dirs {
-            for item in dir.items().flatten() {
-                let path = path_in(&dir.path, &item.name);
-                if let Content::File { size, digest, executable } = &item.content
-                    && let Some((written, is_executable)) = new.get(path.as_str())
-                    && written.size == *size
-                    && written.sha256.to_record() == *digest
-                    && is_executable == executable
-                    && !bad.contains(path.as_str())
-                {
-                    same.insert(path);
-                }
-            }
-        }
-        same
-    }
-
-    /// Directories that are not there and come by one rename with all that is in them, sorted.
-    fn whole_directories(&self, removed: &BTreeSet<String>) -> Result<Vec<String>> {
-        let plan = &*self.filled.plan;
-        let mut whole: Vec<String> = Vec::new();
-        for dir in &plan.dirs {
-            let dir = dir.as_str();
-            let inside = format!("{dir}/");
-            let above = whole.last().is_some_and(|above| dir.starts_with(&format!("{above}/")));
-            let first = plan.files.partition_point(|file| file.path.as_str() < inside.as_str());
-            let is_empty = plan.files.get(first).is_none_or(|file| !file.path.as_str().starts_with(&inside));
-            if above || is_empty {
-                continue;
-            }
-            let there = self.site.root.join(dir);
-            match fs::symlink_metadata(&there) {
-                Ok(meta) if meta.is_dir() => {}
-                Ok(meta) if meta.is_symlink() && there.is_dir() => {
-                    return Err(in_the_way(&there, "a link to a directory", "a directory"));
-                }
-                Ok(_) if !removed.contains(dir) => return Err(in_the_way(&there, "a file", "a directory")),
-                _ => whole.push(dir.to_owned()),
-            }
-        }
-        Ok(whole)
-    }
-
-    /// Bytecode that an interpreter made of sources which go or are not what they were: with times that never change,
-    /// it would be taken for theirs.
-    fn stale_bytecode(&self, removed: &BTreeSet<String>, new: &HashSet<&str>) -> Vec<String> {
-        let mut sources: BTreeMap<&str, HashSet<&str>> = BTreeMap::new();
-        for path in removed.iter().map(String::as_str).chain(new.iter().copied()) {
-            let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
-            if let Some(stem) = name.strip_suffix(".py") {
-                sources.entry(dir).or_default().insert(stem);
-            }
-        }
-        let mut stale = Vec::new();
-        for (dir, stems) in sources {
-            let cache = format!("{dir}/__pycache__");
-            let Ok(entries) = fs::read_dir(self.site.root.join(&cache)) else { continue };
-            for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
-                let stem =
-                    name.strip_suffix(".pyc").and_then(|stem| stem.split_once('.')).map(|(stem, _)| stem);
-                let path = format!("{cache}/{name}");
-                if stem.is_some_and(|stem| stems.contains(stem)) && !new.contains(path.as_str()) {
-                    stale.push(path);
-                }
-            }
-        }
-        stale
-    }
-
-    /// Directories that may be empty once these files are gone, and are not needed. What every prefix has stays.
-    fn emptied(&self, removed: &BTreeSet<String>) -> BTreeSet<String> {
-        let plan = &*self.filled.plan;
-        let needed: HashSet<&str> = plan.dirs.iter().map(RelPath::as_str).collect();
-        let packages = self.site.packages.as_str();
-        let stays = |dir: &str| {
-            !dir.contains('/')
-                || needed.contains(dir)
-                || packages == dir
-                || packages.starts_with(&format!("{dir}/"))
-        };
-        let mut emptied = BTreeSet::new();
-        for path in removed {
-            let mut dir = path.as_str();
-            while let Some((above, _)) = dir.rsplit_once('/') {
-                if stays(above) || !emptied.insert(above.to_owned()) {
-                    break;
-                }
-                dir = above;
-            }
-        }
-        emptied
-    }
-}
-
-fn in_the_way(path: &Path, is: &str, comes: &str) -> Error {
-    Error::new(
-        Kind::Destination,
-        format!("{} is {is}, and {comes} is to be installed there; nothing was changed", path.display()),
-    )
-    .help("find out what made it, and move it away")
 }
 
 /// The manifest of what is venvoy's afterwards.
