@@ -43,10 +43,13 @@ class Engine:
         env = {**self.env, "DOCKER_BUILDKIT": str(int(buildkit))}
         return run(DOCKER, *arguments, expect=expect, env=env, **options)
 
-    def build(self, context: Path, tag: str, *arguments: str | Path, buildkit: bool = True) -> str:
-        """Builds an image and gives what was printed."""
+    def build(
+        self, context: Path, tag: str, *arguments: str | Path, buildkit: bool = True, works: bool = True
+    ) -> str:
+        """Builds an image, or fails to where it is not to work, and gives what was printed."""
         progress = ("--progress", "plain") if buildkit else ()
-        return self("build", *BUILD, *progress, "--tag", tag, *arguments, context, buildkit=buildkit)
+        expect = 0 if works else 1
+        return self("build", *BUILD, *progress, "--tag", tag, *arguments, context, buildkit=buildkit, expect=expect)
 
     def run(self, image: str, *command: str, options: tuple[str, ...] = (), expect: int | None = 0) -> str:
         """Runs a command as the image's user, without a network and with nothing to write to but /tmp."""

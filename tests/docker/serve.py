@@ -36,6 +36,8 @@ http {{
         listen 127.0.0.1:{private_port} ssl; root {place}/private; access_log {place}/private.log plain;
         ssl_certificate {place}/server.crt; ssl_certificate_key {place}/server.key;
         auth_basic packages; auth_basic_user_file {place}/passwords;
+        # The same under the path that GitLab has.
+        rewrite ^/api/v4/projects/[0-9]+/packages/pypi/(.*)$ /$1 last;
     }}
 }}
 """
@@ -58,6 +60,11 @@ class Indexes:
     def private_url(self) -> str:
         """The index that wants a password and has a certificate of its own CA."""
         return f"https://{PRIVATE_HOST}:{self.private_port}/simple"
+
+    @property
+    def gitlab_url(self) -> str:
+        """The private index at a place that GitLab's package API has."""
+        return f"https://{PRIVATE_HOST}:{self.private_port}/api/v4/projects/7/packages/pypi/simple"
 
     @property
     def authority(self) -> Path:
