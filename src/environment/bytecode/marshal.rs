@@ -14,9 +14,9 @@
 //! The result is also smaller than what CPython writes. Formats: versions 4 and 5 of `marshal`, code
 //! objects of CPython 3.7 to 3.14 (`Python/marshal.c`).
 
-use std::collections::HashMap;
+use std::{cmp::Ordering, collections::HashMap};
 
-/// Nothing that a compiler writes is nested this deep.
+/// Nothing that a compiler writes is nested this deep, through references neither.
 const DEPTH: usize = 1000;
 
 /// The length of a reference in the stream.
@@ -48,8 +48,15 @@ impl Shape {
 
 /// Writes a marshalled code object in its one form; the error says what could not be read.
 pub(crate) fn canonical(stream: &[u8], shape: Shape) -> Result<Vec<u8>, String> {
-    let mut reader =
-        Reader { stream, at: 0, shape, refs: Vec::new(), nodes: Vec::new(), known: HashMap::new() };
+    let mut reader = Reader {
+        stream,
+        at: 0,
+        shape,
+        refs: Vec::new(),
+        nodes: Vec::new(),
+        depths: Vec::new(),
+        known: HashMap::new(),
+    };
     let root = reader.object(0)?;
     if reader.at != stream.len() {
         return Err(format!("{} bytes follow the code", stream.len() - reader.at));
@@ -67,7 +74,7 @@ pub(crate) fn canonical(stream: &[u8], shape: Shape) -> Result<Vec<u8>, String> 
     Ok(writer.out)
 }
 
-/// An object; children are positions among the nodes.
+/// An object; children are positions among the nodes, all before its own.
 #[derive(Debug, PartialEq, Eq, Hash, Clone)]
 enum Node {
     /// Type and content, as they are written.
@@ -78,6 +85,24 @@ enum Node {
     Code(Vec<u8>, Vec<u32>, [u8; 4], Vec<u32>),
 }
 
+impl Node {
+    /// What it begins with; no head of one kind begins with another. No set holds a code object.
+    fn head(&self) -> &[u8] {
+        match self {
+            Node::Atom(head) | Node::Group(head, _) | Node::Code(head, ..) => head,
+        }
+    }
+
+    fn children(&self) -> impl Iterator<Item = u32> {
+        let (first, last): (&[u32], &[u32]) = match self {
+            Node::Atom(_) => (&[], &[]),
+            Node::Group(_, members) => (members, &[]),
+            Node::Code(_, objects, _, last) => (objects, last),
+        };
+        first.iter().chain(last).copied()
+    }
+}
+
 struct Reader<'s> {
     stream: &'s [u8],
     at: usize,
@@ -85,6 +110,8 @@ struct Reader<'s> {
     /// What was marked, in its order; `None` while it is being read.
     refs: Vec<Option<u32>>,
     nodes: Vec<Node>,
+    /// How deep each node is, with all that it refers to.
+    depths: Vec<usize>,
     known: HashMap<Node, u32>,
 }
 
@@ -113,6 +140,11 @@ impl<'s> Reader<'s> {
             }
             self.known.insert(node.clone(), next);
         }
+        let depth = node.children().map(|child| self.depths[child as usize] + 1).max().unwrap_or(0);
+        if depth > DEPTH {
+            return Err("it is nested too deeply".to_owned());
+        }
+        self.depths.push(depth);
         self.nodes.push(node);
         Ok(next)
     }
@@ -167,7 +199,7 @@ impl<'s> Reader<'s> {
             b'>' => {
                 let count = self.number()?;
                 let mut members = self.objects(count, depth)?;
-                members.sort_by_cached_key(|&member| self.plain(member));
+                members.sort_by(|&a, &b| self.order(a, b));
                 Node::Group([&b">"[..], &count_of(&members)?].concat(), members)
             }
             b':' => Node::Group(vec![b':'], self.objects(3, depth)?),
@@ -193,15 +225,21 @@ impl<'s> Reader<'s> {
         (0..count).map(|_| self.object(depth + 1)).collect()
     }
 
-    /// A node's bytes without references, to sort by.
-    fn plain(&self, node: u32) -> Vec<u8> {
-        match &self.nodes[node as usize] {
-            Node::Atom(bytes) => bytes.clone(),
-            Node::Group(head, members) => {
-                members.iter().fold(head.clone(), |bytes, &member| [bytes, self.plain(member)].concat())
+    /// The order of two nodes by their bytes as they would be without references.
+    ///
+    /// What is equal is one node, so this goes down only where the two differ: into one member of each. The bytes
+    /// themselves may be exponentially many, as a tuple may hold another twice, and that one a third.
+    fn order(&self, a: u32, b: u32) -> Ordering {
+        if a == b {
+            return Ordering::Equal;
+        }
+        match (&self.nodes[a as usize], &self.nodes[b as usize]) {
+            (Node::Group(head, members), Node::Group(other, others)) if head == other => {
+                let mut pairs = members.iter().zip(others);
+                let differ = pairs.find(|(one, other)| one != other);
+                differ.map_or(Ordering::Equal, |(&one, &other)| self.order(one, other))
             }
-            // No set holds one.
-            Node::Code(ints, ..) => ints.clone(),
+            (one, other) => one.head().cmp(other.head()).then(a.cmp(&b)),
         }
     }
 }
@@ -254,18 +292,8 @@ impl Writer<'_> {
             return;
         }
         let nodes = self.nodes;
-        match &nodes[node as usize] {
-            Node::Atom(_) => {}
-            Node::Group(_, members) => {
-                for &member in members {
-                    self.count(member);
-                }
-            }
-            Node::Code(_, objects, _, last) => {
-                for &object in objects.iter().chain(last) {
-                    self.count(object);
-                }
-            }
+        for child in nodes[node as usize].children() {
+            self.count(child);
         }
     }
 

@@ -126,6 +126,48 @@ fn a_damaged_stream_is_an_error() {
     assert_eq!(canonical(&b")\x01".repeat(100_000), shape), Err("it is nested too deeply".into()));
 }
 
+/// Tuples in tuples, `deep` of them, each with the next one twice: as a reference the second time. `first` is the
+/// place of the outermost one, `leaf` what the innermost one holds.
+fn doubled(deep: u32, first: u32, leaf: u8) -> Vec<u8> {
+    let mut stream = b"\xa9\x02".repeat(deep as usize);
+    stream.extend([0xa9, 1, leaf]);
+    for place in (first + 1..=first + deep).rev() {
+        stream.push(b'r');
+        stream.extend(place.to_le_bytes());
+    }
+    stream
+}
+
+/// Its members were compared by their bytes without references, which are as many as two to the power of the depth.
+#[test]
+fn a_set_of_tuples_that_hold_one_twice_and_again_is_sorted_at_once() {
+    let shape = Shape::of(12).expect("a version that is known");
+    let set = |leaves: [u8; 2]| {
+        let members = [doubled(200, 0, leaves[0]), doubled(200, 201, leaves[1])].concat();
+        canonical(&[&b">\x02\0\0\0"[..], &members].concat(), shape).expect("a stream")
+    };
+    let form = set(*b"NT");
+    assert_eq!(form, set(*b"TN"), "members have an order of their own");
+    assert_eq!(canonical(&form, shape), Ok(form));
+}
+
+#[test]
+fn what_is_nested_by_references_is_refused_where_it_is_too_deep() {
+    let shape = Shape::of(12).expect("a version that is known");
+    let members: Vec<Vec<u8>> = (0..100_000_u32)
+        .map(|at| match at.checked_sub(1) {
+            None => b"\xa9\x01N".to_vec(),
+            Some(before) => [&b"\xa9\x01r"[..], &before.to_le_bytes()].concat(),
+        })
+        .collect();
+    let tuple = |count: usize| {
+        let head = u32::try_from(count).expect("few").to_le_bytes();
+        canonical(&[&b"("[..], &head, &members[..count].concat()].concat(), shape)
+    };
+    assert!(tuple(900).is_ok());
+    assert_eq!(tuple(members.len()), Err("it is nested too deeply".into()));
+}
+
 #[test]
 fn what_was_kept_is_read_as_it_was_unless_it_was_damaged() {
     let kept = Kept(
