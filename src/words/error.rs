@@ -3,7 +3,10 @@
 //! An [`Error`] is one link of a chain. Rooms make the innermost link with [`Error::new`]; each stage
 //! adds at most one more with [`Error::context`]. Only `cli` prints a chain, with [`Error::report`].
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::HashSet,
+    fmt::{self, Write as _},
+};
 
 /// What went wrong in general: decides the exit code (see README, "Exit codes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,14 +241,14 @@ impl<T> Context<T> for Result<T> {
 }
 
 /// What a pure room noticed that the user should hear but that stops nothing.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Warnings(pub Vec<String>);
+#[derive(Debug, Default, Clone)]
+pub struct Warnings(pub Vec<String>, HashSet<String>);
 
 impl Warnings {
     /// Adds one warning, unless the very same one is there already.
     pub fn push(&mut self, warning: impl Into<String>) {
         let warning = warning.into();
-        if !self.0.contains(&warning) {
+        if self.1.insert(warning.clone()) {
             self.0.push(warning);
         }
     }
@@ -257,6 +260,22 @@ impl Warnings {
         }
     }
 }
+
+impl FromIterator<String> for Warnings {
+    fn from_iter<I: IntoIterator<Item = String>>(warnings: I) -> Self {
+        let mut all = Warnings::default();
+        warnings.into_iter().for_each(|warning| all.push(warning));
+        all
+    }
+}
+
+impl PartialEq for Warnings {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Warnings {}
 
 #[cfg(test)]
 mod tests {
@@ -280,6 +299,19 @@ mod tests {
     fn a_chain_fits_in_one_line() {
         let error = Error::io("cannot list", std::path::Path::new("x"), std::io::Error::other("no\nway"));
         assert_eq!(error.context("it is ignored").in_one_line(), "it is ignored: cannot list x: no way");
+    }
+
+    #[test]
+    fn a_warning_is_kept_once_and_very_many_are_kept_at_once() {
+        let mut warnings = Warnings::default();
+        let start = std::time::Instant::now();
+        for _ in 0..2 {
+            (0..100_000)
+                .for_each(|at| warnings.push(format!("an entry of the archive has no time: {at:06}")));
+        }
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+        assert_eq!(warnings.0.len(), 100_000);
+        assert_eq!(warnings.0[1], "an entry of the archive has no time: 000001");
     }
 
     #[test]

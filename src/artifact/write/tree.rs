@@ -109,7 +109,7 @@ pub(super) fn fill<'p>(
         from_store: fill.from_store.into_inner() as u64,
         in_place: false,
         stripped: notes.stripped,
-        warnings: crate::words::error::Warnings(notes.warnings),
+        warnings: notes.warnings.into_iter().collect(),
         uncompiled,
     };
     let plan = match fill.plan {

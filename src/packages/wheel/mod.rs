@@ -179,7 +179,7 @@ impl Wheel {
                 warnings.push(complaint);
             }
         }
-        let warnings = Warnings(warnings.0.into_iter().map(|w| format!("{name}: {w}")).collect());
+        let warnings = warnings.0.into_iter().map(|w| format!("{name}: {w}")).collect();
 
         let mut kept = Vec::with_capacity(entries.len());
         for (mut entry, sha256) in contents.files.into_iter().zip(record.digests) {

@@ -1,6 +1,6 @@
 //! Which index an entry is asked for on. A package is only ever asked for where it belongs.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use crate::{
     project::lock::{Entry, EntryOrigin, Lock, Pipfile, Source, is_public_index},
@@ -90,7 +90,7 @@ impl<'a> Sources<'a> {
     pub(crate) fn of(&self, entry: &Entry) -> Result<Vec<Index>> {
         let named = match &entry.index {
             Some(name) => {
-                let source = self.known.iter().find(|source| source.name.as_deref() == Some(name.as_str()));
+                let source = self.known.iter().find(|source| source.name.as_deref() == Some(&**name));
                 Some(source.ok_or_else(|| {
                     Error::new(
                         Kind::Lock,
@@ -124,9 +124,10 @@ impl<'a> Sources<'a> {
         let asked =
             entries.iter().filter(|entry| entry.origin == EntryOrigin::Index && entry.files.is_empty());
         let mut errors: Vec<Error> = Vec::new();
+        let mut said = HashSet::new();
         for error in asked.filter_map(|entry| self.of(entry).err()) {
             // A source that cannot be used is said once, not once for each of its packages.
-            if errors.iter().all(|said| said.report() != error.report()) {
+            if said.insert(error.report()) {
                 errors.push(error);
             }
         }
