@@ -80,9 +80,10 @@ pub(crate) enum Choice {
 pub(crate) fn choose(request: &Pinned, files: &[IndexFile], target: &Target) -> Result<Choice> {
     let unhashed = request.hashes.sha256.is_empty();
     refusal::check_digests(request)?;
+    let pinned = request.hashes.pinned();
     let mut candidates: Vec<Candidate> = files
         .iter()
-        .filter(|file| unhashed || file.sha256.is_none_or(|digest| request.hashes.sha256.contains(&digest)))
+        .filter(|file| unhashed || file.sha256.is_none_or(|digest| pinned.contains(&digest)))
         .filter_map(|file| Candidate::judge(file, request, target).ok())
         .collect();
     candidates.sort_by(Candidate::compare);

@@ -19,7 +19,7 @@ pub(super) struct Keeper<'a> {
 
 impl<'a> Keeper<'a> {
     pub(super) fn new(request: Option<&'a Pinned<'a>>) -> Self {
-        let request = request.map(|request| (request, request.hashes.sha256.iter().copied().collect()));
+        let request = request.map(|request| (request, request.hashes.pinned()));
         Keeper { request, files: Vec::new(), others: 0 }
     }
 

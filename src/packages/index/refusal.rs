@@ -54,7 +54,8 @@ pub(super) fn explain(request: &Pinned, files: &[IndexFile], target: &Target) ->
     let subject = subject(request);
     let forms: Vec<(&IndexFile, Form)> =
         files.iter().filter_map(|file| Some((file, Form::read(&file.filename, request).ok()?))).collect();
-    let pinned = |file: &IndexFile| file.sha256.is_some_and(|digest| request.hashes.sha256.contains(&digest));
+    let digests = request.hashes.pinned();
+    let pinned = |file: &IndexFile| file.sha256.is_some_and(|digest| digests.contains(&digest));
     let of_version = || forms.iter().filter(|(_, form)| form.matches(request.pin)).map(|(file, _)| *file);
     // What the lock accepts or may accept, were it only usable.
     let unhashed = request.hashes.sha256.is_empty();

@@ -6,7 +6,7 @@ use std::{collections::HashMap, fmt};
 use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::{Entry, read_entry::read_entry};
+use super::{Entry, read_entry::Entries};
 use crate::words::{env::Env, error::Error};
 
 /// What the object of a lock holds.
@@ -93,9 +93,10 @@ impl<'de> Visitor<'de> for OfCategory<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Category, A::Error> {
         // The position of each key, and what was read for it.
         let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut entries = Entries::new(self.name, self.env);
         let mut read: Vec<Result<Entry, Error>> = Vec::new();
         while let Some((key, value)) = map.next_entry::<String, Value>()? {
-            let entry = read_entry(self.name, &key, &value, self.env);
+            let entry = entries.read(&key, &value);
             if let Some(&at) = seen.get(&key) {
                 read[at] = entry;
             } else {

@@ -1,29 +1,32 @@
 //! One entry of a lock: a package, what pins it and where it comes from.
 
+use std::{collections::HashSet, sync::Arc};
+
 use crate::words::{
     gather::listed,
-    vocab::{Extra, PackageName, Sha256, SourceUrl, Specifiers, Version},
+    vocab::{Extra, Marker, PackageName, Sha256, SourceUrl, Specifiers, Version},
 };
 
-/// A package as one category of the lock holds it.
+/// A package as one category of the lock holds it. What entries have in common is there once, and a copy of one costs
+/// little: a lock may hold very many.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// The normalised name.
     pub name: PackageName,
     /// The key as the lock writes it, for messages.
-    pub written: String,
+    pub written: Arc<str>,
     /// The category it stands in (`default`, `develop`, ...).
-    pub category: String,
+    pub category: Arc<str>,
     /// Extras asked for (they are recorded; their requirements are entries of their own).
     pub extras: Vec<Extra>,
     /// Which version.
     pub pin: Pin,
     /// The accepted digests.
-    pub hashes: Hashes,
+    pub hashes: Arc<Hashes>,
     /// The name of the source to ask, as written.
-    pub index: Option<String>,
+    pub index: Option<Arc<str>>,
     /// The environment marker, `markers` and marker keys (`sys_platform`, ...) joined with `and`.
-    pub marker: Option<crate::words::vocab::Marker>,
+    pub marker: Option<Arc<Marker>>,
     /// Where the files come from.
     pub origin: EntryOrigin,
     /// Whether the project is to be used in its place (PEP 660).
@@ -98,6 +101,11 @@ impl Hashes {
         self.sha256.is_empty() && self.other.is_empty()
     }
 
+    /// The accepted digests, to look many files up in.
+    pub(crate) fn pinned(&self) -> HashSet<Sha256> {
+        self.sha256.iter().copied().collect()
+    }
+
     /// Whether a file can be verified by them; with `allow_none`, whether it need not be as there are none of any kind.
     /// Digests of other kinds choose some of an index's files, but anyone can forge them.
     pub(crate) fn suffice(&self, allow_none: bool) -> bool {
@@ -121,9 +129,9 @@ pub enum EntryOrigin {
     /// An index: the entry's own, or the lock's first source.
     Index,
     /// A version control system.
-    Vcs(Vcs),
+    Vcs(Box<Vcs>),
     /// A single file at an http(s) URL.
-    Url(SourceUrl),
+    Url(Box<SourceUrl>),
     /// A file or directory on disk, as written: relative to the project, absolute, or from a
     /// `file:` URL (then percent-decoded and absolute).
     Path(String),

@@ -56,23 +56,21 @@ fn wheel_of(entry: &Entry) -> Option<WheelName> {
 /// entry's index makes no difference.
 pub(super) fn in_category<'a>(
     mut entries: Vec<&'a Entry>,
-    default: Option<&str>,
+    default: Option<&'a str>,
     search_all: bool,
 ) -> Vec<(usize, &'a Entry)> {
     let is_last = |entry: &Entry| entry.editable && entry.origin != EntryOrigin::Index;
     entries.sort_by_key(|entry| is_last(entry));
-    let index = |entry: &Entry| {
-        if search_all { None } else { entry.index.as_deref().or(default).map(str::to_owned) }
-    };
+    let index = |entry: &'a Entry| if search_all { None } else { entry.index.as_deref().or(default) };
     let mut indexes = HashMap::new();
     let mut arguments = HashMap::new();
     let mut keyed: Vec<_> = entries
         .iter()
-        .map(|entry| {
+        .map(|&entry| {
             let index = position(&mut indexes, index(entry));
-            let arguments = position(&mut arguments, (index, entry.pip_args.clone()));
+            let arguments = position(&mut arguments, (index, &*entry.pip_args));
             let built = entry.origin != EntryOrigin::Index || entry.hashes.is_empty();
-            ((index, arguments, built), Reverse(entry.name.clone()), *entry)
+            ((index, arguments, built), Reverse(&entry.name), entry)
         })
         .collect();
     keyed.sort_by(|(a, name, _), (b, other, _)| a.cmp(b).then_with(|| name.cmp(other)));

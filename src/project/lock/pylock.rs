@@ -1,6 +1,6 @@
 //! `pylock.toml` (PEP 751) to [`Lock`].
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use toml::{Table, Value};
 
@@ -155,13 +155,13 @@ fn read_package(package: &Table, writer: &Writer, env: &Env, sources: &mut Vec<S
     };
     let mut entry = Entry {
         name,
-        written: written.to_owned(),
-        category: CATEGORY.to_owned(),
+        written: written.into(),
+        category: CATEGORY.into(),
         extras: Vec::new(),
         pin,
-        hashes: Hashes::default(),
+        hashes: Arc::default(),
         index: None,
-        marker: text(package, "marker")?.map(Marker::parse).transpose()?,
+        marker: text(package, "marker")?.map(Marker::parse).transpose()?.map(Arc::new),
         origin: EntryOrigin::Index,
         editable: false,
         no_binary: false,
@@ -169,6 +169,7 @@ fn read_package(package: &Table, writer: &Writer, env: &Env, sources: &mut Vec<S
         files: Vec::new(),
         turn: Turn::default(),
     };
+    let mut hashes = Hashes::default();
     let kinds: Vec<&str> = ["vcs", "directory", "archive"]
         .into_iter()
         .filter(|kind| package.contains_key(*kind))
@@ -178,7 +179,7 @@ fn read_package(package: &Table, writer: &Writer, env: &Env, sources: &mut Vec<S
         return Err(wrong(format!("it has both {first} and {second}, expected one of them")));
     }
     if let Some(vcs) = inner(package, "vcs")? {
-        entry.origin = EntryOrigin::Vcs(read_vcs(vcs, writer)?);
+        entry.origin = EntryOrigin::Vcs(Box::new(read_vcs(vcs, writer)?));
     } else if let Some(directory) = inner(package, "directory")? {
         let path = text(directory, "path")?.filter(|path| !path.is_empty());
         let path = path.ok_or_else(|| wrong("its directory has no path"))?;
@@ -194,21 +195,20 @@ fn read_package(package: &Table, writer: &Writer, env: &Env, sources: &mut Vec<S
             // Passed over, it would build another project than the one that was locked.
             return Err(wrong("its archive has a subdirectory, which venvoy cannot build from"));
         }
-        let file =
-            read_file(archive, &mut entry.hashes).map_err(|error| error.context("its archive is wrong"))?;
+        let file = read_file(archive, &mut hashes).map_err(|error| error.context("its archive is wrong"))?;
         entry.origin = match (file.url, file.path) {
-            (Some(url), _) => EntryOrigin::Url(url),
+            (Some(url), _) => EntryOrigin::Url(Box::new(url)),
             (None, path) => EntryOrigin::Path(path.unwrap_or_default()),
         };
     } else {
         let wheels = list(package, "wheels")?.unwrap_or_default();
         for (position, wheel) in wheels.iter().enumerate() {
             let read = wheel.as_table().ok_or_else(|| shape("it", "a table", wheel));
-            let file = read.and_then(|wheel| read_file(wheel, &mut entry.hashes));
+            let file = read.and_then(|wheel| read_file(wheel, &mut hashes));
             entry.files.push(file.map_err(|error| error.context(format!("wheels[{position}] is wrong")))?);
         }
         if let Some(sdist) = inner(package, "sdist")? {
-            let file = read_file(sdist, &mut entry.hashes);
+            let file = read_file(sdist, &mut hashes);
             entry.files.push(file.map_err(|error| error.context("its sdist is wrong"))?);
         }
         if let Some(tool) = inner(package, "tool")?
@@ -216,9 +216,9 @@ fn read_package(package: &Table, writer: &Writer, env: &Env, sources: &mut Vec<S
         {
             let texts = strings(pipenv, "hashes")?;
             let own = digests(texts.iter().map(String::as_str))?;
-            let known: HashSet<Sha256> = entry.hashes.sha256.iter().copied().collect();
-            entry.hashes.sha256.extend(own.sha256.into_iter().filter(|digest| !known.contains(digest)));
-            entry.hashes.other.extend(own.other);
+            let known: HashSet<Sha256> = hashes.sha256.iter().copied().collect();
+            hashes.sha256.extend(own.sha256.into_iter().filter(|digest| !known.contains(digest)));
+            hashes.other.extend(own.other);
         }
         if entry.files.is_empty() && !writer.is_pipenv {
             return Err(wrong("it has neither wheels nor sdist, archive, directory or vcs"));
@@ -228,9 +228,10 @@ fn read_package(package: &Table, writer: &Writer, env: &Env, sources: &mut Vec<S
             if !sources.iter().any(|source| source.name.as_ref() == Some(&name)) {
                 sources.push(Source::new(Some(name.clone()), index, true, env));
             }
-            entry.index = Some(name);
+            entry.index = Some(name.into());
         }
     }
+    entry.hashes = Arc::new(hashes);
     Ok(entry)
 }
 
@@ -475,7 +476,7 @@ mod tests {
             .expect("a lock");
             assert!(!format!("{lock:?}").contains("canary"), "{lock:?}");
             assert_eq!(lock.sources[0].name.as_deref(), Some("https://index.example/simple"));
-            assert_eq!(lock.sources[0].name, lock.categories[0].1[0].index);
+            assert_eq!(lock.sources[0].name.as_deref(), lock.categories[0].1[0].index.as_deref());
             let source = lock.sources[0].url().expect("a URL");
             assert_eq!(source.credentials().expect("credentials").password.expose(), "canary");
         }

@@ -1,6 +1,9 @@
 //! One entry of a `Pipfile.lock`: JSON to [`Entry`].
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde_json::{Map, Value};
 
@@ -27,41 +30,92 @@ const MARKER_KEYS: [&str; 12] = [
     "extra",
 ];
 
-/// Reads an entry; the error names it and its category.
-pub(super) fn read_entry(category: &str, key: &str, value: &Value, env: &Env) -> Result<Entry> {
-    try_read(category, key, value, env).map_err(|error| error.context(format!("{key} [{category}] is wrong")))
+/// Reads the entries of one category. What they have in common is there once: the category's name, those of indexes, and
+/// markers, which are read once, too.
+pub(super) struct Entries<'a> {
+    env: &'a Env,
+    category: Arc<str>,
+    indexes: HashSet<Arc<str>>,
+    markers: HashMap<String, Arc<Marker>>,
 }
 
-fn try_read(category: &str, key: &str, value: &Value, env: &Env) -> Result<Entry> {
-    let name: PackageName = key.trim().parse()?;
-    let bare;
-    let fields = match value {
-        Value::Object(fields) => Fields(fields),
-        // Some tools write what a Pipfile would hold.
-        Value::String(version) => {
-            bare = Map::from_iter([("version".to_owned(), Value::String(version.clone()))]);
-            Fields(&bare)
+impl<'a> Entries<'a> {
+    pub(super) fn new(category: &str, env: &'a Env) -> Self {
+        Entries { env, category: category.into(), indexes: HashSet::new(), markers: HashMap::new() }
+    }
+
+    /// Reads an entry; the error names it and its category.
+    pub(super) fn read(&mut self, key: &str, value: &Value) -> Result<Entry> {
+        self.try_read(key, value)
+            .map_err(|error| error.context(format!("{key} [{}] is wrong", self.category)))
+    }
+
+    fn index(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.indexes.get(name) {
+            return Arc::clone(known);
         }
-        other => return Err(wrong(format!("it is {}, expected an object", kind_of(other)))),
-    };
-    let mut hashes = hashes(&fields)?;
-    let origin = origin(&fields, env, &mut hashes)?;
-    Ok(Entry {
-        name,
-        written: key.to_owned(),
-        category: category.to_owned(),
-        extras: extras(&fields)?,
-        pin: fields.text("version")?.map_or(Ok(Pin::Any), |text| pin(text.trim()))?,
-        hashes,
-        index: fields.text("index")?.filter(|name| !name.is_empty()).map(str::to_owned),
-        marker: marker(&fields)?,
-        origin,
-        editable: fields.flag("editable")?,
-        no_binary: fields.flag("no_binary")?,
-        pip_args: pip_args(&fields)?,
-        files: Vec::new(),
-        turn: Turn::default(),
-    })
+        let name: Arc<str> = name.into();
+        self.indexes.insert(Arc::clone(&name));
+        name
+    }
+
+    /// All of an entry's markers as one.
+    fn marker(&mut self, fields: &Fields<'_>) -> Result<Option<Arc<Marker>>> {
+        let texts = marker_texts(fields)?;
+        if texts.is_empty() {
+            return Ok(None);
+        }
+        // No marker holds a zero byte.
+        let text = texts.join("\0");
+        if let Some(known) = self.markers.get(&text) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let mut marker: Option<Marker> = None;
+        for text in texts {
+            let parsed = Marker::parse(&text)?;
+            marker = Some(match marker.take() {
+                Some(before) => before.and(parsed),
+                None => parsed,
+            });
+        }
+        let marker = marker.map(Arc::new);
+        if let Some(marker) = &marker {
+            self.markers.insert(text, Arc::clone(marker));
+        }
+        Ok(marker)
+    }
+
+    fn try_read(&mut self, key: &str, value: &Value) -> Result<Entry> {
+        let name: PackageName = key.trim().parse()?;
+        let bare;
+        let fields = match value {
+            Value::Object(fields) => Fields(fields),
+            // Some tools write what a Pipfile would hold.
+            Value::String(version) => {
+                bare = Map::from_iter([("version".to_owned(), Value::String(version.clone()))]);
+                Fields(&bare)
+            }
+            other => return Err(wrong(format!("it is {}, expected an object", kind_of(other)))),
+        };
+        let mut hashes = hashes(&fields)?;
+        let origin = origin(&fields, self.env, &mut hashes)?;
+        Ok(Entry {
+            written: if key == name.as_str() { name.shared() } else { key.into() },
+            name,
+            category: Arc::clone(&self.category),
+            extras: extras(&fields)?,
+            pin: fields.text("version")?.map_or(Ok(Pin::Any), |text| pin(text.trim()))?,
+            hashes: Arc::new(hashes),
+            index: fields.text("index")?.filter(|name| !name.is_empty()).map(|name| self.index(name)),
+            marker: self.marker(&fields)?,
+            origin,
+            editable: fields.flag("editable")?,
+            no_binary: fields.flag("no_binary")?,
+            pip_args: pip_args(&fields)?,
+            files: Vec::new(),
+            turn: Turn::default(),
+        })
+    }
 }
 
 /// An entry's fields; `null` counts as absent.
@@ -175,18 +229,6 @@ fn extras(fields: &Fields<'_>) -> Result<Vec<Extra>> {
     words.map(str::trim).filter(|extra| !extra.is_empty()).map(str::parse).collect()
 }
 
-fn marker(fields: &Fields<'_>) -> Result<Option<Marker>> {
-    let mut marker: Option<Marker> = None;
-    for text in marker_texts(fields)? {
-        let parsed = Marker::parse(&text)?;
-        marker = Some(match marker.take() {
-            Some(before) => before.and(parsed),
-            None => parsed,
-        });
-    }
-    Ok(marker)
-}
-
 /// An entry's markers as it writes them; all must hold.
 pub(super) fn marker_texts(fields: &Fields<'_>) -> Result<Vec<String>> {
     let mut texts = Vec::new();
@@ -219,7 +261,7 @@ fn origin(fields: &Fields<'_>, env: &Env, hashes: &mut Hashes) -> Result<EntryOr
         [("git", VcsKind::Git), ("hg", VcsKind::Hg), ("svn", VcsKind::Svn), ("bzr", VcsKind::Bzr)]
     {
         if let Some(text) = fields.text(key)? {
-            return vcs(fields, kind, text, env).map(EntryOrigin::Vcs);
+            return vcs(fields, kind, text, env).map(|vcs| EntryOrigin::Vcs(vcs.into()));
         }
     }
     for key in ["file", "path"] {
@@ -227,7 +269,7 @@ fn origin(fields: &Fields<'_>, env: &Env, hashes: &mut Hashes) -> Result<EntryOr
         let schemes =
             [("git+", VcsKind::Git), ("hg+", VcsKind::Hg), ("svn+", VcsKind::Svn), ("bzr+", VcsKind::Bzr)];
         if let Some((_, kind)) = schemes.iter().find(|(prefix, _)| text.starts_with(prefix)) {
-            return vcs(fields, *kind, text, env).map(EntryOrigin::Vcs);
+            return vcs(fields, *kind, text, env).map(|vcs| EntryOrigin::Vcs(vcs.into()));
         }
         return file_or_path(text, env, hashes);
     }
@@ -245,7 +287,7 @@ fn file_or_path(text: &str, env: &Env, hashes: &mut Hashes) -> Result<EntryOrigi
             let mut url = url_of(&text)?;
             digest_of_fragment(url.fragment().unwrap_or_default(), hashes)?;
             url.set_fragment(None);
-            Ok(EntryOrigin::Url(url.into()))
+            Ok(EntryOrigin::Url(Box::new(url.into())))
         }
         Some("file") => {
             let (path, fragment) = text.split_once('#').unwrap_or((&text, ""));

@@ -1,6 +1,9 @@
 //! Which entries of a lock are wanted and apply to a target.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use super::{
     Entry, EntryOrigin, Lock, Pin, Turn,
@@ -56,7 +59,7 @@ pub(crate) struct Choose<'a> {
 /// [`Kind::Lock`] for a category that the lock does not have.
 pub(crate) fn select(lock: &Lock, choose: Choose<'_>, markers: &MarkerEnv) -> Result<Selection> {
     let mut selection = Selection::default();
-    let mut chosen: BTreeMap<PackageName, Chosen> = BTreeMap::new();
+    let mut chosen: HashMap<PackageName, Chosen<'_>> = HashMap::new();
     let default_index = lock.sources.first().and_then(|source| source.name.as_deref());
     let mut order: Vec<(PackageName, usize)> = Vec::new();
     let mut runs = 0;
@@ -74,25 +77,25 @@ pub(crate) fn select(lock: &Lock, choose: Choose<'_>, markers: &MarkerEnv) -> Re
             }
             match chosen.get_mut(&entry.name) {
                 Some(earlier) if satisfies(&earlier.entry, entry) => {
-                    earlier.others.push((entry.clone(), Loses::IsSatisfied));
+                    earlier.others.push((Cow::Borrowed(entry), Loses::IsSatisfied));
                     complete(&mut earlier.entry, entry);
                     continue;
                 }
                 Some(earlier) => {
-                    let before = std::mem::replace(&mut earlier.entry, entry.clone());
+                    let before = std::mem::replace(&mut earlier.entry, Cow::Borrowed(entry));
                     earlier.others.push((before, Loses::IsReplaced));
                     if std::mem::replace(&mut earlier.category, number) == number {
                         continue;
                     }
                 }
                 None => {
-                    let first = Chosen { entry: entry.clone(), category: number, others: Vec::new() };
+                    let first = Chosen { entry: Cow::Borrowed(entry), category: number, others: Vec::new() };
                     chosen.insert(entry.name.clone(), first);
                 }
             }
             installed.push(entry.name.clone());
         }
-        let here: Vec<&Entry> = installed.iter().filter_map(|name| Some(&chosen.get(name)?.entry)).collect();
+        let here: Vec<&Entry> = installed.iter().filter_map(|name| Some(&*chosen.get(name)?.entry)).collect();
         let here = in_category(here, default_index, choose.search_all_sources);
         let next = here.last().map_or(runs, |(last, _)| runs + last + 1);
         order.extend(here.into_iter().map(|(run, entry)| (entry.name.clone(), runs + run)));
@@ -104,9 +107,9 @@ pub(crate) fn select(lock: &Lock, choose: Choose<'_>, markers: &MarkerEnv) -> Re
     }
     // A package that two categories install comes where the later one does; what is taken is not there twice.
     for (name, run) in order.iter().rev() {
-        if let Some(mut one) = chosen.remove(name) {
-            one.entry.turn = Turn { first: first.get(name).copied().unwrap_or(*run), last: *run };
-            one.settle(&mut selection);
+        if let Some(one) = chosen.remove(name) {
+            let turn = Turn { first: first.get(name).copied().unwrap_or(*run), last: *run };
+            one.settle(turn, &mut selection);
         }
     }
     selection.entries.reverse();
@@ -120,11 +123,11 @@ pub(crate) fn select(lock: &Lock, choose: Choose<'_>, markers: &MarkerEnv) -> Re
 }
 
 /// An entry, and others of the same package that do not count beside it.
-struct Chosen {
-    entry: Entry,
+struct Chosen<'a> {
+    entry: Cow<'a, Entry>,
     /// The position of the category that installs it.
     category: usize,
-    others: Vec<(Entry, Loses)>,
+    others: Vec<(Cow<'a, Entry>, Loses)>,
 }
 
 /// Why an entry does not count beside another.
@@ -136,14 +139,15 @@ enum Loses {
     IsSatisfied,
 }
 
-impl Chosen {
+impl Chosen<'_> {
     /// Says which entries do not count; those that ask for the same in the same way are not worth a word.
-    fn settle(self, selection: &mut Selection) {
+    fn settle(self, turn: Turn, selection: &mut Selection) {
         let Chosen { entry, category: _, others } = self;
-        let mut told: Vec<(Pin, EntryOrigin)> = vec![(entry.pin.clone(), entry.origin.clone())];
+        let entry = Entry { turn, ..entry.into_owned() };
+        let mut told: Vec<(Pin, EntryOrigin)> = Vec::new();
         for (other, loses) in others {
             let asks = (other.pin.clone(), other.origin.clone());
-            if told.contains(&asks) {
+            if asks == (entry.pin.clone(), entry.origin.clone()) || told.contains(&asks) {
                 continue;
             }
             told.push(asks);
@@ -155,7 +159,9 @@ impl Chosen {
             selection
                 .warnings
                 .push(format!("the lock has {} twice: {counts} counts, not {not}: {why}", entry.name));
-            selection.skipped.push(Skipped { entry: other, why: format!("{counts} counts: {why}") });
+            selection
+                .skipped
+                .push(Skipped { entry: other.into_owned(), why: format!("{counts} counts: {why}") });
         }
         selection.entries.push(entry);
     }
@@ -219,13 +225,13 @@ fn explain(marker: &Marker, env: &MarkerEnv) -> String {
 
 /// What a later entry that is satisfied adds to the one that counts: digests, where that has none to be verified
 /// with, and extras.
-fn complete(counts: &mut Entry, other: &Entry) {
-    if counts.origin == other.origin && counts.hashes.is_empty() {
-        counts.hashes = other.hashes.clone();
+fn complete(counts: &mut Cow<'_, Entry>, other: &Entry) {
+    if counts.origin == other.origin && counts.hashes.is_empty() && !other.hashes.is_empty() {
+        counts.to_mut().hashes = other.hashes.clone();
     }
     for extra in &other.extras {
         if !counts.extras.contains(extra) {
-            counts.extras.push(extra.clone());
+            counts.to_mut().extras.push(extra.clone());
         }
     }
 }
@@ -282,7 +288,7 @@ mod tests {
             ]
         );
         let skipped = &selection.skipped[0];
-        assert_eq!((skipped.entry.category.as_str(), selection.skipped.len()), ("default", 1));
+        assert_eq!((&*skipped.entry.category, selection.skipped.len()), ("default", 1));
         assert!(skipped.why.starts_with("2 (A in develop) counts: "), "{}", skipped.why);
     }
 
@@ -330,7 +336,7 @@ mod tests {
         ] {
             let lock = format!(r#"{{"_meta":{{}},"default":{{"a":{default}}},"develop":{{"a":{develop}}}}}"#);
             let selection = selected(&lock, &["default", "develop"]).expect("a selection");
-            assert_eq!(selection.entries[0].category, counts, "{default} then {develop}");
+            assert_eq!(&*selection.entries[0].category, counts, "{default} then {develop}");
         }
     }
 
@@ -348,7 +354,7 @@ mod tests {
         let digests = |entry: &Entry| entry.hashes.sha256.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(digests(entry), std::slice::from_ref(&one));
         assert_eq!(entry.extras.iter().map(PackageName::as_str).collect::<Vec<_>>(), ["x", "y"]);
-        assert_eq!((entry.index.as_deref(), entry.category.as_str()), (Some("x"), "default"));
+        assert_eq!((entry.index.as_deref(), &*entry.category), (Some("x"), "default"));
         assert_eq!(digests(unhashed), [two], "what the other has verifies it");
         assert!(selection.warnings.0.is_empty() && selection.skipped.is_empty());
     }

@@ -27,7 +27,7 @@ const DIGEST: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e8862
 
 fn vcs(fields: &str) -> Vcs {
     match entry(fields).origin {
-        EntryOrigin::Vcs(vcs) => vcs,
+        EntryOrigin::Vcs(vcs) => *vcs,
         other => panic!("{fields}: {other:?}"),
     }
 }
@@ -39,7 +39,7 @@ fn a_plain_entry_is_read() {
             "extras": ["b,A_c"], "markers": "python_version >= '3.8'"}}"#,
         DIGEST.to_uppercase()
     ));
-    assert_eq!((entry.name.as_str(), entry.written.as_str()), ("some-name", "Some.Name"));
+    assert_eq!((entry.name.as_str(), &*entry.written), ("some-name", "Some.Name"));
     assert_eq!(entry.pin, Pin::Exact("1.0+cpu".parse().expect("a version")));
     assert_eq!((entry.hashes.sha256.len(), entry.hashes.other.as_slice()), (1, &["md5:00".to_owned()][..]));
     assert_eq!(entry.index.as_deref(), Some("main"));

@@ -91,7 +91,7 @@ fn bare(entry: &Entry) -> PlanRow {
     PlanRow {
         name: entry.name.to_string(),
         version: Some(entry.pin.bare()).filter(|version| !version.is_empty()),
-        category: entry.category.clone(),
+        category: entry.category.to_string(),
         kind: "index",
         source: None,
         file: String::new(),

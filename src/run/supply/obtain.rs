@@ -25,7 +25,7 @@ use crate::{
         sdist::{self, BuildSource, Built, EditableInfo, Installed, Job, relativise, relativise_hook},
         wheel::{Strictness, Wheel, with_scratch},
     },
-    project::lock::{Entry, EntryOrigin},
+    project::lock::{Entry, EntryOrigin, Hashes, Vcs},
     run::options::LockFile,
     words::{
         error::{Context as _, Error, Kind, Result},
@@ -185,7 +185,7 @@ fn direct(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry) -> Result
     Ok(match &entry.origin {
         EntryOrigin::Vcs(vcs) => {
             let place = editable.then(|| builder.checkout_dir(entry.name.as_str()));
-            BuildSource::Vcs { vcs: vcs.clone(), editable: place }
+            BuildSource::Vcs { vcs: Vcs::clone(vcs), editable: place }
         }
         EntryOrigin::Url(url) => {
             let file_name = last_component(url)?;
@@ -193,12 +193,12 @@ fn direct(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry) -> Result
                 [] => session.unpinned(url.url(), Some(url), &file_name, None, None)?,
                 hashes => session.verified(url.url(), Some(url), &file_name, None, hashes)?,
             };
-            BuildSource::Url { file, url: url.clone(), file_name }
+            BuildSource::Url { file, url: SourceUrl::clone(url), file_name }
         }
         EntryOrigin::Path(path) => {
             let path = local_path(session.request, path);
             if path.is_file() {
-                BuildSource::LocalFile { path, hashes: entry.hashes.clone() }
+                BuildSource::LocalFile { path, hashes: Hashes::clone(&entry.hashes) }
             } else {
                 BuildSource::Directory { path, editable }
             }

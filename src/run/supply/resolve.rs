@@ -134,10 +134,9 @@ pub(crate) fn resolve(session: &Session<'_>, entry: &Entry, records: Records) ->
 
 /// Why a file was chosen: how many the lock pins, how many of these fit, and by which tag this one does.
 fn why(what: &What, files: &[IndexFile], entry: &Entry, session: &Session<'_>) -> String {
-    let pinned: Vec<&IndexFile> = files
-        .iter()
-        .filter(|file| file.sha256.is_some_and(|digest| entry.hashes.sha256.contains(&digest)))
-        .collect();
+    let digests = entry.hashes.pinned();
+    let pinned: Vec<&IndexFile> =
+        files.iter().filter(|file| file.sha256.is_some_and(|digest| digests.contains(&digest))).collect();
     let rank = |file: &IndexFile| session.target.tags.best(&file.filename.parse::<WheelName>().ok()?);
     let fitting = pinned.iter().filter(|file| rank(file).is_some()).count();
     match what {

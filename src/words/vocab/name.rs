@@ -1,12 +1,12 @@
 //! Names of packages and extras (PEP 503, PEP 685).
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use crate::words::error::{Error, Kind};
 
 /// A package's name, normalised as in PEP 503: lower case, runs of `-`, `_` and `.` as one `-`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PackageName(String);
+pub struct PackageName(Arc<str>);
 
 /// An extra's name, normalised in the same way (PEP 685).
 pub(crate) type Extra = PackageName;
@@ -15,6 +15,11 @@ impl PackageName {
     /// The normalised name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The normalised name, to be shared.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 
     /// The form file names use: `_` where the normalised name has `-`.
@@ -49,7 +54,7 @@ impl FromStr for PackageName {
                 _ => name.push(c.to_ascii_lowercase()),
             }
         }
-        Ok(PackageName(name))
+        Ok(PackageName(name.into()))
     }
 }
 
