@@ -50,7 +50,7 @@ def html_page(name: str, entries: list[dict]) -> str:
     return "\n".join([*lines, "</body></html>", ""])
 
 
-def write_index(root: Path, releases: dict[str, dict[str, str]], newer: dict[str, Path]) -> None:
+def write_index(root: Path, releases: dict[str, dict[str, str]], newer: dict[str, Path] | None = None) -> None:
     """Lays out `root`/simple and `root`/files for one set's releases (name -> hash -> file name), and newer wheels."""
     (root / "files").mkdir(parents=True)
     for name, files in releases.items():
@@ -59,7 +59,7 @@ def write_index(root: Path, releases: dict[str, dict[str, str]], newer: dict[str
         digest = write_metadata(wheel, root / "files" / f"{wheel.name}.metadata")
         sizes, metadata = {wheel.name: wheel.stat().st_size}, {wheel.name: digest}
         entries = [file_entry(file, value, sizes, metadata) for value, file in sorted(files.items())]
-        if wheel := newer.get(name):
+        if wheel := (newer or {}).get(name):
             os.link(wheel, root / "files" / wheel.name)
             metadata[wheel.name] = write_metadata(wheel, root / "files" / f"{wheel.name}.metadata")
             value = f"sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"

@@ -37,7 +37,7 @@ def bump(wheel: Path, directory: Path) -> Path:
                 continue
             rows.append(f'"{path}",sha256={digest(data)},{len(data)}\n')
             target.writestr(zipfile.ZipInfo(path) if entry.external_attr == 0 else same(entry, path), data)
-        target.writestr(place, "".join([*rows, f'"{place}",,\n']))
+        target.writestr(same(record, place), "".join([*rows, f'"{place}",,\n']))
     assert old in wheel.name
     return made
 
@@ -69,3 +69,8 @@ def upgraded(lock: dict, wheels: dict[str, Path], names: list[str]) -> dict:
         value = f"sha256:{hashlib.sha256(wheels[name].read_bytes()).hexdigest()}"
         default[name] = {**default[name], "version": default[name]["version"] + ".post1", "hashes": [value]}
     return {**lock, "default": default}
+
+
+def without(lock: dict, name: str) -> dict:
+    """The lock without a package."""
+    return {**lock, "default": {other: entry for other, entry in lock["default"].items() if other != name}}

@@ -45,6 +45,8 @@ class Tool:
     variables: Callable[[Job], dict[str, str]] = lambda job: {}
     # Can take files from its cache by linking: otherwise warm-link and warm-unpack are one figure.
     links: bool = False
+    # Whether it removes what the lock does not hold any more.
+    removes: bool = False
     # Takes tens of seconds: fewer rounds.
     slow: bool = False
     # What it differs in from a tool that is measured in all figures; empty for all of them.
@@ -65,7 +67,7 @@ def venvoy(binary: Path, away: str = "unpack") -> Tool:
 
     name, figures = ("venvoy", ()) if away == "unpack" else (f"venvoy {away}", ("warm-unpack",))
     variables = lambda job: {"VENVOY_CACHE_DIR": str(job.cache)}
-    return Tool(name, commands, variables, links=True, figures=figures)
+    return Tool(name, commands, variables, links=True, removes=True, figures=figures)
 
 
 def uv_commands(job: Job) -> list[list[str]]:
@@ -143,7 +145,7 @@ def floor(tree: Path) -> list[Tool]:
 
 
 OTHERS = [
-    Tool("uv", uv_commands, uv_variables, links=True),
+    Tool("uv", uv_commands, uv_variables, links=True, removes=True),
     Tool("pip", pip_commands, pip_variables, slow=True),
     Tool("pipenv", pipenv_commands, pipenv_variables, slow=True),
     Tool("micropipenv", micropipenv_commands, micropipenv_variables, slow=True),

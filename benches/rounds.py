@@ -15,11 +15,12 @@ from server import Server
 from workspace import RUNS, SETS
 
 COLD, WARM_LINK, WARM_UNPACK, NO_OP = "cold", "warm-link", "warm-unpack", "no-op"
-ONE, TEN = "one-changed", "ten-upgraded"
-FIGURES = [COLD, WARM_LINK, WARM_UNPACK, NO_OP, ONE, TEN]
+ONE, TEN, LESS, MORE = "one-changed", "ten-upgraded", "one-less", "one-more"
+FIGURES = [COLD, WARM_LINK, WARM_UNPACK, NO_OP, ONE, TEN, LESS, MORE]
 # How many packages have a newer release.
 UPGRADED = 10
-CHANGES = {ONE: 1, TEN: UPGRADED}
+# Of how many packages there is another version, and whether one is missing before and after.
+CHANGES = {ONE: (1, False, False), TEN: (UPGRADED, False, False), LESS: (0, False, True), MORE: (0, True, False)}
 
 COUNTER = itertools.count(1)
 
@@ -93,16 +94,19 @@ class Rounds:
         return job.venv
 
     def change(self, figure: str, tool: Tool) -> None:
-        """An upgrade of some packages, from an environment with all of the lock and a cache that has both."""
-        names = sorted(self.newer)[: CHANGES[figure]]
-        later = newer.upgraded(self.lock, self.newer, names)
+        """Some packages come, go or are upgraded; the cache has all of them."""
+        count, missing_before, missing_after = CHANGES[figure]
+        names = sorted(self.newer)
+        before = newer.without(self.lock, names[0]) if missing_before else self.lock
+        later = newer.without(self.lock, names[0]) if missing_after else self.lock
+        later = newer.upgraded(later, self.newer, names[:count])
         if tool.name not in self.changing:
             job = self.job(tool, figure, self.warm[tool.name].cache)
             self.run(tool, job)
             self.changing[tool.name] = job = Job(**{**vars(job), "again": True})
-            self.relock(tool, job, newer.upgraded(self.lock, self.newer, sorted(self.newer)))
+            self.relock(tool, job, newer.upgraded(self.lock, self.newer, names))
         job = self.changing[tool.name]
-        self.relock(tool, job, self.lock)
+        self.relock(tool, job, before)
         self.prepare(job, later)
         preload(job.cache)
         usage = self.run(tool, job, later)
@@ -147,6 +151,8 @@ class Rounds:
             # What cannot link takes the same time either way: it is measured once.
             tools = [tool for tool in self.tools if figure in (tool.figures or FIGURES)]
             tools = [tool for tool in tools if tool.links or figure != WARM_LINK]
+            # What only adds would keep what is no longer locked.
+            tools = [tool for tool in tools if tool.removes or figure not in (LESS, MORE)]
             fast = [tool for tool in tools if not tool.slow] + floors.get(figure, [])
             slow = [tool for tool in tools if tool.slow]
             for tool in fast * runs + slow * slow_runs:
