@@ -30,7 +30,11 @@ use rustix::{
 };
 use tempfile::TempDir;
 
-use super::{WriteOptions, remove::remove_tree, replace::Replacement};
+use super::{
+    WriteOptions,
+    remove::{discard, remove_tree},
+    replace::Replacement,
+};
 use crate::environment::manifest::{JOURNAL, MANIFEST, text::Manifest};
 use crate::project::python::Site;
 use crate::words::error::{Error, Kind, Result};
@@ -298,8 +302,8 @@ impl Destination {
         })
     }
 
-    /// Puts the staged tree in its place.
-    pub(super) fn publish(&self, staging: TempDir) -> Result<Published> {
+    /// Puts the staged tree in its place; a large old tree is left to `remover`.
+    pub(super) fn publish(&self, staging: TempDir, remover: Option<&Path>) -> Result<Published> {
         if self.inside {
             return self.publish_inside(staging);
         }
@@ -327,7 +331,9 @@ impl Destination {
         }
         // From here on the staging path holds the old tree, or nothing.
         let old = staging.keep();
-        Ok(Published::Done([old, self.previous()].iter().find_map(|old| removed(old))))
+        // The other has a name that the next run may need.
+        let left = [(old, remover), (self.previous(), None)];
+        Ok(Published::Done(left.iter().find_map(|(old, remover)| removed(old, *remover))))
     }
 
     fn previous(&self) -> PathBuf {
@@ -354,7 +360,7 @@ impl Destination {
             return Err(error);
         }
         let went = went.keep();
-        let left = [staging.keep(), went].iter().find_map(|old| removed(old));
+        let left = [staging.keep(), went].iter().find_map(|old| removed(old, None));
         if let Ok(top) = File::open(&self.path) {
             let times: Timestamps = super::unpack::timestamps(mtime);
             let _ = rustix::fs::futimens(top.as_fd(), &times);
@@ -421,14 +427,23 @@ fn worth_keeping(top: &Path, dir: &Path) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// Removes an old tree; a warning if that fails.
-fn removed(old: &Path) -> Option<String> {
-    match remove_tree(old) {
+/// Removes an old tree, or has that done; a warning if that fails.
+fn removed(old: &Path, remover: Option<&Path>) -> Option<String> {
+    match discard(old, remover) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
             Some(format!("{}: the old environment could not be removed: {e}", old.display()))
         }
         _ => None,
     }
+}
+
+/// Whether `name` is that of a staging directory for anything.
+pub(super) fn is_staging_of_any(name: &OsStr) -> bool {
+    let length = INFIX.len() + RANDOM;
+    let bytes = name.as_encoded_bytes();
+    let end = bytes.len().checked_sub(length).map(|start| &bytes[start..]);
+    end.and_then(|end| end.strip_prefix(INFIX.as_bytes()))
+        .is_some_and(|random| random.iter().all(u8::is_ascii_alphanumeric))
 }
 
 /// Whether `name` is that of a staging directory for `of`.

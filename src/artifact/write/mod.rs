@@ -1,10 +1,10 @@
 //! A plan in, an environment on disk out, published by one rename.
 //!
 //! The tree is made in a staging directory beside the destination (`.venv.venvoy-XXXXXXXX`), and takes
-//! the destination's place by one exchange; the old tree is removed afterwards. Where that cannot be (the
-//! destination is a mount point, or its parent cannot be written), the staging directory lies inside the
-//! destination and top-level entries are moved one by one, see [`destination`]. One run at a time works on
-//! a destination; whatever a killed run left behind is swept by the next.
+//! the destination's place by one exchange; the old tree is removed afterwards, a large one by a process that
+//! outlives the run. Where that cannot be (the destination is a mount point, or its parent cannot be written), the
+//! staging directory lies inside the destination and top-level entries are moved one by one, see [`destination`]. One
+//! run at a time works on a destination; whatever a killed run left behind is swept by the next.
 
 mod ahead;
 mod bytecode;
@@ -12,7 +12,7 @@ mod change;
 mod destination;
 pub(crate) mod journal;
 mod publish;
-mod remove;
+pub(crate) mod remove;
 mod replace;
 mod site;
 mod store;
@@ -71,6 +71,9 @@ pub(crate) struct WriteOptions<'a> {
     pub progress: Option<&'a (dyn Fn(u64) + Sync)>,
     /// What compiles the plan's bytecode. Without it the plan must hold none.
     pub compiler: Option<&'a Compiler<'a>>,
+    /// This program, which removes a large old tree when this run is over ([`remove`]); without it the run waits for
+    /// that.
+    pub remover: Option<&'a Path>,
     /// Called before compiling with the size of all sources; the size of each goes to `progress`.
     pub compiling: Option<&'a (dyn Fn(u64) + Sync)>,
 }
@@ -150,7 +153,7 @@ fn write_once(plan: &Plan, dest: &Path, options: &WriteOptions<'_>, inside: bool
     })??;
     options.check_interrupted()?;
     report.in_place = destination.is_inside();
-    Ok(match destination.publish(staging)? {
+    Ok(match destination.publish(staging, options.remover)? {
         destination::Published::Done(left) => {
             report.warnings.0.extend(left);
             Some(report)

@@ -15,6 +15,7 @@ use self::{
     ui::Ui,
 };
 use crate::{
+    artifact::write::remove,
     packages::sdist,
     run::{
         commands::{self, Outcome},
@@ -44,6 +45,9 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     fault::listen();
     if sdist::is_guard(args.iter().cloned()) {
         return sdist::guard();
+    }
+    if let Some(tree) = remove::asked(args.iter().cloned()) {
+        return remove::run(&tree);
     }
     let cli = match parse(args.into_iter()) {
         Ok(Ok(cli)) => cli,

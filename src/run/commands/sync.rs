@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    artifact::write::{self, Ahead, Report, WriteOptions},
+    artifact::write::{self, Ahead, Report, WriteOptions, remove},
     environment::{
         bytecode::Compiler,
         layout::{DistInput, GivenFile, PlanKey},
@@ -34,7 +34,7 @@ use crate::{
         inputs::Inputs,
         options::{Local, LockOptions, MakeOptions, Options, OutputOptions, PlaceOptions},
         supply::{
-            builder::{Builder, variables},
+            builder::{Builder, own_program, variables},
             obtain::{Came, Obtained, local_path, place_checkout},
             seed::seeds,
             session::Session,
@@ -283,7 +283,10 @@ impl Run<'_> {
         let store = cache.unpacked(self.frame.make.mtime).ok();
         call(&WriteOptions {
             link: self.place.link,
+        let in_ci = self.session.request.common.env.flag("CI");
+        let remover = own_program().filter(|_| remove::may_outlive(in_ci));
             strict: self.frame.make.strict,
+            remover: remover.as_deref(),
             threads: NonZeroUsize::new(self.place.threads),
             store: store.as_ref().filter(|_| !cache.is_read_only()),
             ahead: self.ahead,

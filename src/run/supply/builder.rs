@@ -75,7 +75,7 @@ impl<'a> Builder<'a> {
                 Some(at) => LauncherStyle::Absolute(at.to_owned()),
                 None => LauncherStyle::Relative,
             },
-            guard: guard(),
+            guard: own_program(),
             env: variables(request),
             free: Mutex::new(std::thread::available_parallelism().map_or(1, usize::from)),
             freed: Condvar::new(),
@@ -269,8 +269,8 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// This program, as a build's guard is started: also when its file was replaced meanwhile.
-fn guard() -> Option<PathBuf> {
+/// This program, as another process of it is started: also when its file was replaced meanwhile.
+pub(crate) fn own_program() -> Option<PathBuf> {
     let own = Path::new("/proc/self/exe");
     if own.exists() { Some(own.to_owned()) } else { std::env::current_exe().ok() }
 }

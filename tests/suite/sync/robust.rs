@@ -73,7 +73,11 @@ fn slow(packages: &[Package]) -> Slow {
 
 /// A wheel of many files, which takes a while to write.
 fn many(version: &str) -> Package {
-    let files = (0..6000).fold(greeter("demo", version), |wheel, number| {
+    of_files(version, 6000)
+}
+
+fn of_files(version: &str, count: usize) -> Package {
+    let files = (0..count).fold(greeter("demo", version), |wheel, number| {
         wheel.stored(
             &format!("demo_files/part{}/file{number}.py", number % 60),
             format!("NUMBER = {number}\n"),
@@ -115,6 +119,29 @@ fn is_swept(project: &Project) {
 fn is_tidy(project: &Project) {
     is_swept(project);
     assert_eq!(files::names(&project.path("cache/v1/tmp")), [""; 0]);
+}
+
+#[test]
+fn a_large_old_environment_goes_behind_the_end_and_at_once_in_a_ci_job() {
+    let project = Project::with_wheels(&[of_files("1.0", 9000)]);
+    project.sync().succeeds();
+    // As a run that was killed leaves it.
+    let left = project.venv().with_file_name(".venv.venvoy-Killed00");
+    fs::create_dir_all(left.join("lib/python3/site-packages/a")).expect("directories");
+    project.sync_with(&["--fresh"]).succeeds();
+    assert_eq!(project.script("demo"), "demo 1.0");
+    assert!(!left.exists());
+    for _ in 0..500 {
+        if project.names().iter().all(|name| !name.contains(".venvoy-")) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    is_swept(&project);
+    // What goes on when a job has ended would be in its workspace.
+    let project = project.variable("CI", "true");
+    project.sync_with(&["--fresh"]).succeeds();
+    is_swept(&project);
 }
 
 #[test]
