@@ -149,7 +149,8 @@ fn write_once(plan: &Plan, dest: &Path, options: &WriteOptions<'_>, inside: bool
     let staging = destination.stage()?;
     let mut report = in_pool(options.threads, || {
         let render = |plan: &Plan, written: &[Written]| Some(render_manifest(plan, written));
-        tree::fill(plan, staging.path(), destination.path(), options, render).map(|filled| filled.report)
+        tree::fill(plan, staging.path(), destination.path(), options, None, render)
+            .map(|filled| filled.report)
     })??;
     options.check_interrupted()?;
     report.in_place = destination.is_inside();

@@ -3,6 +3,7 @@
 
 use std::{
     borrow::Cow,
+    collections::HashSet,
     fs::File,
     io::{self, Read as _, Write as _},
     os::fd::{AsFd, BorrowedFd},
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     environment::{
         content::{self, Contents, EntryAt, Medium, Whole},
-        layout::{Plan, PlanFile, Written},
+        layout::{ContentOrigin, Plan, PlanFile, Written},
         manifest::MANIFEST,
     },
     packages::wheel::{Checked, Content, Scratch, with_scratch},
@@ -41,17 +42,24 @@ pub(super) struct Filled<'p> {
     pub(super) plan: Cow<'p, Plan>,
     /// Digest and size of each of its files.
     pub(super) written: Vec<Written>,
+    /// Positions of those that were not written, as they are in their place already.
+    pub(super) there: HashSet<usize>,
     /// Figures and warnings.
     pub(super) report: Report,
 }
 
+/// Whether a file with this digest and size is in its place already, so that it need not be written.
+pub(super) type There<'a> = dyn Fn(&PlanFile, Written) -> bool + Sync + 'a;
+
 /// Fills the empty directory `root` with what `plan` says; errors name paths below `shown`. `manifest` gives the
-/// manifest's text, where there is to be one.
+/// manifest's text, where there is to be one. What is `there` already is left out, if its wheel is known to hold what its
+/// RECORD says.
 pub(super) fn fill<'p>(
     given: &'p Plan,
     root: &Path,
     shown: &Path,
     options: &WriteOptions<'_>,
+    there: Option<&There<'_>>,
     manifest: impl FnOnce(&Plan, &[Written]) -> Option<Vec<u8>> + Send,
 ) -> Result<Filled<'p>> {
     let plan = given;
@@ -78,7 +86,12 @@ pub(super) fn fill<'p>(
         from_store: AtomicUsize::new(0),
     };
     let mut written: Vec<Option<Written>> = vec![None; plan.files.len()];
-    let list = WorkList::new(plan, rayon::current_num_threads());
+    // Bytecode is made from sources that were written.
+    if let Some(there) = there.filter(|_| options.compiler.is_none()) {
+        fill.note_there(&mut written, there);
+    }
+    let there: HashSet<usize> = (0..written.len()).filter(|&at| written[at].is_some()).collect();
+    let list = WorkList::new(plan, rayon::current_num_threads(), &there);
     list.shared.iter().try_for_each(|dir| fill.make_dir(dir))?;
     fill.put_all(&list.parts, &mut written)?;
     fill.put_all(&list.large, &mut written)?;
@@ -96,7 +109,7 @@ pub(super) fn fill<'p>(
             let Some(text) = manifest(plan, &written) else { return Ok(()) };
             fill.put_bytes(&fill.spot(MANIFEST, false), &text).map(drop)
         },
-        || fill.set_dir_times(),
+        || fill.set_dir_times(&list.left_out),
     );
     put.and(times)?;
     rustix::fs::futimens(&dir, &timestamps(plan.mtime)).map_err(|e| failed("set the time of", shown, e))?;
@@ -116,7 +129,7 @@ pub(super) fn fill<'p>(
         Cow::Borrowed(_) => Cow::Borrowed(given),
         Cow::Owned(changed) => Cow::Owned(changed),
     };
-    Ok(Filled { plan, written, report })
+    Ok(Filled { plan, written, there, report })
 }
 
 pub(super) struct Fill<'a> {
@@ -251,9 +264,25 @@ impl Fill<'_> {
         Ok(())
     }
 
-    fn set_dir_times(&self) -> Result<()> {
+    /// Notes what is in its place already as written.
+    fn note_there(&self, written: &mut [Option<Written>], there: &There<'_>) {
+        written.par_iter_mut().zip(&self.plan.files).with_min_len(64).for_each(|(written, file)| {
+            let ContentOrigin::Entry { dist, entry } = file.origin else { return };
+            let wheel = &self.plan.dists[dist].wheel;
+            let Some(sha256) = wheel.known(entry) else { return };
+            let one = Written { sha256, size: wheel.entries[entry].size };
+            if there(file, one) {
+                self.options.progress.inspect(|progress| progress(one.size));
+                *written = Some(one);
+            }
+        });
+    }
+
+    fn set_dir_times(&self, left_out: &HashSet<&str>) -> Result<()> {
         let times = timestamps(self.plan.mtime);
-        self.plan.dirs.par_iter().with_min_len(64).try_for_each(|dir| {
+        let made: Vec<&RelPath> =
+            self.plan.dirs.iter().filter(|dir| !left_out.contains(dir.as_str())).collect();
+        made.par_iter().with_min_len(64).try_for_each(|dir| {
             rustix::fs::utimensat(self.root, dir.as_str(), &times, AtFlags::empty())
                 .map_err(|e| self.failed("set the time of", dir.as_str(), e))
         })

@@ -1,6 +1,6 @@
 //! What workers take one after the other: parts of the tree, then large files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     environment::layout::{ContentOrigin, Plan},
@@ -39,6 +39,8 @@ pub(super) struct WorkList<'p> {
     pub(super) parts: Vec<Vec<Run<'p>>>,
     /// Large files, the largest first, in directories that the parts make.
     pub(super) large: Vec<Vec<Run<'p>>>,
+    /// Directories that are not made: all in them is in its place already.
+    pub(super) left_out: HashSet<&'p str>,
 }
 
 #[derive(Default)]
@@ -48,11 +50,16 @@ struct Node<'p> {
     files: Vec<usize>,
     /// How many files and directories are here and below; without bound where files must be shared.
     weight: usize,
+    /// Whether something here or below is in its place already.
+    is_there: bool,
+    /// Whether something is put here or below, now or later.
+    is_needed: bool,
 }
 
 impl<'p> WorkList<'p> {
-    /// All directories, and all files but those that are made from what was written.
-    pub(super) fn new(plan: &'p Plan, workers: usize) -> Self {
+    /// All directories, and all files but those that are made from what was written and those that are in their place
+    /// already (positions in `Plan::files`).
+    pub(super) fn new(plan: &'p Plan, workers: usize, there: &HashSet<usize>) -> Self {
         let mut list = WorkList::default();
         let mut nodes = vec![Node::default()];
         let mut positions = HashMap::with_capacity(plan.dirs.len());
@@ -68,16 +75,24 @@ impl<'p> WorkList<'p> {
         let mut last = 0;
         for (position, file) in plan.files.iter().enumerate() {
             let size = match &file.origin {
-                ContentOrigin::Record { .. } | ContentOrigin::Bytecode { .. } => continue,
-                ContentOrigin::Bytes(bytes) => bytes.len() as u64,
+                ContentOrigin::Record { .. } | ContentOrigin::Bytecode { .. } => None,
+                ContentOrigin::Bytes(bytes) => Some(bytes.len() as u64),
                 ContentOrigin::Entry { dist, entry }
                 | ContentOrigin::Stripped { dist, entry }
-                | ContentOrigin::Script { dist, entry, .. } => plan.dists[*dist].wheel.entries[*entry].size,
+                | ContentOrigin::Script { dist, entry, .. } => {
+                    Some(plan.dists[*dist].wheel.entries[*entry].size)
+                }
             };
             let dir = file.path.as_str().rsplit_once('/').map(|(dir, _)| dir);
             if nodes[last].dir.map(RelPath::as_str) != dir {
                 last = dir.and_then(|dir| positions.get(dir)).copied().unwrap_or(0);
             }
+            if there.contains(&position) {
+                nodes[last].is_there = true;
+                continue;
+            }
+            nodes[last].is_needed = true;
+            let Some(size) = size else { continue };
             if size >= LARGE {
                 large.push((size, position, last));
             } else {
@@ -93,6 +108,13 @@ impl<'p> WorkList<'p> {
             let here = if nodes[at].files.len() > RUN { usize::MAX } else { nodes[at].files.len() + 1 };
             let below = nodes[at].children.iter().map(|&child| nodes[child].weight);
             nodes[at].weight = below.fold(here, usize::saturating_add);
+            let is_any = |of: fn(&Node<'_>) -> bool| {
+                of(&nodes[at]) || nodes[at].children.iter().any(|&child| of(&nodes[child]))
+            };
+            // An empty one is wanted for itself.
+            let (is_there, is_needed) = (is_any(|node| node.is_there), is_any(|node| node.is_needed));
+            nodes[at].is_there = is_there;
+            nodes[at].is_needed = is_needed || !is_there;
         }
         let limit = (plan.files.len() + plan.dirs.len()) / (workers * PARTS);
         list.divide(&mut nodes, limit.max(1));
@@ -105,13 +127,20 @@ impl<'p> WorkList<'p> {
         let mut todo = vec![0];
         while let Some(at) = todo.pop() {
             let Node { dir, weight, .. } = nodes[at];
+            if self.leaves_out(&nodes[at]) {
+                todo.extend(&nodes[at].children);
+                continue;
+            }
             if at != 0 && weight <= limit {
                 let mut part = Vec::new();
                 let mut below = vec![at];
                 while let Some(at) = below.pop() {
+                    below.extend(nodes[at].children.iter().rev());
+                    if self.leaves_out(&nodes[at]) {
+                        continue;
+                    }
                     let files = std::mem::take(&mut nodes[at].files);
                     part.push(Run { dir: nodes[at].dir, make: true, files });
-                    below.extend(nodes[at].children.iter().rev());
                 }
                 parts.push((weight, part));
                 continue;
@@ -126,11 +155,17 @@ impl<'p> WorkList<'p> {
         parts.sort_by_key(|&(weight, _)| std::cmp::Reverse(weight));
         self.parts = parts.into_iter().map(|(_, part)| part).collect();
     }
+
+    /// Whether a directory need not be made; notes it then.
+    fn leaves_out(&mut self, node: &Node<'p>) -> bool {
+        let Some(dir) = node.dir.filter(|_| !node.is_needed) else { return false };
+        self.left_out.insert(dir.as_str())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashSet, sync::Arc};
+    use std::sync::Arc;
 
     use super::*;
     use crate::environment::layout::PlanFile;
@@ -201,11 +236,11 @@ mod tests {
         let dirs: Vec<&str> = dirs.iter().map(String::as_str).collect();
         let plan = plan(&dirs, &files);
         for workers in [1, 2, 64] {
-            let list = WorkList::new(&plan, workers);
+            let list = WorkList::new(&plan, workers, &HashSet::new());
             check(&plan, &list);
             assert!(list.parts.len() > 40, "{}", list.parts.len());
         }
-        let list = WorkList::new(&plan, 1);
+        let list = WorkList::new(&plan, 1, &HashSet::new());
         let shared: Vec<&str> = list.shared.iter().map(|dir| dir.as_str()).collect();
         assert_eq!(shared[..2], ["lib", "lib/a"]);
         assert_eq!(list.large.len(), 1);
@@ -215,7 +250,7 @@ mod tests {
     fn a_directory_of_many_files_is_shared_among_workers() {
         let files: Vec<(String, usize)> = (0..=RUN * 3).map(|i| (format!("a/b/f{i:04}"), 1)).collect();
         let plan = plan(&["a", "a/b", "a/b/c"], &files);
-        let list = WorkList::new(&plan, 1);
+        let list = WorkList::new(&plan, 1, &HashSet::new());
         check(&plan, &list);
         let shared: Vec<&str> = list.shared.iter().map(|dir| dir.as_str()).collect();
         assert_eq!(shared[..2], ["a", "a/b"]);
@@ -223,8 +258,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_its_place_is_not_put_and_its_directory_not_made() {
+        let files: Vec<(String, usize)> =
+            ["a/x", "a/b/y", "a/b/c/z", "d/e/v", "d/w"].iter().map(|path| ((*path).to_owned(), 1)).collect();
+        let plan = plan(&["a", "a/b", "a/b/c", "a/empty", "d", "d/e"], &files);
+        let at = |path: &str| plan.files.iter().position(|file| file.path.as_str() == path).expect(path);
+        // All below `a/b` and `d`, but of `a` itself a file is missing.
+        let there = HashSet::from(["a/b/y", "a/b/c/z", "d/e/v", "d/w"].map(at));
+        for workers in [1, 64] {
+            let list = WorkList::new(&plan, workers, &there);
+            let runs = || list.parts.iter().chain(&list.large).flatten();
+            let put: Vec<usize> = runs().flat_map(|run| run.files.iter().copied()).collect();
+            assert_eq!(put, [at("a/x")]);
+            let made = runs().filter(|run| run.make).filter_map(|run| run.dir);
+            let mut made: Vec<&str> = made.chain(list.shared.iter().copied()).map(RelPath::as_str).collect();
+            made.sort_unstable();
+            assert_eq!(made, ["a", "a/empty"]);
+            assert_eq!(list.left_out, HashSet::from(["a/b", "a/b/c", "d", "d/e"]));
+        }
+    }
+
+    #[test]
     fn nothing_to_do_is_no_work() {
         let plan = Plan::default();
-        check(&plan, &WorkList::new(&plan, 2));
+        check(&plan, &WorkList::new(&plan, 2, &HashSet::new()));
     }
 }

@@ -86,7 +86,7 @@ impl Wheel {
     }
 
     /// The digest of an entry, where it need not be computed (see [`Wheel::rely_on`]).
-    fn known(&self, entry: usize) -> Option<Sha256> {
+    pub(crate) fn known(&self, entry: usize) -> Option<Sha256> {
         self.entries[entry].sha256.filter(|_| self.as_recorded.known())
     }
 

@@ -6,11 +6,16 @@
 //! path come or go, the environment's own files were edited), nothing is changed and the caller makes a fresh one.
 
 mod previous;
+mod same;
 mod steps;
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    path::Path,
+};
 
-use self::steps::Tree;
+use self::{same::Same, steps::Tree};
 use super::{
     Report, WriteOptions, destination, in_pool,
     publish::{publish, read_regular},
@@ -18,11 +23,11 @@ use super::{
 };
 use crate::{
     environment::{
-        layout::Plan,
+        layout::{Plan, PlanFile},
         manifest::{JOURNAL, MANIFEST, text::Manifest},
     },
     words::{
-        error::Result,
+        error::{Error, Kind, Result},
         vocab::{RelPath, Sha256},
     },
 };
@@ -65,8 +70,12 @@ pub(crate) fn change(
     let Some(manifest) = Manifest::parse(&previous.text) else { return Ok(None) };
     let Some(old) = leaving_files(previous, change, &manifest) else { return Ok(None) };
     let staging = destination.stage()?;
+    let top = File::open(destination.path())
+        .map_err(|e| Error::io("cannot open", destination.path(), e).with_kind(Kind::Destination))?;
+    let same = Same::new(previous, change.plan, &manifest, &old, &top);
+    let there = |file: &PlanFile, written| same.holds(file, written);
     let filled = in_pool(options.threads, || {
-        tree::fill(change.plan, staging.path(), destination.path(), options, |_, _| None)
+        tree::fill(change.plan, staging.path(), destination.path(), options, Some(&there), |_, _| None)
     })??;
     options.check_interrupted()?;
     let tree = Tree { manifest: &manifest, old: &old, filled: &filled };

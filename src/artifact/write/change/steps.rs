@@ -76,13 +76,14 @@ impl Tree<'_> {
             }
         }
         let mut put = Vec::new();
-        for (file, written) in plan.files.iter().zip(&self.filled.written) {
+        for (at, (file, written)) in plan.files.iter().zip(&self.filled.written).enumerate() {
             let path = file.path.as_str();
             let (dir, name) = split(path);
             let items = touched.get_mut(dir)?;
             match items.get(name) {
                 // Another distribution's, which stays.
                 Some(_) if !self.old.contains(path) => return None,
+                Some(_) if self.filled.there.contains(&at) => {}
                 Some(After::Stays(content @ Content::File { size, digest, executable }))
                     if *size == written.size
                         && *executable == file.executable

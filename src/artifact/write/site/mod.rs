@@ -191,7 +191,7 @@ pub(crate) fn install(
     })?;
     same_file_system(site, staging.path())?;
     let filled = in_pool(options.threads, || {
-        tree::fill(change.plan, staging.path(), &site.root, options, |_, _| None)
+        tree::fill(change.plan, staging.path(), &site.root, options, None, |_, _| None)
     })??;
     options.check_interrupted()?;
     if filled.plan.files.iter().any(|file| kept.contains(file.path.as_str())) {
