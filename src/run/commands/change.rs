@@ -29,6 +29,7 @@ use crate::{
         supply::{
             builder::Builder,
             obtain::{Obtained, place_checkout},
+            seed::{is_seed, seeds},
             work::obtain_all,
         },
     },
@@ -48,9 +49,8 @@ pub(super) fn apply(
     keys: &Keys,
     ahead: Option<&Ahead>,
 ) -> Result<Option<Outcome>> {
-    // What `--slim` leaves out of one distribution depends on the code of the others, and which wheels the
-    // interpreter ships (`--seed`) is not known by their keys.
-    if !run.frame.make.slim.kinds.is_empty() || run.frame.make.seed {
+    // What `--slim` leaves out of one distribution depends on the code of the others.
+    if !run.frame.make.slim.kinds.is_empty() {
         return Ok(None);
     }
     let Some(previous) = Previous::read(&run.place.venv) else { return Ok(None) };
@@ -65,7 +65,11 @@ pub(super) fn apply(
     if !keys.entries.iter().any(stays) && local != Local::Only {
         return Ok(None);
     }
-    let difference = Difference::find(run, builder, entries, keys, &whole, ahead)?;
+    let mut difference = Difference::find(run, builder, entries, keys, &whole, ahead)?;
+    if run.frame.make.seed && local != Local::Only {
+        let locked: Vec<&PackageName> = entries.iter().map(|entry| &entry.name).collect();
+        difference.install_first(seeds(run.session, &locked, key::of_wheel)?, &whole);
+    }
     // Of distributions that share a path the later counts, so those that stay must keep their order.
     if !difference.keeps_order() {
         return Ok(None);
@@ -163,6 +167,19 @@ impl Difference {
             }
         }
         Ok(Difference { places, coming, summary, local })
+    }
+
+    /// Lets these wheels be there before all entries, as a virtual environment has them before anything is installed
+    /// into it.
+    fn install_first(&mut self, wheels: Vec<DistInput>, whole: &HashMap<Sha256, usize>) {
+        let places: Vec<_> = wheels.iter().map(|input| whole.get(&input.key).copied()).collect();
+        let first = wheels.into_iter().enumerate().filter(|(at, _)| places[*at].is_none());
+        let first: Vec<_> = first.map(|(at, input)| (at, Obtained::there(input))).collect();
+        let coming = std::mem::take(&mut self.coming);
+        let coming = coming.into_iter().map(|(at, one)| (at + places.len(), one));
+        self.coming = first.into_iter().chain(coming).collect();
+        self.summary.packages += places.len();
+        self.places.splice(0..0, places);
     }
 
     /// Whether those that stay are wanted in the order in which they were installed.
@@ -357,7 +374,7 @@ pub(crate) fn foresee(
         let ours = Ours::read(&ground.site);
         let same = ours.common() == named_by.common.to_string() && !output.place.fresh;
         let whole = if same { whole(ours.dists(), ours.damaged()) } else { HashMap::new() };
-        return Ok(compare(options, &entries, &named_by, ours.dists(), &whole, false));
+        return Ok(compare(options, &entries, &named_by, ours.dists(), &whole, (false, false)));
     }
     let inputs = Inputs::read(&options.common, &options.lock, progress)?;
     let target = inputs.target(&options.common, &options.target, options.lock.deploy, progress)?;
@@ -370,7 +387,14 @@ pub(crate) fn foresee(
     let dists = previous.as_ref().map_or(&[][..], Previous::dists);
     let is_whole = same && damaged.is_some();
     let whole = if is_whole { whole(dists, &damaged.unwrap_or_default()) } else { HashMap::new() };
-    Ok(compare(options, &entries, &named_by, dists, &whole, !is_whole || output.place.fresh))
+    Ok(compare(
+        options,
+        &entries,
+        &named_by,
+        dists,
+        &whole,
+        (output.make.seed, !is_whole || output.place.fresh),
+    ))
 }
 
 /// What would become of the distributions that are there, of which those in `whole` may stay.
@@ -380,7 +404,7 @@ fn compare(
     named_by: &Named,
     dists: &[(Sha256, RelPath)],
     whole: &HashMap<Sha256, usize>,
-    fresh: bool,
+    (seed, fresh): (bool, bool),
 ) -> Foreseen {
     let stays = |key: &Option<Sha256>| key.is_some_and(|key| whole.contains_key(&key));
     let kept: HashSet<Sha256> =
@@ -388,13 +412,14 @@ fn compare(
     let names: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     let only = options.lock.local == Local::Only;
     let gone = dists.iter().filter(|(key, _)| !kept.contains(key)).map(|(_, dist_info)| named(dist_info));
-    // With `--only-install-local`, what is not asked for is not touched.
-    let gone: Vec<_> = gone.filter(|(name, _)| !only || names.contains(&**name)).collect();
+    // With `--only-install-local`, what is not asked for is not touched. What the interpreter ships is no entry.
+    let asked = |name: &str| names.contains(name) || !(only || seed && is_seed(name));
+    let gone: Vec<_> = gone.filter(|(name, _)| asked(name)).collect();
     let came = entries.iter().zip(&named_by.keys.entries).filter(|(_, key)| !stays(key)).map(|(entry, _)| {
         let version = matches!(entry.pin, Pin::Exact(_) | Pin::Arbitrary(_)).then(|| entry.pin.bare());
         (entry.name.to_string(), version)
     });
-    let kept = if only { dists.len().saturating_sub(gone.len()) } else { kept.len() };
+    let kept = if only || seed { dists.len().saturating_sub(gone.len()) } else { kept.len() };
     Foreseen { fresh, changes: Changes::between(gone.into_iter(), came, kept) }
 }
 

@@ -47,7 +47,7 @@ use crate::{
         files::open_regular,
         interrupt,
         progress::Progress,
-        vocab::Sha256,
+        vocab::{PackageName, Sha256},
     },
 };
 
@@ -252,7 +252,9 @@ impl Run<'_> {
         let Session { progress, cache, target, .. } = self.session;
         if self.frame.make.seed {
             // As a virtual environment has them before anything is installed into it.
-            inputs.splice(0..0, seeds(self.session, inputs, key::of_wheel)?);
+            let locked: Vec<&PackageName> = inputs.iter().map(|input| &input.wheel.name.name).collect();
+            let first = seeds(self.session, &locked, key::of_wheel)?;
+            inputs.splice(0..0, first);
         }
         let plan = self.frame.plan(inputs.clone(), *progress)?;
         let bytes: u64 = inputs.iter().flat_map(|input| &input.wheel.entries).map(|entry| entry.size).sum();
@@ -281,12 +283,12 @@ impl Run<'_> {
     ) -> T {
         let Session { progress, cache, .. } = self.session;
         let store = cache.unpacked(self.frame.make.mtime).ok();
-        call(&WriteOptions {
-            link: self.place.link,
         let in_ci = self.session.request.common.env.flag("CI");
         let remover = own_program().filter(|_| remove::may_outlive(in_ci));
-            strict: self.frame.make.strict,
+        call(&WriteOptions {
             remover: remover.as_deref(),
+            link: self.place.link,
+            strict: self.frame.make.strict,
             threads: NonZeroUsize::new(self.place.threads),
             store: store.as_ref().filter(|_| !cache.is_read_only()),
             ahead: self.ahead,

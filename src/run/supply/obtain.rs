@@ -58,6 +58,13 @@ pub(crate) struct Obtained {
     pub checkout: Option<(PathBuf, PathBuf)>,
 }
 
+impl Obtained {
+    /// What is there already and needs nothing else.
+    pub(crate) fn there(input: DistInput) -> Self {
+        Obtained { input, came: Came::Cached, checkout: None }
+    }
+}
+
 /// Gets the file of an entry that has one, without a look into it; the second value is how many bytes were fetched.
 pub(crate) fn bring(
     session: &Session<'_>,

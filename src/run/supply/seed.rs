@@ -9,7 +9,7 @@ use crate::{
     project::python::isolated_command,
     words::{
         error::{Context as _, Error, Kind, Result},
-        vocab::{Sha256, WheelName},
+        vocab::{PackageName, Sha256, WheelName},
     },
 };
 
@@ -25,10 +25,15 @@ for place in (own, getattr(ensurepip, '_WHEEL_PKG_DIR', None) or '', '/usr/share
         break
 ";
 
+/// Whether a package of this name may be one that an interpreter ships for new environments.
+pub(crate) fn is_seed(name: &str) -> bool {
+    matches!(name, "pip" | "setuptools")
+}
+
 /// The wheels bundled with the target's interpreter, except those of packages in `locked`; `key` names each.
 pub(crate) fn seeds(
     session: &Session<'_>,
-    locked: &[DistInput],
+    locked: &[&PackageName],
     key: fn(&DistInput) -> Sha256,
 ) -> Result<Vec<DistInput>> {
     let python = &session.target.executable;
@@ -41,7 +46,7 @@ pub(crate) fn seeds(
     for path in list.lines().map(PathBuf::from) {
         let file_name = path.file_name().unwrap_or_default().to_string_lossy();
         let name: WheelName = file_name.parse()?;
-        if locked.iter().any(|input| input.wheel.name.name == name.name) {
+        if locked.contains(&&name.name) {
             continue;
         }
         let file = session.cache.adopt_unpinned(&path)?;
@@ -52,7 +57,7 @@ pub(crate) fn seeds(
         input.key = key(&input);
         inputs.push(input);
     }
-    if inputs.is_empty() && !locked.iter().any(|input| input.wheel.name.name.as_str() == "pip") {
+    if inputs.is_empty() && !locked.iter().any(|name| name.as_str() == "pip") {
         return Err(Error::new(
             Kind::Target,
             format!("--seed: {} comes without pip (looked in its ensurepip)", python.display()),

@@ -113,6 +113,54 @@ fn files_that_stay_are_not_touched() {
 }
 
 #[test]
+fn what_two_versions_have_in_common_is_not_even_linked() {
+    let (a, b1, b2) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"));
+    let place = Place::new(&[&a, &b1, &b2]);
+    // Once each was unpacked, it is known to hold what its RECORD says.
+    place.sync(&[&a, &b1], &[]);
+    place.sync(&[&a, &b2], &[]);
+    let changed = || {
+        let meta = fs::symlink_metadata(place.site("b/same.py")).expect("it is there");
+        (meta.ino(), meta.ctime(), meta.ctime_nsec())
+    };
+    let before = changed();
+    let said = place.sync(&[&a, &b1], &[]);
+    assert!(said.contains(".venv: 1 changed; 1 kept, in "), "{said}");
+    // A link to it, made and removed, would show.
+    assert_eq!(before, changed());
+    place.assert_as_fresh(&[&a, &b1], &[]);
+
+    // One that was edited is another.
+    fs::write(place.site("b/same.py"), "same = False\n").expect("written");
+    place.sync(&[&a, &b2], &[]);
+    place.assert_as_fresh(&[&a, &b2], &[]);
+}
+
+#[test]
+fn what_the_interpreter_ships_stays_with_seed() {
+    let (a, b1, b2) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"));
+    let place = Place::new(&[&a, &b1, &b2]);
+    place.sync(&[&a, &b1], &["--seed"]);
+    let before = inode(&place.site("pip/__init__.py"));
+    place.lock(&place.project, &[&a, &b2]);
+    let run = place.project.run(&["plan", "--diff", "--seed"]);
+    assert!(run.stdout.contains("b 1.0 -> 2.0") && !run.stdout.contains("pip"), "{}", run.stdout);
+    let said = place.sync(&[&a, &b2], &["--seed"]);
+    assert!(said.contains(".venv: 1 changed; "), "{said}");
+    assert_eq!(before, inode(&place.site("pip/__init__.py")));
+    place.assert_as_fresh(&[&a, &b2], &["--seed"]);
+    assert!(place.sync(&[&a, &b2], &["--seed"]).contains("up to date"));
+    // A locked one takes the place of the interpreter's.
+    let pip = package("pip", "99.0");
+    for project in [&place.project, &place.fresh] {
+        project.wheels(std::slice::from_ref(&pip));
+    }
+    let said = place.sync(&[&a, &b2, &pip], &["--seed"]);
+    assert!(said.contains("1 changed; "), "{said}");
+    place.assert_as_fresh(&[&a, &b2, &pip], &["--seed"]);
+}
+
+#[test]
 fn a_change_is_named_with_v_and_fresh_asks_for_a_whole_one() {
     let (a, b1, b2) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"));
     let place = Place::new(&[&a, &b1, &b2]);

@@ -199,7 +199,8 @@ impl Packing<'_> {
                 inputs.push(one.input);
             }
             if frame.make.seed {
-                inputs.extend(seeds(session, &inputs, key::of_wheel)?);
+                let locked: Vec<&PackageName> = inputs.iter().map(|input| &input.wheel.name.name).collect();
+                inputs.extend(seeds(session, &locked, key::of_wheel)?);
             }
             match self.make(session, frame, &inputs, budget, made) {
                 // Bits that went bad in the cache: once they are gone from there, the same run can still succeed.
