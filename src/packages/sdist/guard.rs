@@ -18,6 +18,7 @@ use std::{
 };
 
 use rustix::{
+    io::Errno,
     process::{Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group},
     thread::CapabilitySet,
 };
@@ -211,6 +212,14 @@ fn kill_all(group: Option<Pid>) {
     }
     // What is killed leaves its own children behind, which become ours: until there are none.
     for _ in 0..1000 {
+        // Whoever has no child at all need not look for them among all processes.
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                Err(Errno::CHILD) => return,
+                Ok(None) | Err(_) => break,
+            }
+        }
         let children = children();
         if children.is_empty() {
             return;
@@ -218,7 +227,6 @@ fn kill_all(group: Option<Pid>) {
         for pid in children {
             let _ = kill_process(pid, Signal::KILL);
         }
-        while matches!(rustix::process::wait(WaitOptions::NOHANG), Ok(Some(_))) {}
         std::thread::sleep(Duration::from_millis(1));
     }
 }
