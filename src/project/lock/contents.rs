@@ -1,7 +1,7 @@
 //! The JSON of a `Pipfile.lock`, read entry by entry: what a lock holds is never there as a whole beside the
 //! entries made of it, as JSON values take several times the room.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -92,26 +92,23 @@ impl<'de> Visitor<'de> for OfCategory<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Category, A::Error> {
         // The position of each key, and what was read for it.
-        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut seen: HashMap<Arc<str>, usize> = HashMap::new();
         let mut entries = Entries::new(self.name, self.env);
         let mut read: Vec<Result<Entry, Error>> = Vec::new();
         while let Some((key, value)) = map.next_entry::<String, Value>()? {
             let entry = entries.read(&key, &value);
-            if let Some(&at) = seen.get(&key) {
+            if let Some(&at) = seen.get(&*key) {
                 read[at] = entry;
             } else {
+                let key = entry.as_ref().map_or_else(|_| key.into(), |entry| Arc::clone(&entry.written));
                 seen.insert(key, read.len());
                 read.push(entry);
             }
         }
         drop(seen);
-        let (mut entries, mut bad) = (Vec::with_capacity(read.len()), Vec::new());
-        for one in read {
-            match one {
-                Ok(entry) => entries.push(entry),
-                Err(error) => bad.push(error),
-            }
-        }
+        let mut bad = Vec::new();
+        // In the place of what was read.
+        let entries = read.into_iter().filter_map(|one| one.map_err(|error| bad.push(error)).ok()).collect();
         Ok(Category::Packages { entries, bad })
     }
 

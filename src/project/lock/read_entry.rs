@@ -193,6 +193,7 @@ pub(super) fn digests<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Hashes
             }
         }
     }
+    hashes.sha256.shrink_to_fit();
     Ok(hashes)
 }
 

@@ -1,8 +1,8 @@
 //! Which entries of a lock are wanted and apply to a target.
 
 use std::{
-    borrow::Cow,
     collections::{HashMap, HashSet},
+    sync::Arc,
 };
 
 use super::{
@@ -76,26 +76,28 @@ pub(crate) fn select(lock: &Lock, choose: Choose<'_>, markers: &MarkerEnv) -> Re
                 continue;
             }
             match chosen.get_mut(&entry.name) {
-                Some(earlier) if satisfies(&earlier.entry, entry) => {
-                    earlier.others.push((Cow::Borrowed(entry), Loses::IsSatisfied));
-                    complete(&mut earlier.entry, entry);
+                Some(earlier) if satisfies(earlier.entry, entry) => {
+                    earlier.others.push((entry, Loses::IsSatisfied));
+                    earlier.complete(entry);
                     continue;
                 }
                 Some(earlier) => {
-                    let before = std::mem::replace(&mut earlier.entry, Cow::Borrowed(entry));
+                    let before = std::mem::replace(&mut earlier.entry, entry);
+                    earlier.completed = None;
                     earlier.others.push((before, Loses::IsReplaced));
                     if std::mem::replace(&mut earlier.category, number) == number {
                         continue;
                     }
                 }
                 None => {
-                    let first = Chosen { entry: Cow::Borrowed(entry), category: number, others: Vec::new() };
+                    let first = Chosen { entry, completed: None, category: number, others: Vec::new() };
                     chosen.insert(entry.name.clone(), first);
                 }
             }
             installed.push(entry.name.clone());
         }
-        let here: Vec<&Entry> = installed.iter().filter_map(|name| Some(&*chosen.get(name)?.entry)).collect();
+        let here: Vec<&Entry> =
+            installed.iter().filter_map(|name| Some(chosen.get(name)?.counts())).collect();
         let here = in_category(here, default_index, choose.search_all_sources);
         let next = here.last().map_or(runs, |(last, _)| runs + last + 1);
         order.extend(here.into_iter().map(|(run, entry)| (entry.name.clone(), runs + run)));
@@ -124,10 +126,12 @@ pub(crate) fn select(lock: &Lock, choose: Choose<'_>, markers: &MarkerEnv) -> Re
 
 /// An entry, and others of the same package that do not count beside it.
 struct Chosen<'a> {
-    entry: Cow<'a, Entry>,
+    entry: &'a Entry,
+    /// The same with what others that ask for it add.
+    completed: Option<Box<Entry>>,
     /// The position of the category that installs it.
     category: usize,
-    others: Vec<(Cow<'a, Entry>, Loses)>,
+    others: Vec<(&'a Entry, Loses)>,
 }
 
 /// Why an entry does not count beside another.
@@ -140,10 +144,34 @@ enum Loses {
 }
 
 impl Chosen<'_> {
+    fn counts(&self) -> &Entry {
+        self.completed.as_deref().unwrap_or(self.entry)
+    }
+
+    /// What a later entry that is satisfied adds: digests, where there are none to verify with, and extras.
+    fn complete(&mut self, other: &Entry) {
+        let counts = self.counts();
+        let hashes = counts.origin == other.origin && counts.hashes.is_empty() && !other.hashes.is_empty();
+        let extras = other.extras.iter().any(|extra| !counts.extras.contains(extra));
+        if !hashes && !extras {
+            return;
+        }
+        let completed = self.completed.get_or_insert_with(|| Box::new(self.entry.clone()));
+        if hashes {
+            completed.hashes = Arc::clone(&other.hashes);
+        }
+        for extra in &other.extras {
+            if !completed.extras.contains(extra) {
+                completed.extras.push(extra.clone());
+            }
+        }
+    }
+
     /// Says which entries do not count; those that ask for the same in the same way are not worth a word.
     fn settle(self, turn: Turn, selection: &mut Selection) {
-        let Chosen { entry, category: _, others } = self;
-        let entry = Entry { turn, ..entry.into_owned() };
+        let mut entry = self.counts().clone();
+        entry.turn = turn;
+        let others = self.others;
         let mut told: Vec<(Pin, EntryOrigin)> = Vec::new();
         for (other, loses) in others {
             let asks = (other.pin.clone(), other.origin.clone());
@@ -155,13 +183,11 @@ impl Chosen<'_> {
                 Loses::IsReplaced => "what is installed last stays, as with pipenv",
                 Loses::IsSatisfied => "that is what the other asks for, as with pipenv",
             };
-            let (counts, not) = (describe(&entry), describe(&other));
+            let (counts, not) = (describe(&entry), describe(other));
             selection
                 .warnings
                 .push(format!("the lock has {} twice: {counts} counts, not {not}: {why}", entry.name));
-            selection
-                .skipped
-                .push(Skipped { entry: other.into_owned(), why: format!("{counts} counts: {why}") });
+            selection.skipped.push(Skipped { entry: other.clone(), why: format!("{counts} counts: {why}") });
         }
         selection.entries.push(entry);
     }
@@ -221,19 +247,6 @@ fn explain(marker: &Marker, env: &MarkerEnv) -> String {
         .map(|(name, value)| format!("{name} is {value:?}"))
         .collect();
     if here.is_empty() { format!("not {text}") } else { format!("not {text}: {}", here.join(", ")) }
-}
-
-/// What a later entry that is satisfied adds to the one that counts: digests, where that has none to be verified
-/// with, and extras.
-fn complete(counts: &mut Cow<'_, Entry>, other: &Entry) {
-    if counts.origin == other.origin && counts.hashes.is_empty() && !other.hashes.is_empty() {
-        counts.to_mut().hashes = other.hashes.clone();
-    }
-    for extra in &other.extras {
-        if !counts.extras.contains(extra) {
-            counts.to_mut().extras.push(extra.clone());
-        }
-    }
 }
 
 fn describe(entry: &Entry) -> String {

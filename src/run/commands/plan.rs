@@ -68,13 +68,14 @@ pub(crate) fn plan(request: &Options, progress: &dyn Progress) -> Result<Vec<Pla
         .map_err(|e| Error::new(Kind::Io, "cannot start threads").because(e))?;
     let found: Vec<Result<PlanRow>> =
         pool.install(|| selection.entries.par_iter().map(|entry| row(&session, entry)).collect());
-    let (mut rows, mut failed) = (Vec::new(), Vec::new());
-    for (found, entry) in found.into_iter().zip(&selection.entries) {
-        match found {
-            Ok(row) => rows.push(row),
-            Err(error) => failed.push((subject(entry), error)),
-        }
-    }
+    let mut failed = Vec::new();
+    let mut entries = selection.entries.iter();
+    let mut told = |found: Result<PlanRow>| {
+        let entry = entries.next()?;
+        found.map_err(|error| failed.push((subject(entry), error))).ok()
+    };
+    // In the place of what was found: there may be very many.
+    let mut rows: Vec<PlanRow> = found.into_iter().filter_map(&mut told).collect();
     gather_by_cause(failed, selection.entries.len())?;
     let skipped = selection.skipped.iter().map(|skipped| PlanRow {
         kind: "skipped",
