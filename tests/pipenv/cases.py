@@ -53,13 +53,25 @@ class Case:
         files = self.project / "repository"
         return files if files.is_dir() else None
 
+    def builds(self, sdists: set[str]) -> bool:
+        """Whether anything of it is built: a source distribution, a directory, a repository."""
+        names = ["default", "develop"] if self.dev else ["default"]
+        entries = [entry for category in names for entry in self.lock[category].values()]
+        return bool(sdists) or any(key in entry for entry in entries for key in ("path", "git"))
+
     @property
     def options(self) -> list[str]:
         return ["--dev"] if self.dev else []
 
     def write_project(self, destination: Path, index_url: str, without: set[str]) -> None:
-        """Copies the project with the server of `index_url` in place of the placeholder, the lock without some."""
-        shutil.copytree(self.project, destination, ignore=shutil.ignore_patterns("repository", "__pycache__"))
+        """Copies the project with the server of `index_url` in place of the placeholder, the lock without some.
+
+        What lies in `beside` comes to lie beside it.
+        """
+        ignored = shutil.ignore_patterns("repository", "beside", "__pycache__")
+        shutil.copytree(self.project, destination, ignore=ignored)
+        if (beside := self.project / "beside").is_dir():
+            shutil.copytree(beside, destination.parent, dirs_exist_ok=True)
         lock = self.lock
         for entries in (lock["default"], lock.get("develop", {})):
             for name in [name for name in entries if normalised(name) in without]:
@@ -83,4 +95,6 @@ CASES = [
     Case("jupyter-minimal", "3.12"),
     Case("pipenv", "3.13", dev=True),
     Case("sources", "3.11"),
+    Case("monorepo", "3.11"),
+    Case("shared-paths", "3.11", dev=True),
 ]

@@ -1,0 +1,1 @@
+"""A part of the project, which takes its version from beside it."""
