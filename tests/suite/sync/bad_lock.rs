@@ -1,5 +1,7 @@
 //! Locks that cannot be used, or not here: exit codes and whole messages.
 
+use std::process::Command;
+
 use crate::support::{
     lock::Lock,
     package::{Package, greeter, sha256},
@@ -336,4 +338,50 @@ fn an_interpreter_that_is_nowhere_is_an_error_that_says_where_it_was_looked_for(
             "  help: check the path",
         ],
     );
+}
+
+/// Runs the command under Python, which says what the most memory was that it had, in kB.
+const PEAK: &str = "import resource, subprocess, sys\n\
+    subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n\
+    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
+
+/// The most memory that a command had on a lock of so many entries, in bytes.
+fn peak(entries: usize, args: &[&str]) -> usize {
+    let lines: Vec<String> = (0..entries)
+        .map(|at| {
+            format!(
+                r#""package-{at}": {{"hashes": ["sha256:{at:064x}"], "index": "main",
+                    "markers": "python_version >= '3.{}'", "version": "==1.{}"}}"#,
+                at % 7,
+                at % 50
+            )
+        })
+        .collect();
+    let meta =
+        r#"{"hash": {"sha256": "0"}, "sources": [{"name": "main", "url": "http://127.0.0.1:9/simple"}]}"#;
+    let project = with_lock(format!(r#"{{"_meta": {meta}, "default": {{{}}}}}"#, lines.join(",\n")));
+    project.write("project/Pipfile", "[packages]\n");
+    let venvoy = project.command(args);
+    let mut command = Command::new("python3");
+    command.args(["-c", PEAK]).arg(venvoy.get_program()).args(venvoy.get_args()).current_dir(project.dir());
+    command.env_clear().envs(venvoy.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let run = project.finish(&mut command);
+    run.succeeds();
+    run.stdout.trim().parse::<usize>().expect("a number") << 10
+}
+
+/// An entry once took 1.7 kB where a lock is only read, and 3.4 kB in a plan; in the lock here it has 190 bytes. The run that
+/// ends in an error has one for each.
+#[test]
+fn what_an_entry_takes_in_memory_is_bounded() {
+    for (args, most) in [
+        (&["verify"][..], 900),
+        (&["plan", "--offline", "--ignore-pipfile"], 1_800),
+        (&["sync", "--offline", "--ignore-pipfile"], 2_400),
+    ] {
+        let (few, many) = (peak(2_000, args), peak(22_000, args));
+        let each = many.saturating_sub(few) / 20_000;
+        assert!(each > 150, "{args:?} did not read the lock: {each} bytes for each entry");
+        assert!(each <= most, "{args:?} took {each} bytes for each entry, {most} at most");
+    }
 }
