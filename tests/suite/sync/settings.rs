@@ -497,3 +497,26 @@ fn of_an_option_given_twice_the_last_counts() {
     );
     assert_eq!(project.installed(), ["demo 1.0"]);
 }
+
+/// Of an entry without a hash the key of an environment once left out both.
+#[test]
+fn another_time_or_strictness_makes_another_environment_with_and_without_hashes() {
+    let demo = demo();
+    for entry in [demo.entry(), serde_json::json!({"version": "==1.0"})] {
+        let project = Project::of(&Lock::new().entry("default", "demo", entry.clone()));
+        project.wheels(std::slice::from_ref(&demo));
+        let is_new = |args: &[&str], epoch: &str| {
+            let args =
+                [&["sync", "--no-index", "--find-links", "../wheels", "--allow-unhashed"], args].concat();
+            let run = project.finish(project.command(&args).env("SOURCE_DATE_EPOCH", epoch));
+            run.succeeds();
+            !run.stderr.contains("up to date")
+        };
+        let first: &[(&[&str], &str)] =
+            &[(&[], "1000000000"), (&[], "1000000001"), (&["--strict"], "1000000001")];
+        for (args, epoch) in first {
+            assert!(is_new(args, epoch), "{entry}: {args:?} at {epoch} is another environment");
+            assert!(!is_new(args, epoch), "{entry}: {args:?} at {epoch} is there already");
+        }
+    }
+}
