@@ -84,13 +84,14 @@ pub(crate) fn layer(
     Ok((Layer { blob: Blob { sha256: blob.sha256(), size: blob.size() }, diff_id, holds }, record))
 }
 
-/// Puts a blob of the cache at `to`: by a hard link where that can be, else as a clone or copy.
-pub(crate) fn place(cache: &Cache, blob: &Blob, to: &Path) -> Result<()> {
-    let from = file(cache, blob)?;
-    if cache.link(&from, to).is_ok() {
-        return Ok(());
-    }
-    let mut source = from.open()?;
+/// Puts a blob of the cache at `to` by a hard link; says whether that can be.
+pub(crate) fn link(cache: &Cache, blob: &Blob, to: &Path) -> Result<bool> {
+    Ok(cache.link(&file(cache, blob)?, to).is_ok())
+}
+
+/// Puts a blob of the cache at `to` as a clone or copy.
+pub(crate) fn copy(cache: &Cache, blob: &Blob, to: &Path) -> Result<()> {
+    let mut source = file(cache, blob)?.open()?;
     let copied = (|| {
         let mut target = File::create(to)?;
         if rustix::fs::ioctl_ficlone(&target, &source).is_err() {

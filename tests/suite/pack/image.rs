@@ -480,3 +480,24 @@ fn nothing_is_made_without_an_artifact() {
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     assert!(run.stderr.contains("--output <FILE>|--oci"), "{}", run.stderr);
 }
+
+/// A blob that was linked into a layout was digested again by every later run: the rename there moved its time of change.
+#[test]
+fn what_a_layout_is_linked_to_is_still_known_to_the_cache() {
+    use std::os::unix::fs::MetadataExt as _;
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    for out in ["one", "two"] {
+        pack(&project, &[&["--oci", out], &DESCRIBED[..]].concat()).succeeds();
+        let user = rustix::process::geteuid().as_raw();
+        let ledger = project.read(&format!("cache/v1/verified/{user}/files"));
+        for digest in layers(&project.path("project").join(out)) {
+            let digest = digest.trim_start_matches("sha256:");
+            let blob = project.path("project").join(out).join("blobs/sha256").join(digest);
+            let found = fs::metadata(&blob).expect("a blob");
+            assert!(found.nlink() > 1, "it is a link");
+            let known = ledger.lines().rev().find_map(|line| line.strip_prefix(digest)).expect("known");
+            let changed = format!(" {} {}", found.ctime(), found.ctime_nsec());
+            assert!(known.ends_with(&changed), "{known}, expected{changed}");
+        }
+    }
+}

@@ -136,9 +136,17 @@ fn fill(dir: &Path, content: &Content<'_>, cache: &Cache) -> Result<()> {
             continue;
         }
         let source = source.here(cache)?;
+        // A link is there at once, and a rename of it would change what the cache knows its own file by.
+        if let BlobSource::Cached(blob) = &source {
+            let to = dir.join(&name);
+            let _ = fs::remove_file(&to);
+            if store::link(cache, blob, &to)? {
+                continue;
+            }
+        }
         put(dir, &name, &mut |to| match &source {
             BlobSource::Bytes(bytes) => Ok(fs::write(to, bytes)?),
-            BlobSource::Cached(blob) => store::place(cache, blob, to).map_err(PutError::Ours),
+            BlobSource::Cached(blob) => store::copy(cache, blob, to).map_err(PutError::Ours),
             BlobSource::File(path) => Ok(fs::copy(path, to).map(drop)?),
             BlobSource::Section(..) | BlobSource::Remote(..) => {
                 Ok(std::io::copy(&mut source.open(cache)?, &mut fs::File::create(to)?).map(drop)?)
