@@ -3,17 +3,20 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write},
+    ops::Range,
 };
 
+use rayon::prelude::*;
 use sha2::Digest as _;
 
 use super::{
     gzip::Member,
-    pieces::{Piece, Pieces},
+    pieces::{Piece, Pieces, Sink, Wheels},
     tar::{self, Common, END, Kind},
 };
 use crate::{
-    environment::layout::{MANIFEST, Plan},
+    environment::layout::MANIFEST,
+    packages::wheel::deflate::StreamEnd,
     words::{
         error::{Error, Result},
         interrupt,
@@ -109,7 +112,7 @@ impl<'p> Items<'p> {
     }
 
     /// A digest of all that decides the bytes of a gzip member of these, and its tar's.
-    pub(crate) fn key(&self, plan: &Plan, common: Common) -> Sha256 {
+    pub(crate) fn key(&self, wheels: Wheels<'_>, common: Common) -> Sha256 {
         use super::pieces::Body;
         let mut digest = sha2::Sha256::new();
         digest.update(format!("layer {FORMAT} {common:?}\n"));
@@ -122,7 +125,8 @@ impl<'p> Items<'p> {
                     // Streams of wheels are whatever compressed them; those made here follow from their bytes.
                     let from = match piece.body {
                         Body::Entry { dist, entry, .. } => {
-                            format!("{} {entry}", plan.dists[dist].wheel.file.sha256())
+                            let wheel = wheels.digest(dist).map(|digest| digest.to_string());
+                            format!("{} {entry}", wheel.unwrap_or_default())
                         }
                         Body::Empty | Body::Made(_) => String::new(),
                     };
@@ -144,7 +148,7 @@ pub(crate) type Failed<'a> = &'a (dyn Fn(io::Error) -> Error + Sync);
 /// Writes a plain tar.
 pub(crate) fn plain(
     items: &Items<'_>,
-    plan: &Plan,
+    wheels: Wheels<'_>,
     common: Common,
     out: &mut dyn Write,
     failed: Failed<'_>,
@@ -156,52 +160,197 @@ pub(crate) fn plain(
         tar::header(path, kind(item), common, &mut header);
         out.write_all(&header).map_err(failed)?;
         if let Item::File { piece, .. } = item {
-            piece.inflate(plan, &mut |bytes| out.write_all(bytes).map_err(failed))?;
+            piece.inflate(wheels, &mut |bytes| out.write_all(bytes).map_err(failed))?;
             out.write_all(&END[..tar::padding(piece.written.size)]).map_err(failed)?;
         }
     }
     out.write_all(&END).map_err(failed)
 }
 
+/// How many bytes are read and inflated while those before are written, about: what both take stays in the processor's caches.
+const BATCH: usize = 4 << 20;
+
 /// Writes a tar as one gzip member. With `diff_id` everything is inflated besides, and the tar's digest is the answer (OCI:
 /// DiffID).
 pub(crate) fn gzip(
     items: &Items<'_>,
-    plan: &Plan,
+    wheels: Wheels<'_>,
     common: Common,
     diff_id: bool,
-    out: &mut dyn Write,
+    out: &mut (dyn Write + Send),
     failed: Failed<'_>,
 ) -> Result<Option<Sha256>> {
-    let mut member = Member::new(out).map_err(failed)?;
-    let mut tar_digest = diff_id.then(sha2::Sha256::new);
-    let mut between = Vec::with_capacity(4 * tar::BLOCK);
-    for (TreePath(path), item) in &items.0 {
-        interrupt::check()?;
-        tar::header(path, kind(item), common, &mut between);
-        let Item::File { piece, .. } = item else { continue };
-        if piece.written.size == 0 {
-            continue;
-        }
-        member.bytes(&between).map_err(failed)?;
-        if let Some(digest) = &mut tar_digest {
-            digest.update(&between);
-            piece.inflate(plan, &mut |bytes| {
-                digest.update(bytes);
-                Ok(())
-            })?;
-        }
-        piece.stream(plan, |input, end, crc| member.stream(input, end, crc).map_err(failed))?;
-        between.clear();
-        between.resize(tar::padding(piece.written.size), 0);
+    let mut writer = Writer {
+        member: Member::new(out).map_err(failed)?,
+        tar_digest: diff_id.then(sha2::Sha256::new),
+        between: Vec::with_capacity(4 * tar::BLOCK),
+        common,
+        wheels,
+        failed,
+    };
+    let entries: Vec<(&str, &Item<'_>)> =
+        items.0.iter().map(|(TreePath(path), item)| (path.as_str(), item)).collect();
+    let mut batches = Batches { rest: &entries, wheels, diff_id };
+    let mut ready = batches.next(Buffers::default())?;
+    let mut spare = Buffers::default();
+    while let Some(batch) = ready {
+        let buffers = std::mem::take(&mut spare);
+        let (written, next) = rayon::join(|| writer.batch(&batch), || batches.next(buffers));
+        written?;
+        ready = next?;
+        spare = batch.buffers;
     }
-    between.extend_from_slice(&END);
-    if let Some(digest) = &mut tar_digest {
-        digest.update(&between);
+    writer.finish()
+}
+
+/// Where streams, and what they inflate to, are held.
+#[derive(Default)]
+struct Buffers {
+    streams: Vec<u8>,
+    inflated: Vec<u8>,
+}
+
+/// A piece's bytes in such buffers.
+struct Spot {
+    stream: Range<usize>,
+    end: StreamEnd,
+    crc: u32,
+    inflated: Range<usize>,
+}
+
+/// Entries that follow each other, read.
+struct Batch<'i, 'p> {
+    /// With what was read of it: nothing of what is no file, is empty, or is too large to be held.
+    entries: Vec<(&'i str, &'i Item<'p>, Option<Spot>)>,
+    buffers: Buffers,
+}
+
+/// An archive's entries, read in batches.
+struct Batches<'i, 'p> {
+    rest: &'i [(&'i str, &'i Item<'p>)],
+    wheels: Wheels<'i>,
+    diff_id: bool,
+}
+
+impl<'i, 'p> Batches<'i, 'p> {
+    /// The next batch, in these buffers.
+    fn next(&mut self, mut buffers: Buffers) -> Result<Option<Batch<'i, 'p>>> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let (mut rooms, mut streams, mut inflated) = (Vec::new(), 0, 0);
+        while let Some((_, item)) = self.rest.get(rooms.len())
+            && streams + inflated < BATCH
+        {
+            let room = match item {
+                Item::File { piece, .. } => piece.room(self.wheels, self.diff_id)?,
+                _ => None,
+            };
+            let room = room.unwrap_or((0, 0));
+            (streams, inflated) = (streams + room.0, inflated + room.1);
+            rooms.push(room);
+        }
+        let (now, rest) = self.rest.split_at(rooms.len());
+        self.rest = rest;
+        let Buffers { streams: stream_room, inflated: inflated_room } = &mut buffers;
+        stream_room.resize(streams.max(stream_room.len()), 0);
+        inflated_room.resize(inflated.max(inflated_room.len()), 0);
+        let (mut streams, mut inflated) = (&mut stream_room[..], &mut inflated_room[..]);
+        let (mut stream_at, mut inflated_at) = (0, 0);
+        let mut work = Vec::with_capacity(now.len());
+        for (&(path, item), (stream, out)) in now.iter().zip(rooms) {
+            let (stream_part, out_part);
+            (stream_part, streams) = streams.split_at_mut(stream);
+            (out_part, inflated) = inflated.split_at_mut(out);
+            work.push((path, item, stream_at, inflated_at, stream_part, out_part));
+            (stream_at, inflated_at) = (stream_at + stream, inflated_at + out);
+        }
+        let read = |(path, item, stream_at, inflated_at, stream, out): Work<'i, 'p, '_>| {
+            interrupt::check()?;
+            let spot = match item {
+                Item::File { piece, .. } if !stream.is_empty() => {
+                    let held = piece.hold(self.wheels, stream, out)?;
+                    let stream = stream_at + held.stream.start..stream_at + held.stream.end;
+                    let inflated = inflated_at..inflated_at + out.len();
+                    Some(Spot { stream, end: held.end, crc: held.crc, inflated })
+                }
+                _ => None,
+            };
+            Ok((path, item, spot))
+        };
+        let entries = work.into_par_iter().map(read).collect::<Result<_>>()?;
+        Ok(Some(Batch { entries, buffers }))
     }
-    member.bytes(&between).map_err(failed)?;
-    member.finish().map_err(failed)?;
-    Ok(tar_digest.map(|digest| Sha256(digest.finalize().into())))
+}
+
+/// An entry that is to be read: where its bytes begin in the buffers, and the room there.
+type Work<'i, 'p, 'b> = (&'i str, &'i Item<'p>, usize, usize, &'b mut [u8], &'b mut [u8]);
+
+/// Writes a gzip member.
+struct Writer<'w, 'a> {
+    member: Member<&'w mut (dyn Write + Send)>,
+    tar_digest: Option<sha2::Sha256>,
+    /// Headers and padding that no stream is in between.
+    between: Vec<u8>,
+    common: Common,
+    wheels: Wheels<'a>,
+    failed: Failed<'a>,
+}
+
+impl Writer<'_, '_> {
+    fn batch(&mut self, batch: &Batch<'_, '_>) -> Result<()> {
+        for (path, item, spot) in &batch.entries {
+            interrupt::check()?;
+            tar::header(path, kind(item), self.common, &mut self.between);
+            let Item::File { piece, .. } = item else { continue };
+            if piece.written.size == 0 {
+                continue;
+            }
+            self.write_between()?;
+            match spot {
+                Some(spot) => {
+                    if let Some(digest) = &mut self.tar_digest {
+                        digest.update(&batch.buffers.inflated[spot.inflated.clone()]);
+                    }
+                    let mut stream = &batch.buffers.streams[spot.stream.clone()];
+                    self.member.stream(&mut stream, &spot.end, spot.crc).map_err(self.failed)?;
+                }
+                None => self.large(piece)?,
+            }
+            self.between.resize(tar::padding(piece.written.size), 0);
+        }
+        Ok(())
+    }
+
+    fn large(&mut self, piece: &Piece) -> Result<()> {
+        let Writer { member, tar_digest, wheels, failed, .. } = self;
+        let mut sink;
+        let sink: Option<Sink<'_>> = match tar_digest {
+            Some(digest) => {
+                sink = |bytes: &[u8]| digest.update(bytes);
+                Some(&mut sink)
+            }
+            None => None,
+        };
+        piece.pass(*wheels, sink, &mut |input, end, crc| member.stream(input, end, crc).map_err(*failed))
+    }
+
+    fn write_between(&mut self) -> Result<()> {
+        if let Some(digest) = &mut self.tar_digest {
+            digest.update(&self.between);
+        }
+        self.member.bytes(&self.between).map_err(self.failed)?;
+        self.between.clear();
+        Ok(())
+    }
+
+    /// Ends tar and member; gives the tar's digest.
+    fn finish(mut self) -> Result<Option<Sha256>> {
+        self.between.extend_from_slice(&END);
+        self.write_between()?;
+        self.member.finish().map_err(self.failed)?;
+        Ok(self.tar_digest.map(|digest| Sha256(digest.finalize().into())))
+    }
 }
 
 fn kind<'p>(item: &Item<'p>) -> Kind<'p> {

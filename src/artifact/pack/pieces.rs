@@ -5,7 +5,9 @@ use std::{
     borrow::Cow,
     fs::File,
     io::{self, Read, Seek as _},
+    ops::Range,
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use rayon::prelude::*;
@@ -15,12 +17,15 @@ use crate::{
     environment::{
         bytecode::Compiler,
         content::{self, Contents, EntryAt, Medium, Stripped, Whole},
-        layout::{Plan, PlanFile, Written},
+        layout::{Plan, PlanFile, PlannedDist, Written},
         manifest,
     },
     packages::{
         cache::Cache,
-        wheel::{Content, Proof, Proven, STREAM_LIMIT, Scratch, deflate::StreamEnd, with_scratch},
+        wheel::{
+            Content, Method, Proof, Proven, STREAM_LIMIT, Scratch, Wheel, WheelEntry, deflate::StreamEnd,
+            with_scratch,
+        },
     },
     words::{
         error::{Error, Kind, Result},
@@ -33,6 +38,10 @@ use crate::{
 pub(crate) struct Options<'a> {
     /// Whether a file to which its wheel's RECORD gives another digest is an error.
     pub strict: bool,
+    /// Whether entries are taken to have the digests that their wheels' RECORDs give until their bytes are packed, so that
+    /// they are read and inflated once. Where one has another, packing ends with an error and [`Pieces::contradicted`]
+    /// says so.
+    pub trusting: bool,
     /// What compiles the plan's bytecode.
     pub compiler: Option<&'a Compiler<'a>>,
     /// Where proofs are kept, and things in the making.
@@ -50,8 +59,8 @@ pub(crate) enum Body {
         dist: usize,
         /// Position in its wheel.
         entry: usize,
-        /// Where its stream ends.
-        end: StreamEnd,
+        /// How many bytes it has there.
+        compressed: u64,
     },
     /// Made here.
     Made(Made),
@@ -66,65 +75,208 @@ pub(crate) struct Piece {
     pub body: Body,
 }
 
+/// The wheels whose entries pieces are, and what is known of them.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Wheels<'a> {
+    of: Option<(&'a [PlannedDist], &'a [Proof], &'a AtomicBool)>,
+}
+
+impl<'a> Wheels<'a> {
+    /// A distribution's wheel and what is known of it, by its position.
+    fn get(&self, dist: usize) -> Result<(&'a Wheel, &'a Proof)> {
+        let found =
+            self.of.and_then(|(dists, proofs, _)| Some((&*dists.get(dist)?.wheel, proofs.get(dist)?)));
+        found.ok_or_else(|| {
+            Error::new(Kind::Io, "an entry of a wheel is to be packed, and there are no wheels")
+        })
+    }
+
+    /// The digest of a distribution's wheel.
+    pub(crate) fn digest(&self, dist: usize) -> Option<Sha256> {
+        Some(self.of?.0.get(dist)?.wheel.file.sha256())
+    }
+
+    /// Refuses what an entry turned out to be where its piece says otherwise.
+    fn settle(&self, piece: &Piece, wheel: &Wheel, entry: usize, got: Sha256) -> Result<()> {
+        let contradiction = wheel.contradiction(entry, got);
+        if got == piece.written.sha256 {
+            return Ok(());
+        }
+        if let Some((.., contradicted)) = self.of {
+            contradicted.store(true, Ordering::Relaxed);
+        }
+        Err(contradiction.unwrap_or_else(|| {
+            Error::new(Kind::Integrity, format!("{}: its bytes changed while they were packed", wheel.name))
+        }))
+    }
+}
+
+/// Takes inflated bytes, in order.
+pub(crate) type Sink<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
+
+/// A piece's stream in memory.
+pub(crate) struct Held {
+    /// Where it is in the buffer that was given for it.
+    pub stream: Range<usize>,
+    /// Where it ends.
+    pub end: StreamEnd,
+    /// The CRC-32 of what it inflates to.
+    pub crc: u32,
+}
+
 impl Piece {
     /// About how many bytes it takes in a compressed archive.
     pub(crate) fn compressed(&self) -> u64 {
         match &self.body {
             Body::Empty => 0,
-            Body::Entry { end, .. } => end.bytes(),
+            Body::Entry { compressed, .. } => *compressed,
             Body::Made(made) => made.end.bytes(),
         }
     }
 
-    /// Gives the stream's bytes to `with`, together with its end and the CRC-32 of what it inflates to.
-    pub(crate) fn stream<T>(
-        &self,
-        plan: &Plan,
-        with: impl FnOnce(&mut dyn Read, &StreamEnd, u32) -> Result<T>,
-    ) -> Result<Option<T>> {
+    /// How many bytes [`Piece::hold`] needs for the stream, and for what it inflates to; `None` for what is too large to be
+    /// held. Where nobody wants it inflated, that is done only to find out what it is.
+    pub(crate) fn room(&self, wheels: Wheels<'_>, inflated: bool) -> Result<Option<(usize, usize)>> {
+        let (stream, inflated) = match &self.body {
+            Body::Empty => return Ok(Some((0, 0))),
+            Body::Made(made) => (made.end.bytes(), inflated),
+            &Body::Entry { dist, entry, .. } => {
+                let (wheel, proof) = wheels.get(dist)?;
+                (wheel.entries[entry].span, inflated || proof.get(entry).is_none())
+            }
+        };
+        if stream.max(self.written.size) > STREAM_LIMIT {
+            return Ok(None);
+        }
+        let number = |bytes: u64| usize::try_from(bytes).unwrap_or(0);
+        Ok(Some((number(stream), if inflated { number(self.written.size) } else { 0 })))
+    }
+
+    /// Reads it, and inflates it if there is room. What was not known of it before is found out, and compared with what
+    /// the piece says.
+    pub(crate) fn hold(&self, wheels: Wheels<'_>, stream: &mut [u8], out: &mut [u8]) -> Result<Held> {
         match &self.body {
-            Body::Empty => Ok(None),
-            Body::Made(made) => with(&mut made.read(), &made.end, made.crc).map(Some),
-            Body::Entry { dist, entry, end } => {
-                let wheel = &*plan.dists[*dist].wheel;
-                let one = &wheel.entries[*entry];
-                if one.span > STREAM_LIMIT {
-                    return with(&mut wheel.section(*entry, end.bytes())?, end, one.crc32).map(Some);
+            Body::Empty => {
+                let end = StreamEnd { last_block: 0, end: 0, size: 0 };
+                Ok(Held { stream: 0..0, end, crc: 0 })
+            }
+            Body::Made(made) => {
+                made.read().read_exact(stream).map_err(unreadable)?;
+                if !out.is_empty() {
+                    let mut inflater = flate2::Decompress::new(false);
+                    let done = inflater.decompress(stream, out, flate2::FlushDecompress::Finish);
+                    let whole = matches!(done, Ok(flate2::Status::StreamEnd));
+                    if !whole || inflater.total_out() != self.written.size {
+                        return Err(unreadable(io::ErrorKind::UnexpectedEof.into()));
+                    }
                 }
-                with_scratch(|scratch| with(&mut wheel.raw(*entry, scratch)?, end, one.crc32)).map(Some)
+                Ok(Held { stream: 0..stream.len(), end: made.end, crc: made.crc })
+            }
+            &Body::Entry { dist, entry, .. } => {
+                let (wheel, proof) = wheels.get(dist)?;
+                let known = proof.get(entry);
+                let room = (!out.is_empty()).then_some(&mut *out);
+                let (stream, end) = wheel.both(entry, stream, room, known.and_then(|known| known.end))?;
+                if known.is_none() {
+                    let sha256 = wheel.digest(entry, out);
+                    self.settle(wheels, dist, entry, Proven { sha256, end: Some(end) })?;
+                }
+                let stream = stream.start..stream.start + usize::try_from(end.bytes()).unwrap_or(0);
+                Ok(Held { stream, end, crc: wheel.entries[entry].crc32 })
             }
         }
     }
 
-    /// Inflates the bytes into `sink`, piece by piece. They were checked when the piece was made; a stream that does
-    /// not inflate to that many bytes any more is an error.
-    pub(crate) fn inflate(&self, plan: &Plan, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let size = self.written.size;
-        if let Body::Entry { dist, entry, .. } = self.body {
-            let wheel = &plan.dists[dist].wheel;
-            let one = &wheel.entries[entry];
-            if one.size.max(one.compressed_size) > STREAM_LIMIT {
-                return wheel.stream(entry, sink).map(drop);
+    /// Takes what was found of an entry, if the piece says the same.
+    fn settle(&self, wheels: Wheels<'_>, dist: usize, entry: usize, found: Proven) -> Result<()> {
+        let (wheel, proof) = wheels.get(dist)?;
+        wheels.settle(self, wheel, entry, found.sha256)?;
+        proof.note(entry, found);
+        Ok(())
+    }
+
+    /// Gives what is too large to be held to `sink` inflated, if that is wanted, and then its stream to `with`, together with
+    /// its end and the CRC-32 of what it inflates to.
+    pub(crate) fn pass(
+        &self,
+        wheels: Wheels<'_>,
+        sink: Option<Sink<'_>>,
+        with: &mut dyn FnMut(&mut dyn Read, &StreamEnd, u32) -> Result<()>,
+    ) -> Result<()> {
+        let &Body::Entry { dist, entry, .. } = &self.body else {
+            let Body::Made(made) = &self.body else { return Ok(()) };
+            if let Some(sink) = sink {
+                self.inflate(wheels, &mut |bytes| {
+                    sink(bytes);
+                    Ok(())
+                })?;
             }
-            return with_scratch(|scratch| sink(wheel.inflate(entry, scratch)?.bytes));
-        }
-        let inflated = self.stream(plan, |input, _, _| {
-            let mut decoder = flate2::read::DeflateDecoder::new(input);
-            let mut buffer = vec![0; 64 << 10];
-            let mut got = 0;
-            loop {
-                let count = decoder.read(&mut buffer).map_err(unreadable)?;
-                if count == 0 {
-                    return Ok(got);
+            return with(&mut made.read(), &made.end, made.crc);
+        };
+        let (wheel, proof) = wheels.get(dist)?;
+        let known = proof.get(entry).and_then(|known| known.end);
+        let end = match (known, sink) {
+            (Some(end), None) => end,
+            (known, sink) => {
+                let mut ignore = |_: &[u8]| {};
+                let sink = sink.unwrap_or(&mut ignore);
+                // Both read all of it, and neither needs the other.
+                let (checked, end) = rayon::join(
+                    || {
+                        wheel.stream(entry, &mut |bytes| {
+                            sink(bytes);
+                            Ok(())
+                        })
+                    },
+                    || known.map_or_else(|| wheel.find_end(entry), Ok),
+                );
+                let (checked, end) = (checked?, end?);
+                if known.is_none() {
+                    self.settle(wheels, dist, entry, Proven { sha256: checked.sha256, end: Some(end) })?;
                 }
-                got += count as u64;
-                sink(&buffer[..count])?;
+                end
             }
-        })?;
-        if inflated.unwrap_or(0) == size {
-            Ok(())
-        } else {
-            Err(unreadable(io::ErrorKind::UnexpectedEof.into()))
+        };
+        with(&mut wheel.section(entry, end.bytes())?, &end, wheel.entries[entry].crc32)
+    }
+
+    /// Inflates the bytes into `sink`, piece by piece. They were checked when the piece was made, or are now; a stream that
+    /// does not inflate to that many bytes any more is an error.
+    pub(crate) fn inflate(
+        &self,
+        wheels: Wheels<'_>,
+        sink: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let size = self.written.size;
+        match &self.body {
+            Body::Empty => Ok(()),
+            &Body::Entry { dist, entry, .. } => {
+                let (wheel, proof) = wheels.get(dist)?;
+                let one = &wheel.entries[entry];
+                let got = if one.size.max(one.compressed_size) > STREAM_LIMIT {
+                    wheel.stream(entry, sink)?.sha256
+                } else {
+                    with_scratch(|scratch| {
+                        let content = wheel.inflate(entry, scratch)?;
+                        sink(content.bytes).map(|()| content.sha256)
+                    })?
+                };
+                if proof.get(entry).is_some() { Ok(()) } else { wheels.settle(self, wheel, entry, got) }
+            }
+            Body::Made(made) => {
+                let mut decoder = flate2::read::DeflateDecoder::new(made.read());
+                let mut buffer = vec![0; 64 << 10];
+                let mut got = 0;
+                loop {
+                    let count = decoder.read(&mut buffer).map_err(unreadable)?;
+                    if count == 0 {
+                        break;
+                    }
+                    got += count as u64;
+                    sink(&buffer[..count])?;
+                }
+                if got == size { Ok(()) } else { Err(unreadable(io::ErrorKind::UnexpectedEof.into())) }
+            }
         }
     }
 }
@@ -147,6 +299,8 @@ pub(crate) struct Pieces<'p> {
     pub stripped: Vec<Stripped>,
     /// Modules without bytecode, each with the reason, sorted.
     pub uncompiled: Vec<String>,
+    proofs: Vec<Proof>,
+    contradicted: AtomicBool,
 }
 
 impl<'p> Pieces<'p> {
@@ -159,9 +313,17 @@ impl<'p> Pieces<'p> {
         let dir = temporary.path();
         let spool = Spool::new(dir).map_err(|e| Error::io("cannot make a temporary file in", dir, e))?;
         let proofs: Vec<Proof> =
-            plan.dists.par_iter().map(|dist| Proof::of(&dist.wheel, options.cache)).collect::<Result<_>>()?;
+            plan.dists.par_iter().map(|dist| Proof::kept(&dist.wheel, options.cache)).collect();
         let contents = Contents::new(options.strict, STREAM_LIMIT);
-        let maker = Maker { plan, dir, spool, proofs, contents };
+        let maker = Maker {
+            plan,
+            dir,
+            spool,
+            proofs,
+            contents,
+            trusting: options.trusting,
+            contradicted: AtomicBool::new(false),
+        };
         let mut files: Vec<Option<Piece>> = plan
             .files
             .par_iter()
@@ -181,6 +343,7 @@ impl<'p> Pieces<'p> {
         let written: Vec<Written> = files.iter().map(|piece| piece.written).collect();
         let manifest = maker.made(&manifest::render_manifest(&kept, &written))?;
         let notes = maker.contents.into_notes();
+        let (proofs, contradicted) = (maker.proofs, maker.contradicted);
         Ok(Pieces {
             plan: kept,
             files,
@@ -188,7 +351,24 @@ impl<'p> Pieces<'p> {
             warnings: notes.warnings,
             stripped: notes.stripped,
             uncompiled: uncompiled.reasons,
+            proofs,
+            contradicted,
         })
+    }
+
+    /// The wheels that entries are of.
+    pub(crate) fn wheels(&self) -> Wheels<'_> {
+        Wheels { of: Some((&self.plan.dists, &self.proofs, &self.contradicted)) }
+    }
+
+    /// Whether an entry turned out to have another digest than its wheel's RECORD gives.
+    pub(crate) fn contradicted(&self) -> bool {
+        self.contradicted.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what was found of wheels.
+    pub(crate) fn keep(&self, cache: &Cache) {
+        self.plan.dists.par_iter().zip(&self.proofs).for_each(|(dist, proof)| proof.keep(&dist.wheel, cache));
     }
 }
 
@@ -199,6 +379,8 @@ struct Maker<'a> {
     spool: Spool,
     proofs: Vec<Proof>,
     contents: Contents,
+    trusting: bool,
+    contradicted: AtomicBool,
 }
 
 impl Maker<'_> {
@@ -219,15 +401,21 @@ impl Maker<'_> {
         Ok(Piece { written, body: Body::Made(made) })
     }
 
+    fn wheels(&self) -> Wheels<'_> {
+        Wheels { of: Some((&self.plan.dists, &self.proofs, &self.contradicted)) }
+    }
+
     /// The piece of an entry that passes as it stands in its wheel; `None` where it is not deflated there.
-    fn passing(&self, from: EntryAt) -> Option<Piece> {
+    fn passing(&self, from: EntryAt, sha256: Sha256) -> Option<Piece> {
         let EntryAt { dist, entry } = from;
-        let Proven { sha256, end } = self.proofs[dist].0[entry];
-        let written = Written { sha256, size: self.plan.dists[dist].wheel.entries[entry].size };
-        match end {
-            _ if written.size == 0 => Some(Piece { written, body: Body::Empty }),
-            Some(end) => Some(Piece { written, body: Body::Entry { dist, entry, end } }),
-            None => None,
+        let WheelEntry { size, compressed_size, method, .. } = self.plan.dists[dist].wheel.entries[entry];
+        let written = Written { sha256, size };
+        match method {
+            _ if size == 0 => Some(Piece { written, body: Body::Empty }),
+            Method::Deflated => {
+                Some(Piece { written, body: Body::Entry { dist, entry, compressed: compressed_size } })
+            }
+            Method::Stored => None,
         }
     }
 }
@@ -248,20 +436,31 @@ impl Medium for Maker<'_> {
     }
 
     fn entry(&self, _: &PlanFile, from: EntryAt, scratch: &mut Scratch) -> Result<Piece> {
-        let wheel = &*self.plan.dists[from.dist].wheel;
-        self.contents.compare(wheel, from.entry, self.proofs[from.dist].0[from.entry].sha256)?;
-        if let Some(piece) = self.passing(from) {
+        let (wheel, proof) = (&*self.plan.dists[from.dist].wheel, &self.proofs[from.dist]);
+        let WheelEntry { size, method, sha256, .. } = wheel.entries[from.entry];
+        if self.trusting
+            && method == Method::Deflated
+            && size > 0
+            && proof.get(from.entry).is_none()
+            && let Some(piece) = sha256.and_then(|sha256| self.passing(from, sha256))
+        {
             return Ok(piece);
         }
-        let size = wheel.entries[from.entry].size;
-        if size <= STREAM_LIMIT {
-            return self.made(wheel.inflate(from.entry, scratch)?.bytes);
+        if method == Method::Stored && size <= STREAM_LIMIT {
+            let content = wheel.inflate(from.entry, scratch)?;
+            self.contents.compare(wheel, from.entry, content.sha256)?;
+            return self.made(content.bytes);
         }
-        self.made_large(&mut wheel.section(from.entry, size)?)
+        let sha256 = proof.prove(wheel, from.entry)?.sha256;
+        self.contents.compare(wheel, from.entry, sha256)?;
+        match self.passing(from, sha256) {
+            Some(piece) => Ok(piece),
+            None => self.made_large(&mut wheel.section(from.entry, size)?),
+        }
     }
 
     fn inflated(&self, _: &PlanFile, from: EntryAt, content: Content<'_>) -> Result<Piece> {
-        self.passing(from).map_or_else(|| self.made(content.bytes), Ok)
+        self.passing(from, content.sha256).map_or_else(|| self.made(content.bytes), Ok)
     }
 
     fn open(&self, _: &PlanFile) -> Result<File> {
@@ -269,7 +468,9 @@ impl Medium for Maker<'_> {
     }
 
     fn filled(&self, _: &PlanFile, from: EntryAt, mut bytes: File, whole: Whole) -> Result<Piece> {
-        if let (Whole::Entry(_), Some(piece)) = (whole, self.passing(from)) {
+        if let Whole::Entry(checked) = whole
+            && let Some(piece) = self.passing(from, checked.sha256)
+        {
             return Ok(piece);
         }
         bytes.rewind().map_err(|e| self.cannot_spool(e))?;
@@ -278,7 +479,7 @@ impl Medium for Maker<'_> {
 
     fn read(&self, _: &PlanFile, made: &Piece) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        made.inflate(self.plan, &mut |part| {
+        made.inflate(self.wheels(), &mut |part| {
             bytes.extend_from_slice(part);
             Ok(())
         })?;

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     archive::{self, Items},
     image::{Blob, Layer},
+    pieces::Wheels,
     tar::Common,
 };
 use crate::{
-    environment::layout::Plan,
     packages::cache::{Cache, VerifiedFile},
     words::error::{Error, Kind, Result},
 };
@@ -54,11 +54,11 @@ pub(crate) fn file(cache: &Cache, blob: &Blob) -> Result<VerifiedFile> {
 pub(crate) fn layer(
     cache: &Cache,
     items: &Items<'_>,
-    plan: &Plan,
+    wheels: Wheels<'_>,
     common: Common,
     holds: String,
 ) -> Result<(Layer, Record)> {
-    let place = cache.keyed(LAYERS, &items.key(plan, common));
+    let place = cache.keyed(LAYERS, &items.key(wheels, common));
     let record = place.read_kept().and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok());
     if let Some(mut record) = record {
         record.holds.clone_from(&holds);
@@ -70,7 +70,7 @@ pub(crate) fn layer(
     let name = pending.path();
     let failed = |error| Error::io("cannot write", &name, error);
     let mut out = std::io::BufWriter::with_capacity(256 << 10, &mut pending);
-    let diff_id = archive::gzip(items, plan, common, true, &mut out, &failed)?;
+    let diff_id = archive::gzip(items, wheels, common, true, &mut out, &failed)?;
     out.flush().map_err(failed)?;
     drop(out);
     let blob = pending.commit_unpinned()?;

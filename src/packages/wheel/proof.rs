@@ -1,15 +1,21 @@
-//! What is known of a wheel's entries once all of them were inflated: the digests of their bytes, and where their
-//! deflate streams end. Found once for a wheel and kept in the cache.
+//! What is known of a wheel's entries once they were inflated: the digests of their bytes, and where their
+//! deflate streams end. Found once for an entry and kept in the cache.
 //!
 //! ```text
-//! venvoy proof 1        and a line end
+//! venvoy proof 2        and a line end
 //! SHA-256               of all that follows, 32 bytes
-//! for each entry: SHA-256 (32 bytes), LAST BLOCK and END (8 bytes each, little-endian)
+//! for each entry: SHA-256 (32 bytes), LAST BLOCK and END (8 bytes each, little-endian); zeros where nothing is known
 //! ```
 
-use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
-
-use rayon::prelude::*;
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use super::{
     Method, STREAM_LIMIT, Wheel, WheelEntry,
@@ -17,16 +23,15 @@ use super::{
     refused, with_scratch,
 };
 use crate::{
-    packages::cache::Cache,
+    packages::cache::{Cache, Keyed},
     words::{
         error::{Context as _, Result},
-        interrupt,
         vocab::Sha256,
     },
 };
 
 const KIND: &str = "proofs";
-const HEAD: &[u8] = b"venvoy proof 1\n";
+const HEAD: &[u8] = b"venvoy proof 2\n";
 const ROW: usize = 48;
 
 /// What is known of an entry that was inflated.
@@ -39,33 +44,63 @@ pub(crate) struct Proven {
 }
 
 /// What is known of each of a wheel's entries, in their order. Their sizes and CRC-32s were as the archive says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Proof(pub Vec<Proven>);
+#[derive(Debug)]
+pub(crate) struct Proof {
+    rows: Box<[OnceLock<Proven>]>,
+    /// Whether the cache does not know all of it.
+    learnt: AtomicBool,
+}
 
 impl Proof {
-    /// What the cache knows of the wheel, else what inflating all of it shows, which is kept then.
+    /// What the cache knows of the wheel, which may be nothing.
+    pub(crate) fn kept(wheel: &Wheel, cache: &Cache) -> Proof {
+        let kept = place(wheel, cache).read_kept().and_then(|bytes| Proof::parse(&bytes, wheel));
+        kept.unwrap_or_else(|| Proof {
+            rows: wheel.entries.iter().map(|_| OnceLock::new()).collect(),
+            learnt: AtomicBool::new(false),
+        })
+    }
+
+    /// What is known of an entry.
+    pub(crate) fn get(&self, entry: usize) -> Option<Proven> {
+        self.rows[entry].get().copied()
+    }
+
+    /// What is known of an entry, else what inflating it shows.
     ///
     /// # Errors
     /// [`crate::words::error::Kind::Integrity`] for entries that are not what the archive says. What an entry holds behind the
     /// end of its stream is no part of it.
-    pub(crate) fn of(wheel: &Wheel, cache: &Cache) -> Result<Proof> {
-        let place = cache.derived(KIND, &wheel.file.sha256(), &Sha256::of(HEAD));
-        if let Some(proof) = place.read_kept().and_then(|bytes| Proof::parse(&bytes, wheel)) {
-            return Ok(proof);
+    pub(crate) fn prove(&self, wheel: &Wheel, entry: usize) -> Result<Proven> {
+        if let Some(known) = self.get(entry) {
+            return Ok(known);
         }
-        let prove = |entry: usize| {
-            interrupt::check()?;
-            wheel.prove(entry)
-        };
-        let proof = Proof((0..wheel.entries.len()).into_par_iter().map(prove).collect::<Result<_>>()?);
-        // A cache that cannot be written costs the next run the same again.
-        let _ = place.publish(&proof.render());
-        Ok(proof)
+        let proven = wheel.prove(entry)?;
+        self.note(entry, proven);
+        Ok(proven)
+    }
+
+    /// Takes what was found of an entry elsewhere.
+    pub(crate) fn note(&self, entry: usize, proven: Proven) {
+        if self.rows[entry].set(proven).is_ok() {
+            self.learnt.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets the cache know. One that cannot be written costs the next run the same again.
+    pub(crate) fn keep(&self, wheel: &Wheel, cache: &Cache) {
+        if self.learnt.swap(false, Ordering::Relaxed) {
+            let _ = place(wheel, cache).publish(&self.render());
+        }
     }
 
     fn render(&self) -> Vec<u8> {
-        let mut rows = Vec::with_capacity(self.0.len() * ROW);
-        for one in &self.0 {
+        let mut rows = Vec::with_capacity(self.rows.len() * ROW);
+        for one in &self.rows {
+            let Some(one) = one.get() else {
+                rows.extend([0; ROW]);
+                continue;
+            };
             let (last_block, end) = one.end.map_or((0, 0), |end| (end.last_block, end.end));
             rows.extend(one.sha256.0);
             rows.extend(last_block.to_le_bytes());
@@ -81,6 +116,9 @@ impl Proof {
             return None;
         }
         let parse = |(row, entry): (&[u8], &WheelEntry)| {
+            if row.iter().all(|&byte| byte == 0) {
+                return Some(OnceLock::new());
+            }
             let (sha256, rest) = row.split_first_chunk::<32>()?;
             let (last_block, rest) = rest.split_first_chunk::<8>()?;
             let (end, _) = rest.split_first_chunk::<8>()?;
@@ -91,13 +129,19 @@ impl Proof {
             };
             // Whoever copies the stream copies no more than the entry has.
             let whole = end.bytes() <= entry.compressed_size && end.last_block < end.end;
-            match entry.method {
-                Method::Stored => Some(Proven { sha256: Sha256(*sha256), end: None }),
-                Method::Deflated => whole.then_some(Proven { sha256: Sha256(*sha256), end: Some(end) }),
-            }
+            let end = match entry.method {
+                Method::Stored => None,
+                Method::Deflated => Some(whole.then_some(end)?),
+            };
+            Some(OnceLock::from(Proven { sha256: Sha256(*sha256), end }))
         };
-        rows.chunks_exact(ROW).zip(&wheel.entries).map(parse).collect::<Option<Vec<_>>>().map(Proof)
+        let rows = rows.chunks_exact(ROW).zip(&wheel.entries).map(parse).collect::<Option<_>>()?;
+        Some(Proof { rows, learnt: AtomicBool::new(false) })
     }
+}
+
+fn place<'c>(wheel: &Wheel, cache: &'c Cache) -> Keyed<'c> {
+    cache.derived(KIND, &wheel.file.sha256(), &Sha256::of(HEAD))
 }
 
 /// Bytes of a file from one place to another.
@@ -127,31 +171,42 @@ impl Wheel {
     /// Inflates an entry and finds its stream's end.
     fn prove(&self, entry: usize) -> Result<Proven> {
         let WheelEntry { size, compressed_size, method, .. } = self.entries[entry];
-        let large = size.max(compressed_size) > STREAM_LIMIT;
-        let sha256 = if large {
+        let sha256 = if size.max(compressed_size) > STREAM_LIMIT {
             self.stream(entry, &mut |_| Ok(()))?.sha256
         } else {
             with_scratch(|scratch| self.inflate(entry, scratch).map(|content| content.sha256))?
         };
-        if method == Method::Stored {
-            return Ok(Proven { sha256, end: None });
-        }
-        let walked = if large {
-            walk(&mut self.section(entry, compressed_size)?)
-        } else {
-            with_scratch(|scratch| self.raw(entry, scratch).map(|mut raw| walk(&mut raw)))?
+        let end = match method {
+            Method::Stored => None,
+            Method::Deflated => Some(self.find_end(entry)?),
         };
-        let end = walked
-            .map_err(|error| refused("its deflate stream cannot be followed").because(error))
-            .and_then(|end| match end.bytes() {
-                bytes if bytes <= compressed_size && end.size == size => Ok(end),
-                bytes => Err(refused(format!(
-                    "its deflate stream holds {} bytes and ends after {bytes}, expected {size} in {compressed_size}, as the zip directory says",
-                    end.size
-                ))),
-            })
+        Ok(Proven { sha256, end })
+    }
+
+    /// Finds the end of a deflated entry's stream by reading it.
+    pub(crate) fn find_end(&self, entry: usize) -> Result<StreamEnd> {
+        let WheelEntry { size, compressed_size, .. } = self.entries[entry];
+        let found = if size.max(compressed_size) > STREAM_LIMIT {
+            self.end_in(entry, &mut self.section(entry, compressed_size)?)
+        } else {
+            with_scratch(|scratch| self.raw(entry, scratch).map(|mut raw| self.end_in(entry, &mut raw)))?
+        };
+        found
             .context(|| format!("entry {:?} cannot be unpacked", self.entries[entry].path.as_str()))
-            .context(|| format!("cannot unpack wheel {}", self.name))?;
-        Ok(Proven { sha256, end: Some(end) })
+            .context(|| format!("cannot unpack wheel {}", self.name))
+    }
+
+    /// Finds the end of a deflated entry's stream in its bytes.
+    pub(super) fn end_in(&self, entry: usize, raw: &mut dyn io::Read) -> Result<StreamEnd> {
+        let WheelEntry { size, compressed_size, .. } = self.entries[entry];
+        let end =
+            walk(raw).map_err(|error| refused("its deflate stream cannot be followed").because(error))?;
+        match end.bytes() {
+            bytes if bytes <= compressed_size && end.size == size => Ok(end),
+            bytes => Err(refused(format!(
+                "its deflate stream holds {} bytes and ends after {bytes}, expected {size} in {compressed_size}, as the zip directory says",
+                end.size
+            ))),
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! The bytes of an entry: read at once, checked against its local header, inflated, digested.
 
-use std::{cell::RefCell, fs::File, os::unix::fs::FileExt as _, path::Path};
+use std::{cell::RefCell, fs::File, ops::Range, os::unix::fs::FileExt as _, path::Path};
 
 use flate2::{Decompress, FlushDecompress, Status};
 use sha2::Digest as _;
 
 use super::{
-    Method, Section, Wheel, WheelEntry, refused,
+    Method, Section, Wheel, WheelEntry,
+    deflate::{self, StreamEnd},
+    refused,
     zip_directory::{LOCAL_SIZE, REFUSED_FLAGS, Sizes, len, u16_at, u32_at, u64_at},
 };
 use crate::words::{
@@ -67,7 +69,7 @@ impl Wheel {
     pub(crate) fn inflate<'s>(&self, entry: usize, scratch: &'s mut Scratch) -> Result<Content<'s>> {
         let file = self.handle.file(&self.file)?;
         bytes(&file, self.file.path(), &self.entries[entry], scratch)
-            .map(|bytes| Content { bytes, sha256: self.known(entry).unwrap_or_else(|| Sha256::of(bytes)) })
+            .map(|bytes| Content { bytes, sha256: self.digest(entry, bytes) })
             .context(|| format!("cannot unpack wheel {}", self.name))
     }
 
@@ -85,6 +87,11 @@ impl Wheel {
         }
     }
 
+    /// The digest of an entry that inflates to these bytes.
+    pub(crate) fn digest(&self, entry: usize, bytes: &[u8]) -> Sha256 {
+        self.known(entry).unwrap_or_else(|| Sha256::of(bytes))
+    }
+
     /// The digest of an entry, where it need not be computed (see [`Wheel::rely_on`]).
     pub(crate) fn known(&self, entry: usize) -> Option<Sha256> {
         self.entries[entry].sha256.filter(|_| self.as_recorded.known())
@@ -98,6 +105,43 @@ impl Wheel {
             .and_then(|head| Ok(entry.header_offset + Local::check(&head, entry)?.data_at))
             .map(|at| Section::new(file, at, length.min(entry.compressed_size)))
             .context(|| format!("entry {:?} cannot be read", entry.path.as_str()))
+            .context(|| format!("cannot unpack wheel {}", self.name))
+    }
+
+    /// A deflated entry as the archive holds it, read into `span`, which has as many bytes as the entry's span, and inflated
+    /// where `out` is given: size and CRC-32 are as the archive says then. Says where in `span` its stream is and, unless that is
+    /// `known`, finds where it ends.
+    pub(crate) fn both(
+        &self,
+        entry: usize,
+        span: &mut [u8],
+        out: Option<&mut [u8]>,
+        known: Option<StreamEnd>,
+    ) -> Result<(Range<usize>, StreamEnd)> {
+        let one = &self.entries[entry];
+        let file = self.handle.file(&self.file)?;
+        let read = || {
+            let range = raw_into(&file, self.file.path(), one, span)?;
+            let data = &span[range.clone()];
+            let Some(out) = out else {
+                return Ok((range, known.map_or_else(|| self.end_in(entry, &mut &*data), Ok)?));
+            };
+            let end = match known {
+                Some(_) => None,
+                None => deflate::inflate(data, out).ok().filter(|end| end.size == one.size),
+            };
+            let end = if let Some(end) = end {
+                end
+            } else {
+                // Also says what is wrong with a stream that was not taken.
+                with_scratch(|scratch| inflate_into(&mut scratch.inflater, data, one, out))?;
+                known.map_or_else(|| self.end_in(entry, &mut &*data), Ok)?
+            };
+            check_crc(one, libdeflater::crc32(out))?;
+            Ok((range, end))
+        };
+        read()
+            .context(|| format!("entry {:?} cannot be unpacked", one.path.as_str()))
             .context(|| format!("cannot unpack wheel {}", self.name))
     }
 
@@ -139,18 +183,26 @@ fn inflated<'s>(
             if out.len() < size {
                 out.resize(size, 0);
             }
-            let got = inflater.deflate_decompress(data, &mut out[..size]).map_err(|e| match e {
-                libdeflater::DecompressionError::InsufficientSpace => too_long(entry),
-                libdeflater::DecompressionError::BadData => damaged(),
-            })?;
-            if got != size {
-                return Err(wrong_size(entry, got as u64));
-            }
+            inflate_into(inflater, data, entry, &mut out[..size])?;
             &out[..size]
         }
     };
     check_crc(entry, libdeflater::crc32(bytes))?;
     Ok(bytes)
+}
+
+/// Inflates a deflated entry's bytes into a buffer of its size.
+fn inflate_into(
+    inflater: &mut libdeflater::Decompressor,
+    data: &[u8],
+    entry: &WheelEntry,
+    out: &mut [u8],
+) -> Result<()> {
+    let got = inflater.deflate_decompress(data, out).map_err(|e| match e {
+        libdeflater::DecompressionError::InsufficientSpace => too_long(entry),
+        libdeflater::DecompressionError::BadData => damaged(),
+    })?;
+    if got == out.len() { Ok(()) } else { Err(wrong_size(entry, got as u64)) }
 }
 
 /// [`Wheel::stream`] before there is a wheel. Its digest is not computed where it is `known`.
@@ -257,13 +309,18 @@ fn raw<'b>(handle: &File, path: &Path, entry: &WheelEntry, buffer: &'b mut Vec<u
     if buffer.len() < span {
         buffer.resize(span, 0);
     }
-    let span = &mut buffer[..span];
+    let data = raw_into(handle, path, entry, &mut buffer[..span])?;
+    Ok(&buffer[data])
+}
+
+/// The same, read into as many bytes as the span has; says where there.
+fn raw_into(handle: &File, path: &Path, entry: &WheelEntry, span: &mut [u8]) -> Result<Range<usize>> {
     handle.read_exact_at(span, entry.header_offset).map_err(|e| Error::io("cannot read", path, e))?;
     let local = Local::check(span, entry)?;
     let data_at = len(local.data_at)?;
     let data_end = data_at + len(entry.compressed_size)?;
     local.check_descriptor(&span[data_end..], entry)?;
-    Ok(&span[data_at..data_end])
+    Ok(data_at..data_end)
 }
 
 /// A local header that agrees with the central one.

@@ -501,3 +501,64 @@ fn what_a_layout_is_linked_to_is_still_known_to_the_cache() {
         }
     }
 }
+
+/// The digests that RECORDs give are taken for true until an entry's bytes are packed. Where one is not, what is made is
+/// what `sync` makes, and the same whatever is known.
+#[test]
+fn a_record_that_does_not_hold_is_noticed_while_its_files_are_packed() {
+    let wrong = WheelBuilder::new("zwrong", "1.0")
+        .file("zwrong/a.py", "a = 1\n".repeat(200))
+        .file("zwrong/b.py", "b = 2\n");
+    let bytes = wrong.build();
+    let record = String::from_utf8(wheel_member(&bytes, "zwrong-1.0.dist-info/RECORD")).expect("UTF-8");
+    let claimed = record.lines().find(|line| line.starts_with("zwrong/a.py,")).expect("a row").to_owned();
+    let other = record.lines().find(|line| line.starts_with("zwrong/b.py,")).expect("a row");
+    let borrowed = other.split(',').nth(1).expect("a digest");
+    let size = claimed.rsplit(',').next().expect("a size");
+    let project = Project::with_wheels(&[
+        Package::new(&wrong.record(&record.replace(&claimed, &format!("zwrong/a.py,{borrowed},{size}")))),
+        Package::simple("demo", "1.0"),
+    ]);
+    project.sync_with(&["--at", "/.venv"]).succeeds();
+    let expected = digest(&project, &project.venv());
+    let mut seen = BTreeSet::new();
+    for (round, out) in ["a.tar", "b.tar.gz", "c.tar"].into_iter().enumerate() {
+        if round < 2 {
+            project.forget();
+        }
+        let run = pack(&project, &["-o", out]);
+        run.succeeds();
+        assert!(run.stderr.contains("zwrong/a.py: got sha256:"), "{out}: {}", run.stderr);
+        assert_eq!(digest_of(&project, &project.path("project").join(out)), expected, "{out}");
+    }
+    for (round, out) in ["one", "two"].into_iter().enumerate() {
+        if round == 0 {
+            project.forget();
+        }
+        pack(&project, &[&["--oci", out], &DESCRIBED[..]].concat()).succeeds();
+        seen.insert(layers(&project.path("project").join(out)));
+    }
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    project.forget();
+    let run = pack(&project, &["--compile", "-o", "compiled.tar"]);
+    run.succeeds();
+    assert!(run.stderr.contains("zwrong/a.py: got sha256:"), "{}", run.stderr);
+    // To standard output nothing is written twice.
+    project.forget();
+    let output =
+        project.command(&["pack", "--find-links", "../wheels", "-o", "-"]).output().expect("it runs");
+    assert!(output.status.success());
+    assert!(output.stdout == fs::read(project.path("project/a.tar")).expect("a tar"));
+    project.forget();
+    let refused = pack(&project, &["--strict", "-o", "d.tar"]);
+    assert_eq!(refused.code, Some(8), "{}", refused.stderr);
+    assert!(refused.stderr.contains("as its RECORD says"), "{}", refused.stderr);
+    assert!(!project.path("project/d.tar").exists());
+}
+
+fn wheel_member(wheel: &[u8], name: &str) -> Vec<u8> {
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(wheel)).expect("a wheel");
+    let mut bytes = Vec::new();
+    archive.by_name(name).expect("a member").read_to_end(&mut bytes).expect("its bytes");
+    bytes
+}

@@ -100,10 +100,14 @@ fn bytes_after_a_deflate_stream_are_passed_over_as_by_pip() {
     assert_eq!((streamed, checked.sha256), inflated.expect("inflated"));
     let directory = tempfile::tempdir().expect("a directory");
     let cache = Cache::open(directory.path(), cache::Options::default());
-    let end = |proof: Proof| proof.0[1].end.expect("deflated").bytes();
     // What is copied into an image ends where the stream does; the second answer is the one that was kept.
-    assert_eq!(end(Proof::of(&opened, &cache).expect("proven")), length);
-    assert_eq!(end(Proof::of(&opened, &cache).expect("known")), length);
+    let proof = Proof::kept(&opened, &cache);
+    assert_eq!(proof.get(1), None);
+    let proven = proof.prove(&opened, 1).expect("proven");
+    assert_eq!(proven.end.expect("deflated").bytes(), length);
+    proof.keep(&opened, &cache);
+    let kept = Proof::kept(&opened, &cache);
+    assert_eq!((kept.get(1), kept.get(0)), (Some(proven), None));
 }
 
 #[test]

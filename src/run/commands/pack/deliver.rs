@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// An artifact, and how many bytes it has or took, where that is known.
-type Delivered = (String, Option<u64>);
+pub(super) type Delivered = (String, Option<u64>);
 
 /// An image on its way.
 pub(super) struct Deliver<'a, 'd> {
@@ -112,14 +112,14 @@ impl Deliver<'_, '_> {
 /// Writes to a file that appears whole, or to standard output.
 pub(in crate::run::commands) fn publish(
     to: &To,
-    write: &mut dyn FnMut(&mut dyn Write, archive::Failed<'_>) -> Result<()>,
+    write: &mut dyn FnMut(&mut (dyn Write + Send), archive::Failed<'_>) -> Result<()>,
 ) -> Result<Delivered> {
     const BUFFER: usize = 256 << 10;
     let To::File(path) = to else {
         let failed = |error: io::Error| {
             Error::new(Kind::Destination, "cannot write to standard output").because(error)
         };
-        let mut out = io::BufWriter::with_capacity(BUFFER, io::stdout().lock());
+        let mut out = io::BufWriter::with_capacity(BUFFER, io::stdout());
         write(&mut out, &failed)?;
         out.flush().map_err(failed)?;
         return Ok(("standard output".to_owned(), None));

@@ -16,7 +16,7 @@ use crate::{
         sbom::{self, Component},
     },
     environment::layout::{DistInput, PlanKey},
-    packages::cache::Trust,
+    packages::cache::{Cache, Trust},
     project::{
         lock::{Entry, EntryOrigin},
         python::Target,
@@ -29,7 +29,7 @@ use crate::{
             slim,
         },
         commands::sync::{Named, local_digest, name},
-        options::{Archive, Form, Options},
+        options::{Archive, Form, Options, To},
         supply::{builder::Builder, seed::seeds, session::Session, work::obtain_all},
     },
     words::{
@@ -39,7 +39,11 @@ use crate::{
     },
 };
 
-use super::{Run, deliver::publish, python::read_interpreter};
+use super::{
+    Run,
+    deliver::{Delivered, publish},
+    python::read_interpreter,
+};
 
 /// What the cache calls the layers of an environment.
 const IMAGES: &str = "images";
@@ -226,32 +230,63 @@ impl Packing<'_> {
         let cache = &session.cache;
         let plan = frame.plan(inputs.to_vec(), self.run.progress)?;
         let compiler = frame.compiler(self.target, cache)?;
-        self.run.progress.stage("Reading", 0);
-        let pieces = Pieces::make(
-            &plan,
-            &pieces::Options { strict: frame.make.strict, compiler: compiler.as_ref(), cache },
-        )?;
-        pieces.warnings.iter().for_each(|warning| self.run.progress.warn(warning));
-        pieces.uncompiled.iter().for_each(|module| self.run.progress.detail(module));
-        // Told by distribution, to those who want details.
-        slim::saved(&frame.make.slim, &pieces.plan, &pieces.stripped, self.run.progress);
-        self.run.progress.stage("Packing", 0);
-        let PlanKey(key) = plan.key;
-        let extensions = self.extensions(&pieces, key)?;
-        if let Some(archive) = &self.run.pack.archive {
-            made.push(self.write_archive(archive, &pieces, &extensions)?);
+        // What goes to standard output cannot be taken back.
+        let straight = matches!(self.run.pack.archive, Some(Archive { to: To::Stdout, .. }));
+        let mut trusting = !straight;
+        loop {
+            self.run.progress.stage("Reading", 0);
+            let strict = frame.make.strict;
+            let options = pieces::Options { strict, trusting, compiler: compiler.as_ref(), cache };
+            let pieces = match Pieces::make(&plan, &options) {
+                // What is compiled is read before it is packed.
+                Err(error) if trusting && error.kind() == Kind::Integrity => {
+                    trusting = false;
+                    continue;
+                }
+                made => made?,
+            };
+            let packed = self.pack_pieces(cache, inputs, &pieces, budget);
+            pieces.keep(cache);
+            // Its RECORD says otherwise: once more, with a look at everything first, to say so and to go by what is there.
+            if trusting && pieces.contradicted() {
+                trusting = false;
+                continue;
+            }
+            let (layered, extensions, archive) = packed?;
+            pieces.warnings.iter().for_each(|warning| self.run.progress.warn(warning));
+            pieces.uncompiled.iter().for_each(|module| self.run.progress.detail(module));
+            // Told by distribution, to those who want details.
+            slim::saved(&frame.make.slim, &pieces.plan, &pieces.stripped, self.run.progress);
+            made.extend(archive);
+            return self.bring(layered, &extensions);
         }
+    }
+
+    /// Writes the tar that is wanted, and makes the layers that are.
+    fn pack_pieces(
+        &self,
+        cache: &Cache,
+        inputs: &[DistInput],
+        pieces: &Pieces<'_>,
+        budget: usize,
+    ) -> Result<(Layered, Vec<Extension>, Option<Delivered>)> {
+        self.run.progress.stage("Packing", 0);
+        let PlanKey(key) = pieces.plan.key;
+        let extensions = self.extensions(pieces, key)?;
+        let archive = self.run.pack.archive.as_ref();
+        let archive = archive.map(|archive| self.write_archive(archive, pieces, &extensions)).transpose()?;
         let components = self.components(inputs, key)?;
         if !self.run.pack.wants_image() {
-            return self.bring(Layered { layers: None, components }, &extensions);
+            return Ok((Layered { layers: None, components }, extensions, archive));
         }
         let local = self.local_names();
         let is_local: Vec<bool> =
             pieces.plan.dists.iter().map(|dist| local.contains(&dist.name.as_str())).collect();
-        let parts = split(&pieces, self.run.place, budget, &is_local);
+        let parts = split(pieces, self.run.place, budget, &is_local);
         let one = |part: &Part<'_>| {
             let began = std::time::Instant::now();
-            let made = store::layer(cache, &part.items, &pieces.plan, self.run.common, part.holds.clone())?;
+            let wheels = pieces.wheels();
+            let made = store::layer(cache, &part.items, wheels, self.run.common, part.holds.clone())?;
             self.run.progress.part(&part.holds, progress::Part::Compress, began, made.0.blob.size);
             Ok(made)
         };
@@ -271,7 +306,7 @@ impl Packing<'_> {
         if let Ok(text) = serde_json::to_vec(&records) {
             let _ = cache.keyed(IMAGES, &self.layers_key(key, budget)).publish(&text);
         }
-        self.bring(Layered { layers: Some(layers), components }, &extensions)
+        Ok((Layered { layers: Some(layers), components }, extensions, archive))
     }
 
     fn write_archive(
@@ -290,13 +325,13 @@ impl Packing<'_> {
         if let Some(interpreter) = &interpreter {
             items.merge(interpreter.items());
         }
-        let plan = &pieces.plan;
+        let wheels = pieces.wheels();
         publish(&archive.to, &mut |out, failed| match archive.form {
-            Form::Plain => archive::plain(&items, plan, self.run.common, out, failed),
-            Form::Gzip => archive::gzip(&items, plan, self.run.common, false, out, failed).map(drop),
+            Form::Plain => archive::plain(&items, wheels, self.run.common, out, failed),
+            Form::Gzip => archive::gzip(&items, wheels, self.run.common, false, out, failed).map(drop),
             Form::Zstd => {
                 let mut encoder = zstd::Encoder::new(out, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(failed)?;
-                archive::plain(&items, plan, self.run.common, &mut encoder, failed)?;
+                archive::plain(&items, wheels, self.run.common, &mut encoder, failed)?;
                 encoder.finish().map(drop).map_err(failed)
             }
         })

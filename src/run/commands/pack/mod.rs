@@ -15,13 +15,13 @@ use crate::{
             copied::Copied,
             image::{self, Base, Image, Layer, Platform},
             layout::{Content, One},
+            pieces::Wheels,
             spool::Spool,
             store,
             tar::Common,
         },
         sbom::Component,
     },
-    environment::layout::Plan,
     packages::cache::Cache,
     project::python::Target,
     run::{
@@ -244,9 +244,9 @@ impl Run<'_> {
         let dir = temporary.path();
         let spool = Spool::new(dir).map_err(|e| Error::io("cannot make a temporary file in", dir, e))?;
         let copied = Copied::read(&self.pack.copies, &spool, dir)?;
-        let plan = Plan::default();
         let from: Vec<&str> = self.pack.copies.iter().map(|copy| copy.to.as_str()).collect();
-        let (layer, _) = store::layer(self.cache, &copied.items(), &plan, self.common, from.join(", "))?;
+        let (layer, _) =
+            store::layer(self.cache, &copied.items(), Wheels::default(), self.common, from.join(", "))?;
         layers.push(layer);
         Ok(())
     }

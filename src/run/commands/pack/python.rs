@@ -13,13 +13,12 @@ use crate::{
             archive::FORMAT,
             copied::Copied,
             image::Layer,
-            pieces::Pieces,
+            pieces::{Pieces, Wheels},
             spool::Spool,
             store::{self, Record},
         },
         sbom::{Component, Licence},
     },
-    environment::layout::Plan,
     words::{
         error::{Error, Result},
         vocab::Sha256,
@@ -56,7 +55,7 @@ impl Packing<'_> {
                 continue;
             }
             let mut bytes = Vec::new();
-            piece.inflate(&pieces.plan, &mut |part| {
+            piece.inflate(pieces.wheels(), &mut |part| {
                 bytes.extend_from_slice(part);
                 Ok(())
             })?;
@@ -109,7 +108,8 @@ impl Packing<'_> {
         let temporary = cache.temporary()?;
         let copied = read_interpreter(found, temporary.path())?;
         let holds = format!("{} and what it loads", self.target.describe_shortly());
-        let (layer, record) = store::layer(cache, &copied.items(), &Plan::default(), self.run.common, holds)?;
+        let (layer, record) =
+            store::layer(cache, &copied.items(), Wheels::default(), self.run.common, holds)?;
         if let Ok(text) = serde_json::to_vec(&record) {
             let _ = place.publish(&text);
         }
