@@ -15,6 +15,7 @@ use super::registry::DESCRIBED;
 use crate::support::{
     files::{below, names},
     lock::Lock,
+    mount::Mount,
     package::{Package, greeter, noise, sha256},
     project::Project,
     run::Run,
@@ -554,6 +555,57 @@ fn a_record_that_does_not_hold_is_noticed_while_its_files_are_packed() {
     assert_eq!(refused.code, Some(8), "{}", refused.stderr);
     assert!(refused.stderr.contains("as its RECORD says"), "{}", refused.stderr);
     assert!(!project.path("project/d.tar").exists());
+}
+
+/// Killed at many moments, a run leaves at most what the next one takes away.
+#[test]
+fn what_a_killed_run_leaves_is_swept_by_the_next() {
+    let big = |name: &str| Package::new(&greeter(name, "1.0").file(&format!("{name}.bin"), noise(3_000_000)));
+    let project = Project::with_wheels(&[big("one"), big("two"), big("three")]);
+    project.write("project/kept.txt", "mine");
+    let outputs = ["-o", "a.tar.gz", "--oci", "out"];
+    let args = [&["pack", "--find-links", "../wheels"], &outputs[..], &DESCRIBED[..]].concat();
+    for pause in (0..12).map(|step| std::time::Duration::from_millis(step * 25)) {
+        let _ = fs::remove_dir_all(project.path("cache"));
+        let mut child = project.command(&args).stderr(Stdio::null()).spawn().expect("it runs");
+        std::thread::sleep(pause);
+        let _ = child.kill();
+        child.wait().expect("it ends");
+    }
+    // What is younger may belong to a run that has not got to holding it.
+    for name in names(&project.dir()) {
+        if name.starts_with(".venvoy-") {
+            let old = std::time::SystemTime::now() - std::time::Duration::from_mins(1);
+            let left = fs::File::open(project.dir().join(&name)).expect("it is there");
+            left.set_modified(old).expect("its own");
+        }
+    }
+    pack(&project, &[&outputs[..], &DESCRIBED[..]].concat()).succeeds();
+    let there = ["Pipfile.lock", "a.tar.gz", "kept.txt", "out"];
+    assert_eq!(names(&project.dir()), there);
+    let mut out = names(&project.path("project/out"));
+    out.sort();
+    assert_eq!(out, ["blobs", "index.json", "oci-layout"]);
+    let (manifest, _) = image(&project.path("project/out"));
+    for row in manifest["layers"].as_array().expect("layers") {
+        blob(&project.path("project/out"), &row["digest"]);
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_leaves_no_artifact() {
+    let big = |name: &str| Package::new(&greeter(name, "1.0").file(&format!("{name}.bin"), noise(900_000)));
+    let project = Project::with_wheels(&[big("one"), big("two")]);
+    let Some(_small) = Mount::tmpfs(&project.path("project/small"), "1m") else { return };
+    project.write("project/small/kept.txt", "mine");
+    for output in
+        [["-o", "small/a.tar"], ["-o", "small/a.tar.gz"], ["--oci", "small/out"], ["--oci", "small/out.tar"]]
+    {
+        let run = pack(&project, &[&output[..], &DESCRIBED[..]].concat());
+        assert_eq!(run.code, Some(10), "{output:?}: {}", run.stderr);
+        assert!(run.stderr.contains("No space left on device"), "{output:?}: {}", run.stderr);
+        assert_eq!(names(&project.path("project/small")), ["kept.txt"], "{output:?}");
+    }
 }
 
 fn wheel_member(wheel: &[u8], name: &str) -> Vec<u8> {
