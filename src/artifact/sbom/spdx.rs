@@ -1,5 +1,7 @@
 //! SPDX 2.3, in JSON.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Component, Licence, Subject, identity};
@@ -59,7 +61,7 @@ pub(super) fn document(subject: &Subject<'_>, components: &[Component]) -> Value
             relations.push(relation(&this, "DEPENDS_ON", &id(&format!("Package-{name}"))));
         }
     }
-    json!({
+    let mut document = json!({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
@@ -71,7 +73,23 @@ pub(super) fn document(subject: &Subject<'_>, components: &[Component]) -> Value
         },
         "packages": packages,
         "relationships": relations,
-    })
+    });
+    // Licences that are on no list are to be explained.
+    let own: BTreeSet<&str> = components.iter().flat_map(|one| own_licences(&one.licence)).collect();
+    if !own.is_empty() {
+        let rows = own
+            .into_iter()
+            .map(|id| json!({ "licenseId": id, "extractedText": "See the package's own files." }));
+        document["hasExtractedLicensingInfos"] = rows.collect();
+    }
+    document
+}
+
+/// The licences of an expression that are the package's own.
+fn own_licences(licence: &Licence) -> impl Iterator<Item = &str> {
+    let expression = if let Licence::Expression(expression) = licence { expression } else { "" };
+    let words = expression.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '+'));
+    words.filter(|word| word.starts_with("LicenseRef-"))
 }
 
 fn checksum(sha256: &str) -> Value {

@@ -11,8 +11,10 @@ use super::{
 };
 use crate::support::{
     files::names,
+    interpreters,
     lock::Lock,
     package::{Package, greeter, sha256},
+    program::{clean, tool},
     project::Project,
 };
 
@@ -72,6 +74,51 @@ fn a_list_of_what_is_inside_is_the_same_each_time_whatever_is_kept() {
     );
     pack(&project, &["-o", "a.tar", "--sbom", "spdx", "attach"])
         .fails(2, &["error: --sbom attach attaches to an image that is pushed"]);
+}
+
+/// Reads a CycloneDX and an SPDX document as their projects' own tools do.
+const VALIDATE: &str = r"
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from spdx_tools.spdx.parser.parse_anything import parse_file
+from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+with open(sys.argv[1], encoding='utf-8') as file:
+    wrong = JsonStrictValidator(SchemaVersion.V1_6).validate_str(file.read())
+assert wrong is None, wrong
+wrong = [message.validation_message for message in validate_full_spdx_document(parse_file(sys.argv[2]))]
+assert not wrong, wrong
+print('valid')
+";
+
+#[test]
+fn lists_are_valid_by_the_schemas_of_their_formats() {
+    let [demo, other] = packages();
+    let odd = |name: &str, line: &str| Package::new(&greeter(name, "1!2.0+local.1").metadata_line(line));
+    let project = Project::with_wheels(&[
+        demo,
+        other,
+        odd("named", "License: A licence of \"its\" own / 2"),
+        odd("classified", "Classifier: License :: OSI Approved :: BSD License"),
+        odd("several", "License-Expression: (MIT OR Apache-2.0) AND LicenseRef-Own"),
+        odd("wrong", "License-Expression: no such licence"),
+        odd("zope.dotted_name", "Requires-Dist: demo"),
+    ]);
+    let (_, python) = interpreters::pyenv().pop().expect("an interpreter of pyenv's");
+    let python = ["--with-python", "--python", python.to_str().expect("UTF-8")];
+    for (number, args) in [&DESCRIBED[..], &python].into_iter().enumerate() {
+        for artifact in [["--oci", "out"], ["--output", "a.tar"]] {
+            let lists = ["--sbom", "cyclonedx", "c.json", "--sbom", "spdx", "s.json"];
+            pack(&project, &[&artifact[..], &lists, args].concat()).succeeds();
+            let run = clean(&tool("python"))
+                .current_dir(project.dir())
+                .args(["-I", "-c", VALIDATE, "c.json", "s.json"])
+                .output()
+                .expect("it runs");
+            let said = String::from_utf8_lossy(&run.stderr);
+            assert_eq!(String::from_utf8_lossy(&run.stdout), "valid\n", "{number} {artifact:?}: {said}");
+        }
+    }
 }
 
 #[test]
