@@ -502,6 +502,7 @@ pub struct BuildArgs {
 /// What to write.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Environment")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct OutputArgs {
     /// The environment to make [default: .venv of the project].
     #[arg(long, value_name = "PATH")]
@@ -516,6 +517,10 @@ pub struct OutputArgs {
     /// the lock has it [or PIPENV_SYSTEM; PIP_USER=1 for the user's own packages].
     #[arg(long)]
     pub system: bool,
+    /// Bring the interpreter along: its files and every library that it and the packages load go into the directory that
+    /// will be the root, with the environment at the place that --at says [default: /.venv].
+    #[arg(long, requires = "venv", conflicts_with_all = ["system", "python_version", "python_home", "python_exe"])]
+    pub with_python: bool,
     /// With --system: also where the system's package manager looks after the interpreter (PEP 668) [or
     /// PIP_BREAK_SYSTEM_PACKAGES].
     #[arg(long)]

@@ -4,6 +4,7 @@
 
 mod linked;
 mod loader;
+mod tree;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

@@ -1,6 +1,7 @@
 //! What venvoy can be told to do, each command with a value as its result.
 
 mod auth;
+mod bring;
 mod cache;
 mod change;
 mod check;

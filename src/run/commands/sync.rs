@@ -28,6 +28,7 @@ use crate::{
             slim::{self, Saved},
         },
         commands::{
+            bring,
             change::{self, Changes},
             site::Ground,
         },
@@ -119,23 +120,37 @@ pub(crate) fn sync(
 fn make(options: &Options, output: &OutputOptions, progress: &dyn Progress) -> Result<Outcome> {
     let inputs = Inputs::read(&options.common, &options.lock, progress)?;
     let target = inputs.target(&options.common, &options.target, options.lock.deploy, progress)?;
+    let outcome = make_for(options, output, &inputs, &target, progress)?;
+    if let Some(root) = &output.place.tree {
+        bring::interpreter(options, output, &target, root, progress)?;
+    }
+    Ok(outcome)
+}
+
+fn make_for(
+    options: &Options,
+    output: &OutputOptions,
+    inputs: &Inputs,
+    target: &Target,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
     // What is there besides local projects is looked at as well, so that it can be left alone.
     let only_local = options.lock.local == Local::Only;
     let all = LockOptions { local: Local::With, ..options.lock.clone() };
-    let selection = inputs.select(if only_local { &all } else { &options.lock }, &target)?;
+    let selection = inputs.select(if only_local { &all } else { &options.lock }, target)?;
     selection.warnings.0.iter().for_each(|warning| progress.warn(warning));
     for skipped in &selection.skipped {
         progress.detail(&format!("{}: skipped, {}", skipped.entry.written, skipped.why));
     }
     let entries = selection.entries;
     let sources = Sources::new(&inputs.lock, inputs.pipfile.as_ref(), &options.index)?;
-    let runtime = runtime_target(&target, &options.target)?;
+    let runtime = runtime_target(target, &options.target)?;
     let builder = Builder::new(options, output);
     // What an earlier run began.
     write::recover(&output.place.venv).context(|| format!("cannot make {}", output.place.venv.display()))?;
 
     let OutputOptions { make, place } = output;
-    let Named { copied, common, keys } = name(options, make, &target, &runtime, &entries)?;
+    let Named { copied, common, keys } = name(options, make, target, &runtime, &entries)?;
     let checkouts_there = builder.has_all_checkouts(&entries);
     if let Some(key) = keys.whole
         && checkouts_there
@@ -150,7 +165,7 @@ fn make(options: &Options, output: &OutputOptions, progress: &dyn Progress) -> R
         change::check_base(&place.venv, common, &entries)?;
     }
     sources.check(&entries)?;
-    let session = Session::open(options, &target, &sources, &entries, trust(output), progress)?;
+    let session = Session::open(options, target, &sources, &entries, trust(output), progress)?;
     let frame = Frame { runtime: &runtime, make, copied: &copied, common };
     // What `--slim` drops need not be unpacked, and what it strips is not taken as it is.
     let ahead =

@@ -54,6 +54,8 @@ pub(crate) struct PlaceOptions {
     pub(crate) into: InstallPlace,
     /// Whether to install into an interpreter that the system manages (PEP 668).
     pub(crate) break_system_packages: bool,
+    /// The directory that will be the root, where the interpreter comes along.
+    pub(crate) tree: Option<PathBuf>,
     /// How files get there.
     pub link: LinkMode,
     /// Whether to make it anew although it is current, or could be changed.
@@ -167,14 +169,37 @@ fn threads(asked: usize) -> usize {
     }
 }
 
+/// The directory in which the environment has the place that `--at` says.
+fn tree(venv: &Path, make: &mut MakeOptions) -> Result<PathBuf> {
+    let at = make.at.get_or_insert_with(|| PathBuf::from("/.venv"));
+    let inner = at.strip_prefix("/").unwrap_or(at);
+    let deep = inner.components().count();
+    let root = venv.ancestors().nth(deep).filter(|_| deep > 0 && venv.ends_with(inner));
+    let wrong = |what: String| {
+        Error::new(Kind::Usage, format!("--with-python: {what}"))
+            .help("name the environment in a directory that will be the root, such as --venv runtime/.venv --at /.venv")
+    };
+    match root {
+        Some(root) if root.parent().is_some() => Ok(root.to_owned()),
+        Some(_) => Err(wrong("the tree would be the root of this machine".to_owned())),
+        None => {
+            Err(wrong(format!("{} does not end with {}, which is its place", venv.display(), at.display())))
+        }
+    }
+}
+
 impl OutputOptions {
     /// Checks the environment's part of the command line.
     pub(crate) fn new(args: &OutputArgs, project: &Project, env: &Env) -> Result<Self> {
+        let mut make = MakeOptions::new(&args.make, env)?;
+        let venv = venv_path(args.venv.as_deref(), project)?;
+        let tree = args.with_python.then(|| tree(&venv, &mut make)).transpose()?;
         Ok(OutputOptions {
-            make: MakeOptions::new(&args.make, env)?,
+            make,
             place: PlaceOptions {
-                venv: venv_path(args.venv.as_deref(), project)?,
+                venv,
                 into: InstallPlace::new(args, project, env)?,
+                tree,
                 break_system_packages: args.break_system_packages || env.flag("PIP_BREAK_SYSTEM_PACKAGES"),
                 link: link(args.link, env)?,
                 fresh: args.fresh,
@@ -193,6 +218,7 @@ impl OutputOptions {
             place: PlaceOptions {
                 venv: venv_path(None, project)?,
                 into: InstallPlace::Environment,
+                tree: None,
                 break_system_packages: false,
                 link: LinkMode::Unpack,
                 fresh: true,

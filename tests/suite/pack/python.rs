@@ -9,6 +9,7 @@ use crate::support::{
     interpreters,
     package::{Package, greeter},
     project::Project,
+    run::Run,
 };
 
 /// What uses most of what an interpreter is linked with.
@@ -73,4 +74,80 @@ fn a_tar_with_the_systems_interpreter_runs_by_itself() {
     fs::create_dir(&root).expect("made");
     tar(&["-xpf", project.path("project/all.tar").to_str().expect("UTF-8")], &root);
     works(&root);
+}
+
+fn sync(project: &Project, python: &str, args: &[&str]) -> Run {
+    project.run(&[&["sync", "--find-links", "../wheels", "--with-python", "--python", python], args].concat())
+}
+
+#[test]
+fn a_tree_that_sync_makes_runs_by_itself() {
+    let python = own_prefix();
+    let project = Project::with_wheels(&[Package::new(&greeter("demo", "1.0"))]);
+    sync(&project, &python, &["--venv", "tree/.venv"]).succeeds();
+    let root = project.path("project/tree");
+    works(&root);
+    // A second run finds it as it is.
+    let list = root.join(".venvoy-python");
+    let made = || fs::metadata(&list).and_then(|found| found.modified()).expect("a list");
+    let before = made();
+    sync(&project, &python, &["--venv", "tree/.venv"]).succeeds();
+    assert_eq!(made(), before);
+    // What is missing comes back, what is no part any more goes, what others put there stays.
+    let libc = fs::read_to_string(&list).expect("a list");
+    let libc = libc.lines().find_map(|line| line.trim().strip_suffix("libc.so.6\",")).expect("glibc");
+    let libc = root.join(libc.trim_start_matches('"')).join("libc.so.6");
+    fs::remove_file(&libc).expect("removed");
+    let text =
+        fs::read_to_string(&list).expect("a list").replace("\"files\": [", "\"files\": [ \"old/one\",");
+    fs::write(&list, text).expect("written");
+    for file in ["old/one", "old/two"] {
+        fs::create_dir_all(root.join("old")).expect("made");
+        fs::write(root.join(file), "x").expect("written");
+    }
+    sync(&project, &python, &["--venv", "tree/.venv"]).succeeds();
+    assert!(libc.is_file() && !root.join("old/one").exists() && root.join("old/two").exists());
+    works(&root);
+}
+
+#[test]
+fn an_interpreter_is_brought_only_where_nothing_else_is() {
+    let ((major, minor), python) = interpreters::pyenv().pop().expect("an interpreter of pyenv's");
+    let library = python.parent().and_then(Path::parent).expect("a prefix");
+    let library = library.join(format!("lib/python{major}.{minor}/os.py"));
+    let library = library.to_str().expect("UTF-8").trim_start_matches('/');
+    let python = python.to_str().expect("UTF-8").to_owned();
+    let project = Project::with_wheels(&[Package::new(&greeter("demo", "1.0"))]);
+    let refused = |args: &[&str], code: i32, parts: &[&str]| {
+        let run = sync(&project, &python, args);
+        assert_eq!(run.code, Some(code), "{}", run.stderr);
+        for part in parts {
+            assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
+        }
+    };
+    refused(
+        &["--venv", "tree/venv"],
+        2,
+        &["tree/venv does not end with /.venv, which is its place", "--at /.venv"],
+    );
+    refused(&["--venv", "tree/.venv", "--at", "/srv/.venv"], 2, &["does not end with /srv/.venv"]);
+    refused(&["--venv", "/.venv"], 2, &["the tree would be the root of this machine"]);
+    refused(&[], 2, &["--venv"]);
+    // Another file of that name, and a link that leads out of the tree.
+    let outside = project.path("outside");
+    fs::create_dir(&outside).expect("made");
+    let first = Path::new(&python).components().nth(1).expect("a path").as_os_str();
+    for (tree, way) in [("one", library), ("two", first.to_str().expect("UTF-8"))] {
+        let shown = format!("project/{tree}/{way} is ");
+        let way = project.path("project").join(tree).join(way);
+        fs::create_dir_all(way.parent().expect("a path")).expect("made");
+        if tree == "one" {
+            fs::write(&way, "another").expect("written");
+        } else {
+            std::os::unix::fs::symlink(&outside, &way).expect("linked");
+        }
+        refused(&["--venv", &format!("{tree}/.venv")], 10, &[&shown, "the interpreter was not brought"]);
+    }
+    assert_eq!(fs::read_to_string(project.path("project/one").join(library)).expect("there"), "another");
+    assert_eq!(fs::read_dir(&outside).expect("there").count(), 0);
 }
