@@ -15,6 +15,9 @@ use rustix::{
 /// The largest lock, Pipfile, `.env` or other text that is read, in bytes: a hundred times the largest real ones.
 pub(crate) const LARGEST_TEXT: u64 = 256 << 20;
 
+/// The room for a file that is said to be smaller, in bytes: those in /proc are said to be empty.
+const LEAST_ROOM: u64 = 4096;
+
 /// How many files of one kind may stay open at once: a quarter of what the process may open, as connections, files that
 /// arrive and those that are written need theirs.
 pub(crate) fn share_of_descriptors() -> u64 {
@@ -43,8 +46,24 @@ pub(crate) fn regular(file: File) -> io::Result<File> {
 
 /// Everything in a file, if that is no more than `limit` bytes.
 pub(crate) fn read(file: &File, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    // With room for all of it the system is asked twice, otherwise once for each doubling of the room.
+    let expected = file.metadata()?.len().max(LEAST_ROOM).min(limit);
+    let expected = usize::try_from(expected).map_err(io::Error::other)?;
+    let mut bytes = vec![0; expected.saturating_add(1)];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match (&*file).read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    // Longer than it said: it grows, or its length is not known beforehand, as in /proc.
+    if filled > expected {
+        file.take(limit.saturating_add(1) - filled as u64).read_to_end(&mut bytes)?;
+    }
     if bytes.len() as u64 > limit {
         return Err(io::Error::new(ErrorKind::FileTooLarge, format!("larger than {limit} bytes")));
     }
@@ -78,6 +97,28 @@ mod tests {
         }
         let error = open_regular(directory.path()).expect_err("no file");
         assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
+    }
+
+    #[test]
+    fn files_are_read_to_their_end_whatever_length_they_say() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for length in [0, 1, 4095, 4096, 4097, 100_000] {
+            let path = directory.path().join("file");
+            let bytes: Vec<u8> = (0..length).map(|at: usize| at.to_le_bytes()[0]).collect();
+            std::fs::write(&path, &bytes).expect("written");
+            assert_eq!(read_regular(&path, LARGEST_TEXT).expect("a file"), bytes);
+            assert_eq!(read_regular(&path, length as u64).expect("a file"), bytes);
+            if let Some(less) = length.checked_sub(1) {
+                let error = read_regular(&path, less as u64).expect_err("too large");
+                assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+            }
+        }
+        // Said to be empty, and longer than the least room.
+        let text = read_text(Path::new("/proc/kallsyms"), LARGEST_TEXT)
+            .or_else(|_| read_text(Path::new("/proc/self/smaps"), LARGEST_TEXT));
+        if cfg!(target_os = "linux") {
+            assert!(text.is_ok_and(|text| text.len() > 4096));
+        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! SIGINT, SIGTERM, SIGHUP and SIGQUIT as a flag that long work looks at, so that it can tidy up and stop.
 
 use std::{
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use crate::words::{
     error::{Error, Kind, Result},
-    threads,
+    files, threads,
 };
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
@@ -53,7 +54,7 @@ fn is_ignored(signal: i32, status: &str) -> bool {
 /// Starts to listen: the first signal sets the flag, a second one or the end of the grace period ends
 /// the process with exit code 130.
 pub(crate) fn listen() -> std::io::Result<()> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = files::read_text(Path::new("/proc/self/status"), files::LARGEST_TEXT).unwrap_or_default();
     let wanted = SIGNALS.into_iter().filter(|signal| !is_ignored(*signal, &status));
     let mut signals = signal_hook::iterator::Signals::new(wanted)?;
     threads::start("signals", move || {
