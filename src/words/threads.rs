@@ -3,10 +3,17 @@
 use std::{
     error::Error as _,
     io,
+    sync::OnceLock,
     thread::{Builder, JoinHandle},
 };
 
 use super::error::{Error, Kind, Result};
+
+/// How many threads run at once. The system is asked once: on Linux the answer is in several files of cgroups.
+pub(crate) fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
 
 /// Starts a thread, which `std::thread::spawn` does with a panic where none can be had.
 pub(crate) fn start<T: Send + 'static>(

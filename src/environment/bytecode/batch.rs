@@ -8,7 +8,7 @@ use std::{
 use rayon::prelude::*;
 
 use super::{Compiled, Compiler};
-use crate::words::{error::Result, vocab::Sha256};
+use crate::words::{error::Result, threads, vocab::Sha256};
 
 /// A module to compile.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +117,7 @@ impl Compiler<'_> {
         todo: &[usize],
         place: &M,
     ) -> Result<BTreeMap<usize, Result<M::Put, String>>> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = threads::cores();
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
         let work = || {

@@ -19,6 +19,7 @@ use crate::{
         env::Env,
         error::{Error, Result},
         progress::Progress,
+        threads,
         vocab::{SourceUrl, count, size},
     },
 };
@@ -173,7 +174,7 @@ fn system(env: &Env) -> Vec<(Shown, Shown)> {
         ("CI", "one that only sets CI"),
     ];
     let ci = ci.iter().find(|(variable, _)| env.get(variable).is_some()).map_or("none", |(_, name)| *name);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = threads::cores();
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let limit = |limit: Option<u64>| limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
     vec![

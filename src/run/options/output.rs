@@ -11,6 +11,7 @@ use crate::words::{
     choices::{Invalidation, LinkMode, Slim, SlimKind},
     env::Env,
     error::{Error, Kind, Result},
+    threads,
     vocab::PackageName,
 };
 
@@ -156,7 +157,7 @@ pub(crate) const DEFAULT_MTIME: i64 = 315_532_800;
 /// How many threads to start where so many were asked for (0: one for each core). More than two for each core only wait
 /// for each other (small numbers are taken as they are), and each has a few files and directories open.
 fn threads(asked: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let cores = threads::cores();
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let files = files.and_then(|files| usize::try_from(files / 16).ok()).unwrap_or(usize::MAX).max(1);
     let most = (2 * cores).max(64).min(files);

@@ -30,7 +30,7 @@ use crate::{
     run::options::OutputOptions,
     words::{
         error::{Error, Kind, Result},
-        interrupt,
+        interrupt, threads,
         vocab::{Credentials, PackageName},
     },
 };
@@ -77,7 +77,7 @@ impl<'a> Builder<'a> {
             },
             guard: own_program(),
             env: variables(request),
-            free: Mutex::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            free: Mutex::new(threads::cores()),
             freed: Condvar::new(),
             request,
             mtime: output.make.mtime,
