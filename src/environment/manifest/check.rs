@@ -13,7 +13,7 @@ use std::{
 use rayon::prelude::*;
 use rustix::fs::AtFlags;
 
-use super::condition::Extent;
+use super::condition::{Extent, Near};
 use super::text::{Content, Dir, Item, JOURNAL, MANIFEST, Manifest};
 use crate::environment::layout::PlanKey;
 use crate::words::{
@@ -40,9 +40,10 @@ pub(crate) fn is_current(dest: &Path, key: &PlanKey) -> bool {
     if manifest.key != key.to_string() || changing {
         return false;
     }
+    let near = Near::new(&top, &manifest);
     // `None`: not as it was made. `Some(false)`: its time differs.
     let stat = |dir: &Dir<'_>| {
-        let stat = rustix::fs::statat(&top, &*dir.path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let stat = near.stat(&dir.path).ok()?;
         let is_dir = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
         is_dir.then_some(stat.st_mtime == manifest.mtime && stat.st_mtime_nsec == 0)
     };

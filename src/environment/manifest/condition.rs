@@ -86,7 +86,7 @@ impl<'a> Near<'a> {
     }
 
     /// What lies at a path.
-    fn stat(&self, path: &str) -> rustix::io::Result<Stat> {
+    pub(super) fn stat(&self, path: &str) -> rustix::io::Result<Stat> {
         let (dir, path) = self.at(path);
         rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW)
     }
