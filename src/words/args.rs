@@ -51,6 +51,8 @@ pub struct Global {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
+// Only the options of the command that was typed are put together: all of them take longer than many a run.
+#[command(defer = true)]
 pub enum Command {
     /// Make .venv exactly what the lock says.
     Sync(SyncArgs),

@@ -11,7 +11,7 @@ pub struct Other {
     pub option: &'static str,
     /// What matches call it: no other argument is called so.
     id: &'static str,
-    /// The option's letter.
+    /// The option's letter, where it means nothing else here.
     pub short: Option<char>,
     /// Whether a value follows.
     pub value: bool,
@@ -216,7 +216,6 @@ pub const OTHERS: &[Other] = &[
     flag!("check", "use-installed", Instead(AUDIT, AUDIT_HELP)),
     flag!("check", "auto-install", Instead(AUDIT, AUDIT_HELP)),
     flag!("check", "scan", Instead(AUDIT, AUDIT_HELP)),
-    valued!("check", "pypi-mirror", None, Instead(AUDIT, AUDIT_HELP)),
     flag!("check", "clear", Instead(AUDIT, AUDIT_HELP)),
     valued!("scripts", "pypi-mirror", None, PassedOver("no index is asked")),
     flag!("scripts", "clear", PassedOver(CLEARED)),
@@ -236,28 +235,27 @@ impl Other {
 pub fn with_others(mut root: Command) -> Command {
     for other in OTHERS {
         if other.option.is_empty() {
-            let anything =
-                Arg::new("anything").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true);
-            root =
-                root.subcommand(Command::new(other.command).hide(true).disable_help_flag(true).arg(anything));
+            root = root
+                .subcommand(Command::new(other.command).hide(true).disable_help_flag(true).defer(anything));
             continue;
         }
+        // What the command has of its own is not known yet (`defer`); a test says that the table names none of it.
         let add = |command: Command| {
-            if command.get_arguments().any(|arg| arg.get_long() == Some(other.option)) {
-                return command;
-            }
             let action = if other.value { ArgAction::Append } else { ArgAction::SetTrue };
-            let mut arg = Arg::new(other.id).long(other.option).hide(true).action(action);
-            // A letter that means something else here keeps its meaning.
-            let letter = |short: &char| !command.get_arguments().any(|arg| arg.get_short() == Some(*short));
-            if let Some(short) = other.short.filter(letter) {
-                arg = arg.short(short);
-            }
-            command.arg(arg)
+            let arg = Arg::new(other.id).long(other.option).hide(true).action(action);
+            command.arg(match other.short {
+                Some(letter) => arg.short(letter),
+                None => arg,
+            })
         };
         root = if other.command.is_empty() { add(root) } else { root.mut_subcommand(other.command, add) };
     }
     root
+}
+
+/// Whatever is typed after a command that is not taken.
+fn anything(command: Command) -> Command {
+    command.arg(Arg::new("anything").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true))
 }
 
 /// The first thing typed that venvoy answers with an error.

@@ -35,6 +35,7 @@ pub struct Questions {
 
 /// The commands that only read, and `run`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Reading {
     /// Run a command or a script of the Pipfile in the environment.
     Run(RunArgs),

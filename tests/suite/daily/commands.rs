@@ -61,7 +61,8 @@ fn other(command: &str, option: &str) -> Option<&'static Other> {
 
 /// Whether venvoy has it itself, as everybody sees it in its help or completion.
 fn is_taken(command: &str, option: &str) -> bool {
-    let root = Cli::command();
+    let mut root = Cli::command();
+    root.build();
     let global = root.get_arguments().any(|arg| arg.is_global_set() && arg.get_long() == Some(option));
     let at = if command.is_empty() { Some(&root) } else { root.find_subcommand(command) };
     at.is_some_and(|at| {
