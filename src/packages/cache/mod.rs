@@ -25,6 +25,8 @@ mod keyed;
 mod ledger;
 mod lock;
 mod pending;
+#[cfg(test)]
+pub(crate) mod scratch;
 mod temporary;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Things in the making: uniquely named, locked by who makes them, swept when nobody does.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::{File, TryLockError},
     hash::{BuildHasher as _, Hasher as _, RandomState},
     io::{self, ErrorKind},
@@ -78,29 +78,15 @@ impl TemporaryFile {
     }
 
     fn try_publish(&mut self, root: &Dir, path: &Path) -> io::Result<Published> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(ErrorKind::InvalidInput.into());
+        // A directory where only a file belongs.
+        let clear = |to: &Dir, name: &OsStr, error: io::Error| match error.kind() {
+            ErrorKind::IsADirectory => to.remove(name).map(|()| true),
+            _ => Err(error),
         };
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let to = match root.make(parent) {
-                Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => continue,
-                made => made?,
-            };
-            match self.dir.rename(&self.name, &to, name) {
-                Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => {}
-                // A directory where only a file belongs.
-                Err(error) if error.kind() == ErrorKind::IsADirectory && tries < TRIES => to.remove(name)?,
-                Err(error) => return Err(error),
-                Ok(()) => {
-                    self.published = true;
-                    let metadata = self.file.metadata()?;
-                    let identity = Identity::of(&metadata);
-                    return Ok(Published { path: to.path().join(name), identity, own: is_own(&metadata) });
-                }
-            }
-        }
+        let path = put(&self.dir, &self.name, root, path, clear)?.ok_or(ErrorKind::AlreadyExists)?;
+        self.published = true;
+        let metadata = self.file.metadata()?;
+        Ok(Published { path, identity: Identity::of(&metadata), own: is_own(&metadata) })
     }
 }
 
@@ -144,28 +130,50 @@ impl TemporaryDir {
 
     /// Publishes it at `path` below `root`. If someone else was faster, theirs stays, and the answer is `None`.
     pub(super) fn publish(mut self, root: &Dir, path: &Path) -> io::Result<Option<Dir>> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(ErrorKind::InvalidInput.into());
+        let clear = |to: &Dir, name: &OsStr, error| match to.below(name) {
+            Ok(_) => Ok(false),
+            // A file where only a directory belongs.
+            Err(odd) if is_in_the_way(&odd) => to.remove(name).map(|()| true),
+            Err(_) => Err(error),
         };
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let to = match root.make(parent) {
-                Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => continue,
-                made => made?,
-            };
-            match self.parent.rename(&self.name, &to, name) {
-                Ok(()) => {
-                    self.published = true;
-                    return Ok(Some(self.made.renamed(to.path().join(name))));
+        let path = put(&self.parent, &self.name, root, path, clear)?;
+        self.published = path.is_some();
+        Ok(path.map(|path| self.made.renamed(path)))
+    }
+}
+
+/// Renames what is in the making to `path` below `root`, and gives the path it has then. Directories above it are made
+/// again where someone who clears the cache takes them away meanwhile. `clear` is given what is in the way and removes it
+/// (true), or leaves it in its place (false: nothing is renamed, and the answer is `None`).
+fn put(
+    from: &Dir,
+    name: &OsStr,
+    root: &Dir,
+    path: &Path,
+    clear: impl Fn(&Dir, &OsStr, io::Error) -> io::Result<bool>,
+) -> io::Result<Option<PathBuf>> {
+    let (Some(parent), Some(last)) = (path.parent(), path.file_name()) else {
+        return Err(ErrorKind::InvalidInput.into());
+    };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let to = match root.make(parent) {
+            Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => continue,
+            made => made?,
+        };
+        match from.rename(name, &to, last) {
+            Ok(()) => return Ok(Some(to.path().join(last))),
+            Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => {}
+            Err(error) => {
+                let kind = error.kind();
+                if !clear(&to, last, error)? {
+                    return Ok(None);
                 }
-                Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => {}
-                Err(error) => match to.below(name) {
-                    Ok(_) => return Ok(None),
-                    // A file where only a directory belongs.
-                    Err(odd) if is_in_the_way(&odd) && tries < TRIES => to.remove(name)?,
-                    Err(_) => return Err(error),
-                },
+                // Whoever puts it there does so again and again.
+                if tries >= TRIES {
+                    return Err(kind.into());
+                }
             }
         }
     }

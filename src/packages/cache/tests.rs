@@ -12,42 +12,19 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::*;
+use super::{
+    scratch::{files_below, open, scratch},
+    *,
+};
 use crate::words::error::Kind;
 use tempfile::TempDir;
 
 const NAME: &str = "demo-1.0-py3-none-any.whl";
 
-fn scratch() -> TempDir {
-    tempfile::tempdir().expect("a directory")
-}
-
-fn open(root: &Path) -> Cache {
-    Cache::open(root, Options::default())
-}
-
 fn store(cache: &Cache, bytes: &[u8]) -> VerifiedFile {
     let mut pending = cache.begin(NAME).expect("a pending file");
     pending.write_all(bytes).expect("written");
     pending.commit(&[Sha256::of(bytes)]).expect("a verified file")
-}
-
-/// Every file below a directory, ledgers left out.
-fn files_below(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(root).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        if path.file_name().is_some_and(|name| name == "verified") {
-            continue;
-        }
-        if path.is_dir() {
-            found.extend(files_below(&path));
-        } else if path.file_name().is_some_and(|name| name != "CACHEDIR.TAG") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
 }
 
 fn make_old(path: &Path) {

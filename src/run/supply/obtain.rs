@@ -72,21 +72,30 @@ pub(crate) fn bring(
     file: &IndexFile,
     resolved: &Resolved,
 ) -> Result<(VerifiedFile, u64)> {
-    let via = resolved.source.as_ref().map(|index| &index.url);
-    match indexed(session, entry, file, via) {
-        Err(error) if may_have_moved(session, resolved, &error) => {
-            let again = resolve(session, entry, Records::Ignore)?;
-            let file = again.file().unwrap_or(file);
-            indexed(session, entry, file, again.source.as_ref().map(|index| &index.url))
+    as_resolved(session, entry, resolved, |resolved| {
+        let file = resolved.file().unwrap_or(file);
+        indexed(session, entry, file, resolved.source.as_ref().map(|index| &index.url))
+    })
+}
+
+/// Does `work` with what an entry was resolved to, and once more with what the index says now where a record may not be
+/// true any more: indexes move and replace files.
+fn as_resolved<T>(
+    session: &Session<'_>,
+    entry: &Entry,
+    resolved: &Resolved,
+    work: impl Fn(&Resolved) -> Result<T>,
+) -> Result<T> {
+    match work(resolved) {
+        Err(error)
+            if resolved.remembered
+                && matches!(error.kind(), Kind::Selection | Kind::Network | Kind::Auth)
+                && !session.request.index.offline =>
+        {
+            work(&resolve(session, entry, Records::Ignore)?)
         }
         outcome => outcome,
     }
-}
-
-/// Whether what a record says may not be true any more: indexes move and replace files.
-fn may_have_moved(session: &Session<'_>, resolved: &Resolved, error: &Error) -> bool {
-    let moved = matches!(error.kind(), Kind::Selection | Kind::Network | Kind::Auth);
-    resolved.remembered && moved && !session.request.index.offline
 }
 
 /// Gets the wheel of an entry whose file is known. `installed` is what a build without isolation finds.
@@ -97,14 +106,7 @@ pub(crate) fn obtain(
     resolved: &Resolved,
     installed: &Installed,
 ) -> Result<Obtained> {
-    let outcome = try_obtain(session, builder, entry, resolved, installed);
-    match outcome {
-        Err(error) if may_have_moved(session, resolved, &error) => {
-            let again = resolve(session, entry, Records::Ignore)?;
-            try_obtain(session, builder, entry, &again, installed)
-        }
-        outcome => outcome,
-    }
+    as_resolved(session, entry, resolved, |resolved| try_obtain(session, builder, entry, resolved, installed))
 }
 
 /// Whether a file of the cache is not, or no longer, what it was when it was found there.

@@ -1,47 +1,17 @@
 //! Records of selections.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
-use tempfile::TempDir;
 use url::Url;
 
 use crate::{
     packages::{
-        cache::{Cache, Options},
+        cache::scratch::{files_below, open, scratch},
         index::{IndexFile, SelectionKey, records::SelectionRecord},
     },
     project::lock::Hashes,
     words::vocab::{Concealed, PackageName, Sha256, SourceUrl},
 };
-
-fn scratch() -> TempDir {
-    tempfile::tempdir().expect("a directory")
-}
-
-fn open(root: &Path) -> Cache {
-    Cache::open(root, Options::default())
-}
-
-/// Every file below a directory, ledgers left out.
-fn files_below(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(root).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        if path.file_name().is_some_and(|name| name == "verified") {
-            continue;
-        }
-        if path.is_dir() {
-            found.extend(files_below(&path));
-        } else if path.file_name().is_some_and(|name| name != "CACHEDIR.TAG") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
 
 struct Locked {
     source: SourceUrl,
