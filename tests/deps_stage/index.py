@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import html
 import json
@@ -11,13 +10,14 @@ import os
 import re
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(REPOSITORY / "tests" / "pipenv"))
+import loopback  # noqa: E402
+
 FIXTURE = REPOSITORY / "fixtures" / "deps-stage"
 WORK = REPOSITORY / "target" / "deps-stage"
 USER, PASSWORD = "deploy", "canary-s3cret"
@@ -59,10 +59,8 @@ def download(python: str) -> Path:
     return files
 
 
-class Handler(SimpleHTTPRequestHandler):
+class Handler(loopback.Handler):
     """`/simple/NAME/` and `/files/FILE`, for those who know the password."""
-
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -95,22 +93,10 @@ class Handler(SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
 
-
-@contextmanager
-def serve(files: Path) -> Iterator[str]:
+def serve(files: Path) -> AbstractContextManager[str]:
     """Serves the files on loopback until the block ends; gives the URL of the simple API."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(files)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/simple"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return loopback.serve(files, Handler)
 
 
 def write_project(destination: Path) -> None:

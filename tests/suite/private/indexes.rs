@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,9 +15,9 @@ use crate::support::{
     lock::Lock,
     nginx::{Nginx, Setup},
     package::Package,
-    process::{Running, free_port},
     project::Project,
     server::{Server, reply},
+    tinyproxy::Proxy,
 };
 use serde_json::json;
 
@@ -307,27 +306,17 @@ fn pipenvs_mirror_replaces_the_public_index_only() {
 fn a_proxy_with_a_password_is_used_for_what_no_proxy_does_not_name() {
     let ours = Package::by("us", "ours");
     let index = index(&[&ours]);
-    let directory = tempfile::TempDir::new().expect("a directory");
-    let port = free_port();
-    let (config, log) = (directory.path().join("tinyproxy.conf"), directory.path().join("log"));
-    let settings = format!(
-        "Port {port}\nListen 127.0.0.1\nLogFile \"{}\"\nLogLevel Info\nBasicAuth me {SECRET}\n",
-        text(&log)
-    );
-    fs::write(&config, settings).expect("written");
-    let mut command = std::process::Command::new("tinyproxy");
-    command.arg("-d").arg("-c").arg(config);
-    let _running = Running::start(&mut command, port, "the Debian package tinyproxy");
-    let requests = || fs::read_to_string(&log).expect("a log").matches("Request (file descriptor").count();
+    let proxy = Proxy::start(SECRET);
+    let requests = || proxy.said("Request (file descriptor");
 
     let project = Project::of(&Lock::bare().source("company", &index.url("/simple")).package(&ours));
-    let project = project.variable("http_proxy", format!("http://me:{SECRET}@127.0.0.1:{port}"));
+    let project = project.variable("http_proxy", proxy.url(&format!("me:{SECRET}@")));
     project.run(&["sync", "-vv"]).ends_with(0).never_mentions(SECRET);
     assert_eq!(requests(), 2);
     let project = project.variable("no_proxy", "127.0.0.1");
     project.forget().run(&["sync"]).ends_with(0);
     assert_eq!(requests(), 2);
-    let project = project.variable("no_proxy", "").variable("http_proxy", format!("http://127.0.0.1:{port}"));
+    let project = project.variable("no_proxy", "").variable("http_proxy", proxy.url(""));
     project.forget().run(&["sync"]).ends_with(6).mentions(&[
         "the proxy on the way to 127.0.0.1",
         "http_proxy",

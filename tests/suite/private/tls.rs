@@ -8,11 +8,12 @@ use crate::support::{
     mount::with_mounts,
     nginx::{Nginx, Setup},
     package::Package,
-    process::{Running, free_port},
+    process::free_port,
     project::Project,
+    tinyproxy::Proxy,
     wheel::WheelBuilder,
 };
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 const SECRET: &str = "canary-7Zq";
 
@@ -206,23 +207,13 @@ fn an_https_index_is_reached_through_a_proxy_with_a_password() {
     let ca = Ca::new();
     let ours = Package::by("us", "ours");
     let nginx = https(&ca, &[&ours]);
-    let directory = tempfile::TempDir::new().expect("a directory");
-    let port = free_port();
-    let (config, log) = (directory.path().join("tinyproxy.conf"), directory.path().join("log"));
-    let settings = format!(
-        "Port {port}\nListen 127.0.0.1\nLogFile \"{}\"\nLogLevel Info\nBasicAuth me {SECRET}\n",
-        text(&log)
-    );
-    fs::write(&config, settings).expect("written");
-    let mut command = Command::new("tinyproxy");
-    command.arg("-d").arg("-c").arg(config);
-    let _running = Running::start(&mut command, port, "the Debian package tinyproxy");
-    let tunnels = || fs::read_to_string(&log).expect("a log").matches("CONNECT localhost").count();
+    let proxy = Proxy::start(SECRET);
+    let tunnels = || proxy.said("CONNECT localhost");
 
     let url = format!("https://localhost:{}/simple", nginx.port);
     let project = Project::of(&Lock::bare().source("company", &url).package(&ours))
         .variable("SSL_CERT_FILE", text(&ca.bundle()))
-        .variable("HTTPS_PROXY", format!("http://me:{SECRET}@127.0.0.1:{port}"));
+        .variable("HTTPS_PROXY", proxy.url(&format!("me:{SECRET}@")));
     project.run(&["sync", "-vv"]).ends_with(0).never_mentions(SECRET);
     let made = tunnels();
     assert!(made > 0);
@@ -231,8 +222,7 @@ fn an_https_index_is_reached_through_a_proxy_with_a_password() {
     let project = project.variable("NO_PROXY", "localhost,[::1]");
     project.forget().run(&["sync"]).ends_with(0);
     assert_eq!(tunnels(), made);
-    let project =
-        project.variable("NO_PROXY", "").variable("HTTPS_PROXY", format!("http://127.0.0.1:{port}"));
+    let project = project.variable("NO_PROXY", "").variable("HTTPS_PROXY", proxy.url(""));
     project
         .forget()
         .run(&["sync"])

@@ -21,4 +21,5 @@ pub mod program;
 pub mod project;
 pub mod run;
 pub mod server;
+pub mod tinyproxy;
 pub mod wheel;

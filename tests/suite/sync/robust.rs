@@ -114,6 +114,10 @@ fn is_swept(project: &Project) {
     assert_eq!(left, [""; 0]);
 }
 
+/// What a run says that ends by itself where it is asked to.
+const INTERRUPTED: [&str; 2] =
+    ["error: interrupted", "  help: nothing was changed; run the same command again to go on"];
+
 /// Nor in the cache.
 #[track_caller]
 fn is_tidy(project: &Project) {
@@ -153,10 +157,7 @@ fn sigint_during_a_download_leaves_the_old_environment_and_a_rerun_succeeds() {
     let child = project.start(&[]);
     slow.half_way.recv().expect("it downloads");
     signal(&child, Signal::INT);
-    project.wait(child).ends(
-        130,
-        &["error: interrupted", "  help: nothing was changed; run the same command again to go on"],
-    );
+    project.wait(child).ends(130, &INTERRUPTED);
     is_untouched(&project, &before);
     is_tidy(&project);
     slow.released.store(true, Ordering::SeqCst);
@@ -216,10 +217,7 @@ fn sigint_ends_the_wait_between_two_tries() {
     asked.recv().expect("it asks");
     signal(&child, Signal::INT);
     // The help tells this end from that of a run that had to be torn from its sleep.
-    project.wait(child).ends(
-        130,
-        &["error: interrupted", "  help: nothing was changed; run the same command again to go on"],
-    );
+    project.wait(child).ends(130, &INTERRUPTED);
     is_tidy(&project);
 }
 
