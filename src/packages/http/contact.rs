@@ -1,4 +1,4 @@
-//! Who answers: a server that is not there, and a login that is refused, are found out once and not once per package.
+//! Which servers answer: one that is not there, and a login that is refused, are found out once and not once per package.
 //!
 //! The first to ask a server is alone until it has answered; the others wait, as what they would learn is the same.
 

@@ -3,6 +3,7 @@
 mod client;
 mod contact;
 mod failure;
+mod hop;
 mod lanes;
 mod names;
 mod options;
