@@ -28,7 +28,7 @@ pub(crate) use site::Site;
 pub(crate) use tags::{Mismatch, TagPart, Tags};
 pub(crate) use wanted::Wanted;
 
-use crate::words::vocab::{Extra, Marker, MarkerEnv, RelPath};
+use crate::words::vocab::{MarkerEnv, RelPath};
 
 /// The interpreter an environment is made for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,23 +91,5 @@ impl Target {
             self.markers.python_full_version.clone()
         };
         format!("{} {version}{kind}", self.markers.platform_python_implementation)
-    }
-
-    /// Whether a marker's answer hangs on the micro version, which was only assumed.
-    pub fn is_undecided(&self, marker: &Marker, extras: &[Extra], groups: &[&str]) -> bool {
-        if !self.assumed_micro {
-            return false;
-        }
-        let here = marker.evaluate(&self.markers, extras, groups);
-        let (major, minor, _) = self.version;
-        (0..=describe::MICRO_LIMIT).any(|micro| {
-            let version = format!("{major}.{minor}.{micro}");
-            let env = MarkerEnv {
-                python_full_version: version.clone(),
-                implementation_version: version,
-                ..self.markers.clone()
-            };
-            marker.evaluate(&env, extras, groups) != here
-        })
     }
 }

@@ -364,18 +364,6 @@ fn a_described_target_has_the_markers_and_paths_of_a_real_one() {
 }
 
 #[test]
-fn a_marker_that_hangs_on_an_assumed_micro_version_is_noticed() {
-    let marker = |text: &str| Marker::parse(text).expect(text);
-    let target = described("3.9", "linux/amd64");
-    assert_eq!((target.version_text().as_str(), target.assumed_micro), ("3.9", true));
-    let skipped_early = marker("python_full_version not in '3.9.0, 3.9.1'");
-    assert!(skipped_early.evaluate(&target.markers, &[], &[]));
-    assert!(target.is_undecided(&skipped_early, &[], &[]));
-    assert!(!target.is_undecided(&marker("python_full_version >= '3.8.1'"), &[], &[]));
-    assert!(!described("3.9.5", "linux/amd64").is_undecided(&skipped_early, &[], &[]));
-}
-
-#[test]
 fn a_description_that_makes_no_sense_is_refused() {
     for (version, platform, home, why) in [
         ("3", "linux/amd64", "/usr/bin", "names no single version"),
