@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use walkdir::{DirEntry, WalkDir};
+
 /// The names after `pub(crate) mod` in a file, in their order.
 fn modules(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -20,13 +22,11 @@ fn sources(place: &Path, found: &mut Vec<PathBuf>) {
         found.push(place.to_owned());
         return;
     }
-    for entry in fs::read_dir(place).expect("a room's directory") {
-        let path = entry.expect("an entry").path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if path.is_dir() && name != "tests"
-            || path.extension().is_some_and(|end| end == "rs") && name != "tests.rs"
-        {
-            sources(&path, found);
+    let is_test = |entry: &DirEntry| ["tests", "tests.rs"].iter().any(|name| entry.file_name() == *name);
+    for entry in WalkDir::new(place).into_iter().filter_entry(|entry| !is_test(entry)) {
+        let path = entry.expect("a room's file").into_path();
+        if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
         }
     }
 }

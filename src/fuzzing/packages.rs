@@ -1,4 +1,4 @@
-//! What indexes give.
+//! Readers of pages, wheels and source distributions.
 
 use std::{io::Write as _, path::Path};
 
@@ -13,7 +13,10 @@ use crate::{
         sdist::{Limits, unpack},
         wheel::{Strictness, Wheel, deflate as streams, with_scratch},
     },
-    words::vocab::{Sha256, WheelName},
+    words::{
+        files,
+        vocab::{Sha256, WheelName},
+    },
 };
 
 /// A page of links (PEP 503).
@@ -201,8 +204,7 @@ fn sdist(name: &str, bytes: &[u8]) -> Read {
         beside.sort();
         beside.retain(|found| found != name && found != "into");
         assert!(beside.is_empty(), "something was unpacked beside its directory: {beside:?}");
-        let mut found = Vec::new();
-        inside(&into, &into, &mut found);
+        let mut found = inside(&into);
         let project = said(project)?;
         assert!(project.starts_with(&into), "{}", project.display());
         found.sort();
@@ -211,21 +213,20 @@ fn sdist(name: &str, bytes: &[u8]) -> Read {
 }
 
 /// What lies below a directory; no link leads out of it.
-fn inside(top: &Path, dir: &Path, found: &mut Vec<String>) {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let Ok(kind) = entry.file_type() else { continue };
+fn inside(top: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in files::below(top).filter_map(Result::ok) {
+        let (path, kind) = (entry.path(), entry.file_type());
         if kind.is_symlink() {
             // A link to what is not there leads nowhere.
             if let Ok(real) = path.canonicalize() {
                 let top = top.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", top.display()));
                 assert!(real.starts_with(top), "{} leads to {}", path.display(), real.display());
             }
-        } else if kind.is_dir() {
-            inside(top, &path, found);
         } else {
-            assert!(kind.is_file(), "{} is of another kind", path.display());
+            assert!(kind.is_dir() || kind.is_file(), "{} is of another kind", path.display());
         }
-        found.push(path.strip_prefix(top).unwrap_or(&path).display().to_string());
+        found.push(path.strip_prefix(top).unwrap_or(path).display().to_string());
     }
+    found
 }

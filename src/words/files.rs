@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, ErrorKind, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::OnceLock,
 };
 
@@ -11,6 +11,7 @@ use rustix::{
     fs::{Mode, OFlags},
     process::{Resource, getrlimit},
 };
+use walkdir::{DirEntry, WalkDir};
 
 /// The largest lock, Pipfile, `.env` or other text that is read, in bytes: a hundred times the largest real ones.
 pub(crate) const LARGEST_TEXT: u64 = 256 << 20;
@@ -79,6 +80,21 @@ pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 pub(crate) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     let bytes = read(&open_regular(path)?, limit)?;
     String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "not UTF-8"))
+}
+
+/// Everything below a directory, links not followed: a directory before what is in it, sorted by name. An error comes with the
+/// path that cannot be read.
+///
+/// Whatever is written into, removed or held against others goes by handles instead, as paths may lead elsewhere by then: the cache
+/// (`packages::cache`), and environments while they are changed (`artifact::write`).
+pub(crate) fn below(top: &Path) -> impl Iterator<Item = Result<DirEntry, (PathBuf, io::Error)>> {
+    let top = top.to_path_buf();
+    WalkDir::new(&top).min_depth(1).sort_by_file_name().into_iter().map(move |entry| {
+        entry.map_err(|error| {
+            let path = error.path().unwrap_or(&top).to_path_buf();
+            (path, error.into())
+        })
+    })
 }
 
 #[cfg(test)]

@@ -7,14 +7,14 @@ use std::{
         ffi::OsStrExt as _,
         fs::{MetadataExt as _, PermissionsExt as _},
     },
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use rayon::prelude::*;
 use sha2::Digest as _;
 
 use super::check::{digest_file, unreadable};
-use crate::words::{error::Result, vocab::Sha256};
+use crate::words::{error::Result, files, vocab::Sha256};
 
 /// The digest of everything below `dest`: names, types, modes, times, link targets and contents.
 ///
@@ -22,7 +22,11 @@ use crate::words::{error::Result, vocab::Sha256};
 /// record `TYPE NUL PATH NUL MODE NUL MTIME NUL CONTENT LF` for each, sorted by path, and the SHA-256 of all.
 pub(crate) fn tree_digest(dest: &Path) -> Result<Sha256> {
     let mut paths = Vec::new();
-    list(dest, Path::new(""), &mut paths)?;
+    for entry in files::below(dest) {
+        let entry = entry.map_err(|(path, error)| unreadable(&path, error))?;
+        paths.push(entry.path().strip_prefix(dest).unwrap_or(entry.path()).to_path_buf());
+    }
+    // Not as they were found: a path with all that is in it comes before the next name.
     paths.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
     let records: Vec<Vec<u8>> = paths.par_iter().map(|path| record(dest, path)).collect::<Result<_>>()?;
     let mut digest = sha2::Sha256::new();
@@ -30,19 +34,6 @@ pub(crate) fn tree_digest(dest: &Path) -> Result<Sha256> {
         digest.update(record);
     }
     Ok(Sha256(digest.finalize().into()))
-}
-
-fn list(dest: &Path, dir: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
-    let full = dest.join(dir);
-    for entry in fs::read_dir(&full).map_err(|e| unreadable(&full, e))? {
-        let entry = entry.map_err(|e| unreadable(&full, e))?;
-        let path = dir.join(entry.file_name());
-        if entry.file_type().map_err(|e| unreadable(&full, e))?.is_dir() {
-            list(dest, &path, paths)?;
-        }
-        paths.push(path);
-    }
-    Ok(())
 }
 
 fn record(dest: &Path, path: &Path) -> Result<Vec<u8>> {

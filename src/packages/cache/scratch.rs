@@ -1,11 +1,9 @@
 //! Caches of tests, and what lies in them.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::{Cache, Options};
 
@@ -21,18 +19,12 @@ pub(crate) fn open(root: &Path) -> Cache {
 
 /// Every file below a directory, ledgers left out.
 pub(crate) fn files_below(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(root).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        if path.file_name().is_some_and(|name| name == "verified") {
-            continue;
-        }
-        if path.is_dir() {
-            found.extend(files_below(&path));
-        } else if path.file_name().is_some_and(|name| name != "CACHEDIR.TAG") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
+    WalkDir::new(root)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.file_name() != "verified")
+        .map(|entry| entry.expect("an entry"))
+        .filter(|entry| !entry.file_type().is_dir() && entry.file_name() != "CACHEDIR.TAG")
+        .map(DirEntry::into_path)
+        .collect()
 }

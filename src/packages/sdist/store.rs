@@ -11,6 +11,7 @@ use crate::{
     packages::cache::{Cache, Keyed, Options, VerifiedFile},
     words::{
         error::{Error, Kind, Result},
+        files,
         vocab::Sha256,
     },
 };
@@ -131,19 +132,19 @@ pub(super) fn digest(path: &Path) -> Result<(Sha256, u64)> {
 
 /// Copies everything below `from` into the existing directory `to`: files, links as they are, directories.
 pub(crate) fn copy_all(from: &Path, to: &Path) -> Result<()> {
-    for entry in fs::read_dir(from).map_err(|e| Error::io("cannot read", from, e))? {
-        let entry = entry.map_err(|e| Error::io("cannot read", from, e))?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let failed = |e| Error::io("cannot copy", &source, e);
-        let kind = entry.file_type().map_err(failed)?;
+    for entry in files::below(from) {
+        let entry = entry.map_err(|(path, error)| Error::io("cannot read", &path, error))?;
+        let source = entry.path();
+        let target = to.join(source.strip_prefix(from).unwrap_or(source));
+        let failed = |e| Error::io("cannot copy", source, e);
+        let kind = entry.file_type();
         if kind.is_dir() {
             fs::create_dir(&target).map_err(failed)?;
-            copy_all(&source, &target)?;
         } else if kind.is_symlink() {
-            let link = fs::read_link(&source).map_err(failed)?;
+            let link = fs::read_link(source).map_err(failed)?;
             std::os::unix::fs::symlink(link, &target).map_err(failed)?;
         } else if kind.is_file() {
-            fs::copy(&source, &target).map_err(failed)?;
+            fs::copy(source, &target).map_err(failed)?;
         }
     }
     Ok(())

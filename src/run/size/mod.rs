@@ -25,7 +25,7 @@ use crate::{
     },
     words::{
         error::{Error, Kind, Result},
-        files::{open_regular, read_regular},
+        files::{self, open_regular, read_regular},
     },
 };
 
@@ -142,8 +142,7 @@ struct Found {
 /// [`Kind::Destination`] where `venv` is none, or something in it cannot be read.
 pub(crate) fn measure(venv: &Path) -> Result<Usage> {
     let site = site_packages(venv)?;
-    let mut found = Vec::new();
-    walk(venv, "", &mut found)?;
+    let mut found = walk(venv)?;
     found.sort_by(|a, b| a.path.cmp(&b.path));
     let claims = Claims::read(venv, &site, found.iter().map(|file| file.path.as_str()))?;
 
@@ -272,22 +271,23 @@ fn site_packages(venv: &Path) -> Result<String> {
     })
 }
 
-/// Everything below a directory but directories; links are not followed.
-fn walk(venv: &Path, dir: &str, found: &mut Vec<Found>) -> Result<()> {
-    let full = venv.join(dir);
-    for entry in fs::read_dir(&full).map_err(|e| unreadable(&full, e))? {
-        let entry = entry.map_err(|e| unreadable(&full, e))?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let path = if dir.is_empty() { name.into_owned() } else { format!("{dir}/{name}") };
-        let meta = entry.metadata().map_err(|e| unreadable(&entry.path(), e))?;
-        if meta.is_dir() {
-            walk(venv, &path, found)?;
-        } else {
-            found.push(Found { path, bytes: meta.size(), regular: meta.is_file() });
+/// Everything in an environment but directories.
+fn walk(venv: &Path) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for entry in files::below(venv) {
+        let entry = entry.map_err(|(path, error)| unreadable(&path, error))?;
+        if entry.file_type().is_dir() {
+            continue;
         }
+        let meta = entry.metadata().map_err(|error| unreadable(entry.path(), error.into()))?;
+        let path = entry.path().strip_prefix(venv).unwrap_or(entry.path());
+        found.push(Found {
+            path: path.to_string_lossy().into_owned(),
+            bytes: meta.size(),
+            regular: meta.is_file(),
+        });
     }
-    Ok(())
+    Ok(found)
 }
 
 fn unreadable(path: &Path, error: io::Error) -> Error {
