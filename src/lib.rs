@@ -1,7 +1,8 @@
 //! venvoy compiles a `Pipfile.lock` into a virtual environment that can be moved.
 //!
-//! The house has floors, and each floor has rooms: a room uses only rooms above it, on its own floor (in the
-//! order of the floor's `mod.rs`) or on the floors listed before. `rooms.rs` holds it to that.
+//! The six public-in-crate modules below are called floors, and the modules in each of them rooms. A room uses only rooms that
+//! are listed before it: on its own floor (in the order of the floor's `mod.rs`), or on the floors before. A test in `rooms.rs`
+//! reads the imports and fails where that is not so.
 
 #[cfg(not(unix))]
 compile_error!("venvoy runs on Linux and macOS; Windows hosts are not supported yet");

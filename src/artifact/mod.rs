@@ -1,4 +1,4 @@
-//! Where it goes.
+//! Where a plan goes: directories, tars, images, registries and container engines.
 //!
 //! A room uses only those above it in this list, and the floors before this one.
 

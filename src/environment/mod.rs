@@ -1,4 +1,5 @@
-//! What it becomes: launchers, the plan, stripped libraries, bytecode, checked bytes, the manifest; and what is there already.
+//! What wheels become: launchers, the plan, stripped libraries, bytecode, checked bytes, the manifest; and what an environment
+//! that is there holds.
 //!
 //! A room uses only those above it in this list, and the floors before this one.
 

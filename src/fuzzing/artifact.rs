@@ -1,4 +1,4 @@
-//! What a change leaves behind, and images.
+//! Readers of what an interrupted change leaves behind, and of images.
 
 use serde_json::{Value, json};
 

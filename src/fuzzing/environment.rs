@@ -1,4 +1,4 @@
-//! What lies in an environment, and what becomes of files in it.
+//! Readers of files in an environment, and of what files are made into there.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Words, and files of a project.
+//! Readers of single values (names, versions, markers), and of files of a project.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What is had: requests, the cache, indexes, files, wheels, and builds of what has no wheel.
+//! How packages come here: requests, the cache, indexes, files, wheels, and builds of what has no wheel.
 //!
 //! A room uses only those above it in this list, and the floors before this one.
 

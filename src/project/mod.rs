@@ -1,4 +1,4 @@
-//! What is asked, and for whom: interpreters, locks, credentials.
+//! What a project asks for, and what it is made for: interpreters, locks, credentials.
 //!
 //! A room uses only those above it in this list, and the floors before this one.
 

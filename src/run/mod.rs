@@ -1,4 +1,4 @@
-//! Who conducts: options, inputs, supply, assembly, the commands and the command line.
+//! What calls the floors above in order: options, inputs, supply, assembly, the commands and the command line.
 //!
 //! A room uses only those above it in this list, and the floors before this one.
 

@@ -1,4 +1,4 @@
-//! Errors of equal standing: none, one or many, and equal causes told once.
+//! Several errors as one: none, one or many, and equal causes told once.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The words everything else is said in: errors, types of the field, variables, arguments.
+//! What all other floors use: errors, types of the field, variables, arguments.
 //!
 //! A room uses only those above it in this list, and the floors before this one.
 

@@ -1,4 +1,4 @@
-//! Whoever watches a run.
+//! What a run tells while it is at work, to a terminal, a log or a table of timings.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Threads, where the system may have none left to give: a limit on processes, or a container's on PIDs.
+//! Threads: how many, and an error where the system has none left (a limit on processes, or a container's on PIDs).
 
 use std::{
     error::Error as _,

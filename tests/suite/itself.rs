@@ -1,4 +1,4 @@
-//! The suite's own order: what is not built is not run.
+//! Every file of the suite is named in a `mod.rs`: one that is not would never be built nor run.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! Which distributions share a layer. Pure: of nothing but what there is.
+//! Which distributions share a layer. A pure function of the distributions.
 //!
 //! Each layer but one holds a single distribution (or those that share a file); the largest have them. The rest is in
 //! one. So a package that is added or upgraded changes the layer it is in, and at most one more: where it takes the

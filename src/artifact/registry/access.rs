@@ -1,4 +1,4 @@
-//! Who is at a registry's door: its challenges, and the tokens that answer them.
+//! How a registry is told who asks: its challenges (`WWW-Authenticate`), and the tokens that answer them.
 
 use std::{collections::HashMap, sync::Arc};
 

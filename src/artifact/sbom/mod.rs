@@ -1,5 +1,5 @@
-//! What is inside (software bill of materials): CycloneDX 1.6 and SPDX 2.3. Of what there is and nothing else: no clock,
-//! no random number, so that it is the same for the same environment.
+//! What is inside (software bill of materials): CycloneDX 1.6 and SPDX 2.3. Neither the clock nor a
+//! random number gets into a document, so that equal environments have equal ones.
 
 mod cyclonedx;
 mod licence;

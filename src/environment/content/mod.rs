@@ -1,4 +1,4 @@
-//! The bytes of a plan's files, checked, whatever they are put into: a directory and an archive are made of the same.
+//! The bytes of a plan's files, checked: a directory and an archive get the same ones from here.
 //!
 //! What differs is a [`Medium`]'s: how bytes get into it, and how an entry of a wheel gets there as it stands.
 

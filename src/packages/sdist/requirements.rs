@@ -24,7 +24,7 @@ const FRESH: Duration = Duration::from_hours(24);
 /// Changes when the same requirements are resolved in another way.
 const FORMAT: &str = "venvoy requirements 1";
 
-/// What of the cache and of the rest of the house a build's environment is made with.
+/// What of the cache and of other rooms a build's environment is made with.
 pub trait Workshop: Sync {
     /// Takes a wheel that pip brought into the cache.
     fn adopt(&self, wheel: &Path) -> Result<VerifiedFile>;

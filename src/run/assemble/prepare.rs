@@ -1,5 +1,4 @@
-//! From wheels and options to a plan: the waist of the house. All before it serves every artifact, all after it is
-//! one artifact.
+//! From wheels and options to a plan. All code before this serves every kind of artifact; all code after it makes one kind.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Whose a file is.
+//! Which distribution a file of an environment belongs to.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! What a file is.
+//! Which kind of file a path names: code, bytecode, a library, a test, ...
 
 use serde::Serialize;
 
