@@ -1,5 +1,6 @@
 //! What can be typed: clap's structs, nothing checked beyond syntax.
 
+mod deferred;
 pub(crate) mod pipenv;
 mod packages;
 mod reading;
@@ -12,7 +13,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::choices::{EngineKind, Invalidation, LinkMode, Slim, SlimKind};
 
-pub use packages::{BuildArgs, IndexArgs, Keyring, LockArgs, TargetArgs};
+pub(crate) use deferred::Deferred;
+pub(crate) use packages::{BuildArgs, IndexArgs, Keyring, LockArgs, TargetArgs};
 pub(crate) use reading::{DiffArgs, GraphArgs, Questions, Reading, RequirementsArgs, RunArgs, ScriptsArgs};
 pub(crate) use warm::{WarmArgs, WarmTargetArgs};
 
@@ -53,31 +55,30 @@ pub struct Global {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-// Only the options of the command that was typed are put together: all of them take longer than many a run.
-#[command(defer = true)]
 pub enum Command {
     /// Make .venv exactly what the lock says.
-    Sync(SyncArgs),
+    Sync(Deferred<SyncArgs>),
     /// The same under pipenv's name: `pipenv install --deploy` becomes `venvoy install --deploy`.
-    Install(InstallArgs),
+    Install(Deferred<InstallArgs>),
     /// The commands that only read, and the one that runs others.
     #[command(flatten)]
     Reading(Reading),
     /// Show what would be installed, changing nothing.
-    Plan(PlanArgs),
+    Plan(Deferred<PlanArgs>),
     /// Make a tar or an image instead of a directory, straight from wheels.
-    Pack(Box<PackArgs>),
+    Pack(Deferred<Box<PackArgs>>),
     /// Fill the cache with all that `sync` and `pack` of locks need, for one or many targets.
-    Warm(Box<WarmArgs>),
+    Warm(Deferred<Box<WarmArgs>>),
     /// Show which credentials would be used for each source, never the secret.
-    Auth(AuthArgs),
+    Auth(Deferred<AuthArgs>),
     /// Compare an environment with what was written and with the lock.
-    Check(CheckArgs),
+    Check(Deferred<CheckArgs>),
     /// Print one digest of an environment's tree: equal trees, equal digests.
-    Digest(DigestArgs),
+    Digest(Deferred<DigestArgs>),
     /// Show what takes the space in an environment, and what --slim would save.
-    Size(SizeArgs),
+    Size(Deferred<SizeArgs>),
     /// Show or clean the cache.
+    // Not deferred: `help` and completions are to know its commands.
     Cache(CacheArgs),
     /// Print a completion script.
     Completions {

@@ -21,8 +21,8 @@ use crate::{
     },
     words::{
         args::{
-            Cli, DiffArgs, Global, GraphArgs, LockArgs, Questions, Reading, RequirementsArgs, RunArgs,
-            ScriptsArgs, SyncArgs, variables,
+            Cli, Deferred, DiffArgs, Global, GraphArgs, LockArgs, Questions, Reading, RequirementsArgs,
+            RunArgs, ScriptsArgs, SyncArgs, variables,
         },
         env::Env,
         error::{Error, Kind, Result},
@@ -50,7 +50,7 @@ pub(super) fn dispatch(
         Reading::Diff(args) => return diff(&args, global, &env, ui, out),
         Reading::Doctor(args) => doctor(args.json, global, &env, ui, &mut out)?,
         Reading::Man(args) => manual(&args.dir)?,
-        Reading::Why(args) => {
+        Reading::Why(Deferred(args)) => {
             let common = Common::new(global, None, env)?;
             let venv = args
                 .venv

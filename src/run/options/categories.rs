@@ -131,8 +131,8 @@ mod tests {
             let words = options.split('|').filter(|_| !options.is_empty());
             let words = ["venvoy", command].into_iter().chain(words);
             match Cli::try_parse_from(words).expect(options).command {
-                Some(Command::Sync(args)) => args.packages.lock,
-                Some(Command::Install(args)) => args.sync.packages.lock,
+                Some(Command::Sync(args)) => args.0.packages.lock,
+                Some(Command::Install(args)) => args.0.sync.packages.lock,
                 other => panic!("{other:?}"),
             }
         };

@@ -239,7 +239,7 @@ pub fn with_others(mut root: Command) -> Command {
                 .subcommand(Command::new(other.command).hide(true).disable_help_flag(true).defer(anything));
             continue;
         }
-        // What the command has of its own is not known yet (`defer`); a test says that the table names none of it.
+        // What the command has of its own is not known yet ([`super::Deferred`]); a test says that the table names none of it.
         let add = |command: Command| {
             let action = if other.value { ArgAction::Append } else { ArgAction::SetTrue };
             let arg = Arg::new(other.id).long(other.option).hide(true).action(action);

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::LockArgs;
+use super::{Deferred, LockArgs};
 
 /// What can be asked without a command, as of pipenv.
 #[derive(Debug, Args)]
@@ -35,26 +35,25 @@ pub struct Questions {
 
 /// The commands that only read, and `run`.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub enum Reading {
     /// Run a command or a script of the Pipfile in the environment.
-    Run(RunArgs),
+    Run(Deferred<RunArgs>),
     /// List the Pipfile's scripts.
-    Scripts(ScriptsArgs),
+    Scripts(Deferred<ScriptsArgs>),
     /// Say whether the lock was made for this Pipfile.
     Verify,
     /// Print the lock as a requirements file for pip.
-    Requirements(RequirementsArgs),
+    Requirements(Deferred<RequirementsArgs>),
     /// Show which distribution of the environment requires which.
-    Graph(GraphArgs),
+    Graph(Deferred<GraphArgs>),
     /// Say why a package is there: who requires it, and in which category it is locked.
-    Why(WhyArgs),
+    Why(Deferred<WhyArgs>),
     /// Show which packages two locks, projects or environments hold differently.
-    Diff(DiffArgs),
+    Diff(Deferred<DiffArgs>),
     /// Print one page about this machine and project for a bug report, with no secret in it.
-    Doctor(DoctorArgs),
+    Doctor(Deferred<DoctorArgs>),
     /// Write the manual pages into a directory.
-    Man(ManArgs),
+    Man(Deferred<ManArgs>),
 }
 
 /// `run`.
