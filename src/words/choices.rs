@@ -55,7 +55,7 @@ pub(crate) enum SbomFormat {
 /// How files get from the cache into the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LinkMode {
-    /// Reflink, else hard link where the cache is on the same file system, else unpack.
+    /// Hard link where the cache is on the same file system, else reflink (macOS: the other way round), else unpack.
     #[default]
     Auto,
     /// Share blocks with the cache's unpacked copy (btrfs, xfs).

@@ -52,6 +52,11 @@ const COPY: u8 = 2;
 const MOVE: u8 = 3;
 const OFF: u8 = 4;
 
+/// What is tried first and second where nothing else is asked for. A hard link on Linux is one call and takes no block;
+/// a clone is a file to be created, and what macOS does best.
+const FIRST: u8 = if cfg!(target_os = "linux") { HARDLINK } else { REFLINK };
+const SECOND: u8 = if cfg!(target_os = "linux") { REFLINK } else { HARDLINK };
+
 /// The store of one run.
 pub(super) struct Store {
     place: StoreRoot,
@@ -114,7 +119,7 @@ impl Store {
     /// The store to use for a run, if there is one and links from it can work.
     pub(super) fn open(unpacked: Option<&Unpacked>, link: LinkMode, staging: &File) -> Result<Option<Self>> {
         let (method, exact) = match link {
-            LinkMode::Auto => (REFLINK, false),
+            LinkMode::Auto => (FIRST, false),
             LinkMode::Reflink => (REFLINK, true),
             LinkMode::Hardlink => (HARDLINK, true),
             LinkMode::Copy => (COPY, false),
@@ -329,7 +334,7 @@ impl Store {
             .because(io::Error::from(error))
             .help(format!("use {other}, or put the cache on the environment's file system")));
         }
-        let next = if method == REFLINK { HARDLINK } else { OFF };
+        let next = if method == FIRST { SECOND } else { OFF };
         let _ = self.method.compare_exchange(method, next, Ordering::Relaxed, Ordering::Relaxed);
         Ok(())
     }

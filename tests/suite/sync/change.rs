@@ -445,6 +445,31 @@ impl Dice {
 /// Random locks one after the other, with other options now and then, some runs killed at a random moment: after each
 /// whole run the environment is what a fresh run makes.
 #[test]
+fn files_are_linked_before_they_are_cloned_where_both_can_be() {
+    let (a, b1, b2) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"));
+    let project = Project::new();
+    for package in [&a, &b1, &b2] {
+        project.wheels(std::slice::from_ref(package));
+    }
+    let Some(_xfs) = Mount::xfs(&project.dir(), &project.path("disk.img")) else { return };
+    let cache = project.dir().join("cache").to_str().expect("UTF-8").to_owned();
+    let project = project.variable("VENVOY_CACHE_DIR", cache);
+    for (mode, packages, links) in [
+        ("auto", [&a, &b1], 2),
+        ("reflink", [&a, &b2], 1),
+        ("hardlink", [&a, &b1], 2),
+        ("copy", [&a, &b2], 1),
+    ] {
+        project.lock(&lock(&packages));
+        let run = project.sync_with(&["--fresh", "--link", mode]);
+        assert_eq!(run.code, Some(0), "{mode}: {}", run.stderr);
+        let linked = fs::metadata(project.site("a/__init__.py")).expect("it is there").nlink();
+        assert_eq!(linked, links, "{mode}");
+        assert_eq!(project.run(&["check"]).code, Some(0), "{mode}");
+    }
+}
+
+#[test]
 fn random_changes_and_kills_give_what_a_fresh_run_gives() {
     let mut all = Vec::new();
     for i in 0..8 {
