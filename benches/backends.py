@@ -1,7 +1,9 @@
 """Small projects, one for each build backend, and the wheels that their builds need."""
 
 import hashlib
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -62,6 +64,18 @@ def edit(project: Path, number: int) -> None:
 def edits(project: Path) -> int:
     """The number of the last edit."""
     return int(re.search(r"\d+", (project / NAME / "__init__.py").read_text())[0])
+
+
+def cargo_dir() -> str:
+    """Where cargo is, which maturin calls; what runs without it fails and says so."""
+    found = shutil.which("cargo") or Path.home() / ".cargo" / "bin" / "cargo"
+    return str(Path(found).parent)
+
+
+def compilers() -> dict[str, str]:
+    """Where the caller's Rust keeps what it is, as each tool gets a home directory of its own."""
+    homes = {"CARGO_HOME": ".cargo", "RUSTUP_HOME": ".rustup"}
+    return {name: os.environ.get(name, str(Path.home() / place)) for name, place in homes.items()}
 
 
 def download(names: list[str], interpreter: str) -> dict[str, dict[str, str]]:
