@@ -82,10 +82,14 @@ impl Below for Wheels {
             return Ok(None);
         };
         let Some(manifest) = self.registry.manifest(&selection_tag(key))? else { return Ok(None) };
-        // What is not ours says nothing.
-        let value: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
-        Ok(value["annotations"][RECORD].as_str().map(|text| text.as_bytes().to_vec()))
+        Ok(record_of(&manifest.bytes))
     }
+}
+
+/// The record in a manifest; one that is not ours says nothing.
+pub(crate) fn record_of(manifest: &[u8]) -> Option<Vec<u8>> {
+    let value: Value = serde_json::from_slice(manifest).ok()?;
+    Some(value["annotations"][RECORD].as_str()?.as_bytes().to_vec())
 }
 
 /// How a repository of wheels is written.
@@ -106,7 +110,11 @@ struct Coming(Reply);
 
 impl Read for Coming {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|failure| io::Error::other(failure.into_error().in_one_line()))
+        self.0.read(buffer).map_err(|failure| {
+            // What is not worth another try is not tried again.
+            let kind = if failure.is_final() { io::ErrorKind::TimedOut } else { io::ErrorKind::Other };
+            io::Error::new(kind, failure.into_error().in_one_line())
+        })
     }
 }
 

@@ -10,8 +10,9 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use super::{Cache, Dir, LAYOUT, Pending, VerifiedFile, files, keyed::Reading};
@@ -22,6 +23,10 @@ use crate::words::{
 
 /// How often the bytes of one file are asked for where they stop coming.
 const TRIES: u32 = 3;
+
+/// A record has some kilobytes, and hundreds are asked for: where that many took that long, no time is saved.
+const LONG: Duration = Duration::from_secs(3);
+const OFTEN: u32 = 4;
 
 /// A cache that is no directory.
 pub trait Below: Send + Sync + fmt::Debug {
@@ -34,7 +39,8 @@ pub trait Below: Send + Sync + fmt::Debug {
     /// The size and name of a file, where that is known without asking anybody.
     fn look(&self, sha256: &Sha256) -> Option<(u64, String)>;
 
-    /// Opens the file that should have this digest; `None` where there is none.
+    /// Opens the file that should have this digest; `None` where there is none. An error of reading that is
+    /// [`io::ErrorKind::TimedOut`] is not worth another try.
     fn open(&self, sha256: &Sha256) -> Result<Option<Box<dyn Read + Send>>>;
 
     /// A record, by its path below the layout's directory.
@@ -59,6 +65,8 @@ pub(super) struct Layer {
     name: String,
     /// It failed, and is not asked again.
     off: AtomicBool,
+    /// How many records took long.
+    slow: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -85,11 +93,23 @@ impl Layer {
             }
             Lower::Unusable(name, why) => return Err(passed_over(&name, &why)),
         };
-        Ok(Layer { source, name, off: AtomicBool::new(false) })
+        Ok(Layer { source, name, off: AtomicBool::new(false), slow: AtomicU32::new(0) })
     }
 
     fn is_on(&self) -> bool {
         !self.off.load(Ordering::Relaxed)
+    }
+
+    /// A record took that long to come, or to be said not to be there; says so where it is one too many.
+    fn took(&self, time: Duration) -> Option<String> {
+        let is_last = time >= LONG && self.slow.fetch_add(1, Ordering::Relaxed) + 1 == OFTEN;
+        is_last.then(|| {
+            format!(
+                "{OFTEN} answers took more than {} s, the last {:.1} s",
+                LONG.as_secs(),
+                time.as_secs_f32()
+            )
+        })
     }
 }
 
@@ -203,7 +223,11 @@ impl Cache {
             match fill(&mut pending, reader) {
                 Ok(()) => break,
                 Err(Broken::Stored(error)) => return Err(error),
-                Err(Broken::Read(_)) if tries < TRIES && !other.is_near() => pending.reset()?,
+                Err(Broken::Read(error))
+                    if tries < TRIES && !other.is_near() && error.kind() != io::ErrorKind::TimedOut =>
+                {
+                    pending.reset()?;
+                }
                 Err(Broken::Read(error)) => {
                     crate::words::interrupt::check()?;
                     self.give_up(layer, &format!("{file_name} cannot be read ({error})"));
@@ -232,12 +256,16 @@ impl Cache {
                 Some(Reading { bytes, is_here: true })
             }
             Source::Other(other) => {
-                let bytes = other.record(path).unwrap_or_else(|error| {
-                    if error.kind() != Kind::Interrupted {
-                        self.give_up(layer, &error.in_one_line());
-                    }
-                    None
-                })?;
+                let begin = Instant::now();
+                let found = other.record(path);
+                let slow = layer.took(begin.elapsed()).filter(|_| !other.is_near());
+                match (&found, slow) {
+                    (Err(error), _) if error.kind() == Kind::Interrupted => {}
+                    (Err(error), _) => self.give_up(layer, &error.in_one_line()),
+                    (Ok(_), Some(slow)) => self.give_up(layer, &slow),
+                    (Ok(_), None) => {}
+                }
+                let bytes = found.ok()??;
                 Some(Reading { bytes, is_here: false })
             }
         })

@@ -170,8 +170,8 @@ impl<'w> Client<'w> {
                 Redirects::Follow | Redirects::Stay => redirect(status, response.headers(), &hop.url)?,
             };
             let Some(next) = next else {
-                let pace = Pace::new(self.options.read_timeout);
                 let patience = self.options.patience();
+                let pace = Pace::new(patience);
                 let reply = Reply { response, url: hop.url, found, pace, patience };
                 return Ok(Outcome::Reply(Box::new(reply)));
             };
@@ -189,12 +189,10 @@ impl<'w> Client<'w> {
 
     /// One hop, a second time with what the keyring knows where the server wants a login.
     fn hop(&self, request: &Request, hop: &Hop) -> Result<Reply, Failure> {
-        let reply = |response, found| Reply {
-            response,
-            url: hop.url.clone(),
-            found,
-            pace: Pace::new(self.options.read_timeout),
-            patience: self.options.patience(),
+        let patience = self.options.patience();
+        let reply = |response, found| {
+            let (url, pace) = (hop.url.clone(), Pace::new(patience));
+            Reply { response, url, found, pace, patience }
         };
         let known = matches!(request.identity, Identity::Known) && !is_presigned(&hop.url);
         let found = if known { self.store.lookup(&hop.url, request.via)? } else { None };
@@ -231,8 +229,8 @@ impl<'w> Client<'w> {
             }
         };
         let refused = response.status() == StatusCode::UNAUTHORIZED;
-        let pace = Pace::new(self.options.read_timeout);
         let patience = self.options.patience();
+        let pace = Pace::new(patience);
         let reply = Reply { response, url: hop.url.clone(), found: Some(found), pace, patience };
         if refused {
             let error = self.refusal(&reply, request.via);

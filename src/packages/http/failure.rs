@@ -46,6 +46,11 @@ impl Failure {
         Failure::Passing(Error::new(Kind::Network, message), None)
     }
 
+    /// Whether trying again would not help.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Failure::Final(_))
+    }
+
     /// The error of a failure that ends the matter.
     pub fn into_error(self) -> Error {
         match self {
@@ -72,8 +77,8 @@ impl Failure {
         let place = place(url);
         let cause = root_cause(error);
         if error.is_timeout() {
-            let patience = if error.is_connect() { patience.connect } else { patience.read };
-            return Failure::passing(format!("{place} did not answer within {} s", patience.as_secs_f32()));
+            let waited = if error.is_connect() { patience.connect } else { patience.read };
+            return patience.exhausted(format!("{place} did not answer within {} s", waited.as_secs_f32()));
         }
         if error.is_connect() {
             if let Some(tls) = tls_error(error) {

@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use crate::words::vocab::{Realm, Secret};
+use super::failure::Failure;
+use crate::words::{
+    error::{Error, Kind},
+    vocab::{Realm, Secret},
+};
 
 /// Settings of a [`super::Client`].
 #[derive(Debug, Clone)]
@@ -21,6 +25,10 @@ pub struct FetchOptions {
     pub connect_timeout: Duration,
     /// How long a server may be silent before and within an answer.
     pub read_timeout: Duration,
+    /// The least that a body may bring, in bytes a second, seen over the time that a server may be silent.
+    pub least_rate: u64,
+    /// Whether a server that was silent or too slow is asked again.
+    pub wait_again: bool,
     /// How often a request that failed for a passing reason is repeated.
     pub retries: u32,
     /// The pause before the first repetition; it doubles each time, up to ten seconds.
@@ -35,16 +43,32 @@ pub struct FetchOptions {
     pub allow_forwarding: bool,
 }
 
-/// How long a connection and an answer are waited for, for messages.
+/// How long a connection and an answer are waited for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     pub connect: Duration,
     pub read: Duration,
+    /// See [`FetchOptions::least_rate`].
+    pub least: u64,
+    /// See [`FetchOptions::wait_again`].
+    pub again: bool,
+}
+
+impl Patience {
+    /// What it means that it is at its end.
+    pub(super) fn exhausted(self, message: String) -> Failure {
+        if self.again {
+            Failure::passing(message)
+        } else {
+            Failure::Final(Error::new(Kind::Network, message))
+        }
+    }
 }
 
 impl FetchOptions {
     pub(super) fn patience(&self) -> Patience {
-        Patience { connect: self.connect_timeout, read: self.read_timeout }
+        let (connect, read) = (self.connect_timeout, self.read_timeout);
+        Patience { connect, read, least: self.least_rate, again: self.wait_again }
     }
 }
 
@@ -56,6 +80,9 @@ impl Default for FetchOptions {
             proxies: Proxies::default(),
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
+            // Far below what any line in use gives, even to one of many connections.
+            least_rate: 100,
+            wait_again: true,
             retries: 5,
             backoff: Duration::from_millis(400),
             user_agent: concat!("venvoy/", env!("CARGO_PKG_VERSION")).to_owned(),

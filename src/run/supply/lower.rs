@@ -17,6 +17,8 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
 const RETRIES: u32 = 1;
+/// In bytes a second, of each connection.
+const RATE: u64 = 4 << 10;
 
 /// Opens one of them. One that cannot be used is passed over by the cache, which says so.
 pub(super) fn lower(from: &CacheFrom, common: &Common, index: &IndexOptions) -> Lower {
@@ -53,6 +55,8 @@ fn client(common: &Common, index: &IndexOptions) -> Result<Client<'static>> {
         connect_timeout: CONNECT,
         read_timeout: ANSWER,
         retries: RETRIES,
+        least_rate: RATE,
+        wait_again: false,
         ..FetchOptions::default()
     };
     Client::new(fetch, credentials(common, index, None)?)

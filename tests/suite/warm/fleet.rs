@@ -3,12 +3,14 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, TcpStream},
+    net::{Ipv4Addr, TcpListener, TcpStream},
     process::Command,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::json;
@@ -347,4 +349,68 @@ fn a_registry_that_cannot_be_pushed_to_is_an_error_after_all_else() {
     let run = project.run(&["warm", "--push", &at(port)]);
     run.ends_with(6).mentions(&["refused a request without a login: 403", "1 package: 1 came"]);
     project.run(&["sync", "--offline"]).succeeds();
+}
+
+/// Accepts whatever comes and holds its tongue.
+fn silence() -> Option<Vec<u8>> {
+    thread::sleep(Duration::from_mins(5));
+    None
+}
+
+/// A tenth of a second apart, a few bytes each, for as long as somebody listens.
+fn trickle() -> Vec<u8> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n");
+                while stream.write_all(&[7; 20]).is_ok() {
+                    thread::sleep(Duration::from_millis(100));
+                }
+            });
+        }
+    });
+    format!("307 Temporary Redirect\r\nLocation: http://127.0.0.1:{port}/\r\n{EMPTY}").into_bytes()
+}
+
+#[test]
+fn a_registry_that_is_silent_or_slow_is_named_once_and_passed_over_after_a_bounded_time() {
+    type Front = fn(&str) -> Option<Vec<u8>>;
+    let fronts: [(Front, &str); 4] = [
+        (|_| silence(), "did not answer within 10 s"),
+        (|path| path.contains("/blobs/").then(silence)?, "did not answer within 10 s"),
+        (|path| path.contains("/blobs/").then(trickle), "sends too slowly"),
+        (
+            |path| {
+                let is_record = path.contains("/manifests/");
+                is_record.then(|| thread::sleep(Duration::from_millis(3100)))?;
+                Some(format!("404 Not Found\r\n{EMPTY}").into_bytes())
+            },
+            "4 answers took more than 3 s",
+        ),
+    ];
+    let packages: Vec<Package> = (0..8).map(|n| Package::simple(&format!("demo{n}"), "1.0")).collect();
+    let fleet = Fleet::new(&packages);
+    thread::scope(|scope| {
+        for (front, says) in fronts {
+            let (fleet, packages) = (&fleet, &packages);
+            scope.spawn(move || {
+                let project = Project::at(&fleet.server, packages);
+                let port = fronted(fleet.port, move |_, _, path, _| front(path));
+                let begin = Instant::now();
+                let run = project.run(&["sync", "--cache-from", &at(port)]);
+                let took = begin.elapsed();
+                run.succeeds();
+                assert_eq!(project.installed().len(), 8);
+                let said = warnings(&run);
+                assert!(
+                    said.len() == 1 && said[0].contains(&at(port)) && said[0].contains("is passed over"),
+                    "{said:?}"
+                );
+                assert!(said[0].contains(says), "{said:?}");
+                assert!(took < Duration::from_secs(40), "{says}: {took:?}");
+            });
+        }
+    });
 }
