@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{IndexFile, explains};
+use super::{IndexFile, explains, link::is_safe_name};
 use crate::{
     packages::cache::{Cache, Keyed},
     project::lock::Hashes,
     words::{
         error::Result,
-        vocab::{Concealed, PackageName, Sha256, SourceUrl},
+        vocab::{Concealed, PackageName, Realm, Sha256, SourceUrl},
     },
 };
 
@@ -53,6 +53,11 @@ struct Record {
 }
 
 impl SelectionKey<'_> {
+    /// Whether a URL leads to the source's own server.
+    fn is_at(&self, url: &Url) -> bool {
+        Realm::of(url).is_some_and(|realm| Realm::of(self.source.url()) == Some(realm))
+    }
+
     fn digest(&self) -> Sha256 {
         let mut text =
             format!("{}\n{}\n{}\n", self.concealed.hide(self.source.url().as_str()), self.name, self.pin);
@@ -99,10 +104,10 @@ impl SelectionKey<'_> {
         self.place(cache).map(|place| place.path().to_owned())
     }
 
-    fn parse(&self, bytes: &[u8]) -> Option<SelectionRecord> {
+    /// `None` for what [`SelectionKey::keep`] would not have written: a record may come from a cache that others write.
+    pub(crate) fn parse(&self, bytes: &[u8]) -> Option<SelectionRecord> {
         let records: Vec<Record> = serde_json::from_slice(bytes).ok()?;
-        let files: Option<Vec<IndexFile>> =
-            records.into_iter().map(|record| record.read(self.concealed)).collect();
+        let files: Option<Vec<IndexFile>> = records.into_iter().map(|record| record.read(self)).collect();
         let files = files?;
         Some(SelectionRecord { complete: explains(&files, self.hashes), files })
     }
@@ -126,14 +131,19 @@ impl SelectionKey<'_> {
     }
 }
 
+/// Whether nothing in it may be a signature, a token or a password.
+fn is_clean(url: &Url) -> bool {
+    url.query().is_none() && url.username().is_empty() && url.password().is_none()
+}
+
 impl Record {
     fn of(file: &IndexFile, key: &SelectionKey) -> Option<Self> {
         let digest = file.sha256.filter(|digest| key.hashes.sha256.contains(digest))?;
-        let clean =
-            file.url.query().is_none() && file.url.username().is_empty() && file.url.password().is_none();
+        let url = key.concealed.hide(file.url.as_str());
+        let clean = is_clean(&file.url) && (url == file.url.as_str() || key.is_at(&file.url));
         clean.then(|| Record {
             filename: file.filename.clone(),
-            url: key.concealed.hide(file.url.as_str()),
+            url,
             sha256: digest.to_string(),
             requires_python: file.requires_python.clone(),
             yanked: file.yanked.clone(),
@@ -141,10 +151,17 @@ impl Record {
         })
     }
 
-    fn read(self, concealed: &Concealed) -> Option<IndexFile> {
+    fn read(self, key: &SelectionKey<'_>) -> Option<IndexFile> {
+        let revealed = key.concealed.reveal(&self.url);
+        let url = Url::parse(&revealed).ok()?;
+        // The source's own server is told what is in the source's URL, and nobody else, whoever wrote the record.
+        let told = revealed == self.url || key.is_at(&url);
+        let scheme = key.source.url().scheme();
+        let leads = matches!(url.scheme(), "http" | "https") || url.scheme() == scheme;
+        (told && leads && is_clean(&url) && is_safe_name(&self.filename)).then_some(())?;
         Some(IndexFile {
             filename: self.filename,
-            url: Url::parse(&concealed.reveal(&self.url)).ok()?,
+            url,
             sha256: Some(self.sha256.parse().ok()?),
             requires_python: self.requires_python,
             yanked: self.yanked,

@@ -102,6 +102,49 @@ fn signed_urls_are_not_kept() {
     assert_eq!((kept.files, kept.complete), (vec![listed("b.whl", "b")], false));
 }
 
+/// What a record with this row says, by whoever it was written.
+fn foreign(locked: &Locked, filename: &str, url: &str) -> Option<SelectionRecord> {
+    let sha256 = Sha256::of(b"a").to_string();
+    let row = serde_json::json!([{"filename": filename, "url": url, "sha256": sha256}]);
+    locked.key().parse(row.to_string().as_bytes())
+}
+
+#[test]
+fn a_record_of_somebody_else_sends_no_secret_to_another_server() {
+    let locked = Locked::new("https://index.example/canary-4711/simple", &["a"]);
+    locked.concealed.add("TOKEN", "canary-4711");
+    let url = |url: &str| foreign(&locked, "a.whl", url).map(|record| record.files[0].url.to_string());
+    for theirs in ["https://mallory.example/${TOKEN}/a.whl", "http://index.example/${TOKEN}/a.whl"] {
+        assert_eq!(url(theirs), None, "{theirs}");
+    }
+    // A token as the host's name is one in a query for that name.
+    assert_eq!(url("https://${TOKEN}.example/a.whl"), None);
+    let own = url("https://index.example/${TOKEN}/a.whl");
+    assert_eq!(own.as_deref(), Some("https://index.example/canary-4711/a.whl"));
+    assert!(url("https://files.example/a.whl").is_some(), "files may lie elsewhere");
+    // Nor is such a record written: it would never count.
+    let root = scratch();
+    let cache = open(root.path());
+    let mut elsewhere = listed("a.whl", "a");
+    elsewhere.url = Url::parse("https://files.example/canary-4711/a.whl").expect("a URL");
+    locked.key().keep(&cache, &[elsewhere]).expect("nothing to store");
+    assert_eq!(locked.key().known(&cache), None);
+}
+
+#[test]
+fn a_record_of_somebody_else_names_plain_files_on_servers() {
+    let locked = Locked::new("https://index.example/simple", &["a"]);
+    assert!(foreign(&locked, "a.whl", "https://index.example/a.whl").is_some());
+    for filename in ["../a.whl", "/etc/passwd", "a\u{1b}[2J.whl", "", "a/b.whl"] {
+        assert_eq!(foreign(&locked, filename, "https://index.example/a.whl"), None, "{filename:?}");
+    }
+    for url in
+        ["file:///etc/passwd", "ftp://index.example/a.whl", "https://u:p@index.example/a.whl", "data:,x"]
+    {
+        assert_eq!(foreign(&locked, "a.whl", url), None, "{url}");
+    }
+}
+
 #[test]
 fn a_damaged_record_counts_as_none_and_is_replaced() {
     let root = scratch();
