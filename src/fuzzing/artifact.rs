@@ -1,13 +1,20 @@
 //! Readers of what an interrupted change leaves behind, and of images.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use super::{Read, said, text_of};
+use super::{Read, said, text_of, with_file, without_place};
 use crate::{
     artifact::{
-        pack::image::{Base, Platform, Settings, compose},
+        pack::{
+            image::{Base, Platform, Settings, compose},
+            layout::Layout,
+            saved::Saved,
+        },
         write::journal::Journal,
     },
+    packages::cache::{Cache, Options},
     words::vocab::Sha256,
 };
 
@@ -40,4 +47,30 @@ pub(super) fn oci(bytes: &[u8]) -> Read {
     let again = said(Base::new(&image.manifest, None, &image.config, "again"));
     again.unwrap_or_else(|error| panic!("its own image is refused: {error}"));
     Ok(json!({"layers": ids, "platform": base.platform().to_string()}))
+}
+
+/// A tar of a base: an OCI layout, or what engines save. What is read of it is what its names and digests say.
+pub(super) fn layout(bytes: &[u8]) -> Read {
+    with_file("base.tar", bytes, |path| without_place(path, base_in(path)))
+}
+
+fn base_in(path: &Path) -> Read {
+    let layout = said(Layout::open(path))?;
+    let wanted = Platform::of_json(&json!({"os": "linux", "architecture": "amd64"}));
+    if layout.is_saved() {
+        let cache = Cache::open(&path.with_extension("cache"), Options::default());
+        let saved = said(Saved::read(&layout, None, &cache))?;
+        let base = said(Base::new(saved.manifest.as_bytes(), None, saved.config.as_bytes(), "base"))?;
+        return Ok(json!({"saved": base.layers.len()}));
+    }
+    let (manifest, media_type) = said(layout.manifest(None, Some(&wanted)))?;
+    let named: Value = serde_json::from_slice(&manifest).map_err(|error| error.to_string())?;
+    let digest = named["config"]["digest"].as_str().unwrap_or_default();
+    let config = said(layout.blob(digest))?;
+    assert_eq!(digest, format!("sha256:{}", Sha256::of(&config)), "a blob is not what it is called");
+    let base = said(Base::new(&manifest, media_type.as_deref(), &config, "base"))?;
+    for layer in &base.layers {
+        drop(said(layout.source(layer["digest"].as_str().unwrap_or_default()))?);
+    }
+    Ok(json!({"layers": base.layers.len(), "platform": base.platform().to_string()}))
 }

@@ -5,9 +5,11 @@
 //! where something does not hold that must hold for any bytes: that is what is looked for.
 
 mod artifact;
+mod cache;
 mod environment;
 mod packages;
 mod project;
+mod registry;
 
 use std::{cell::RefCell, path::Path};
 
@@ -43,7 +45,7 @@ impl Reader {
 }
 
 /// The readers, in the order of the rooms they are in.
-pub const READERS: [Reader; 25] = [
+pub const READERS: [Reader; 33] = [
     Reader { name: "marker", read: project::marker },
     Reader { name: "specifier", read: project::specifier },
     Reader { name: "wheel_name", read: project::wheel_name },
@@ -69,6 +71,14 @@ pub const READERS: [Reader; 25] = [
     Reader { name: "marshal", read: environment::marshal },
     Reader { name: "journal", read: artifact::journal },
     Reader { name: "oci", read: artifact::oci },
+    Reader { name: "layout", read: artifact::layout },
+    Reader { name: "challenge", read: registry::challenge },
+    Reader { name: "registry_answer", read: registry::answer },
+    Reader { name: "docker_config", read: registry::docker_config },
+    Reader { name: "selection", read: cache::selection },
+    Reader { name: "ledger", read: cache::ledger },
+    Reader { name: "proof", read: cache::proof },
+    Reader { name: "bundle", read: cache::bundle },
 ];
 
 /// The value of a variable, which must not be shown.
@@ -108,6 +118,12 @@ fn said<T>(result: Result<T>) -> std::result::Result<T, String> {
 
 fn text_of(bytes: &[u8]) -> std::result::Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8: {error}"))
+}
+
+/// A refusal without the directory of the file that was read, which is another each time.
+fn without_place(path: &Path, read: Read) -> Read {
+    let dir = path.parent().map(|dir| dir.display().to_string()).unwrap_or_default();
+    read.map_err(|refusal| refusal.replace(&dir, ""))
 }
 
 /// A file with these bytes in a directory of this thread, and what comes of it.

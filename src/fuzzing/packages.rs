@@ -47,7 +47,7 @@ fn page(content_type: &str, bytes: &[u8]) -> Read {
     Ok(json!(rows))
 }
 
-fn assert_safe(file: &IndexFile) {
+pub(super) fn assert_safe(file: &IndexFile) {
     let name = &file.filename;
     assert!(!name.is_empty() && !name.contains(['/', '\\']) && !name.contains(".."), "{name:?}");
     assert!(!name.contains(char::is_control), "{name:?}");

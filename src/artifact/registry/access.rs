@@ -154,18 +154,11 @@ impl<'c> Registry<'c> {
         let strange = |what: &str| {
             Error::new(Kind::Auth, format!("{host} asks for a token in a way that is not known: {what}"))
         };
-        let fields = parameters(challenge);
-        let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let mut url = field("realm")
-            .and_then(|realm| Url::parse(realm).ok())
-            .ok_or_else(|| strange("it does not say where to get one"))?;
-        if url.scheme() != "https" && !(url.scheme() == "http" && from.scheme() == "http") {
-            return Err(strange("the place to get one has no TLS"));
-        }
+        let Challenge { realm: mut url, service } = Challenge::parse(challenge, from).map_err(strange)?;
         let mut reply = if let Some(Login::Identity(token)) = &self.login {
             let mut form = url::form_urlencoded::Serializer::new(String::new());
             form.append_pair("grant_type", "refresh_token")
-                .append_pair("service", field("service").unwrap_or_default())
+                .append_pair("service", service.as_deref().unwrap_or_default())
                 .append_pair("client_id", "venvoy")
                 .append_pair("scope", &scopes.join(" "))
                 .append_pair("refresh_token", token.expose());
@@ -176,7 +169,7 @@ impl<'c> Registry<'c> {
                 .body(Body::Bytes(form.as_bytes()));
             self.send_as(&request, Identity::Anonymous)?
         } else {
-            if let Some(service) = field("service") {
+            if let Some(service) = &service {
                 url.query_pairs_mut().append_pair("service", service);
             }
             for scope in scopes {
@@ -192,23 +185,14 @@ impl<'c> Registry<'c> {
             return Err(self.refused(reply).with_kind(Kind::Auth));
         }
         let body = reply.bytes(LIMIT).map_err(|_| strange("its answer cannot be read"))?;
-        let value: Value = serde_json::from_slice(&body).map_err(|_| strange("its token is not in JSON"))?;
-        let token = value["token"].as_str().or_else(|| value["access_token"].as_str());
-        token
-            .filter(|token| !token.is_empty())
-            .map(|token| Pass::Bearer(Secret::new(token)))
-            .ok_or_else(|| strange("its answer has no token"))
+        token_of(&body).map(Pass::Bearer).map_err(strange)
     }
 
     /// What to say of an answer that is none of those expected.
     pub(super) fn refused(&self, mut reply: Reply) -> Error {
         let host = &self.reference.host;
         let status = reply.status();
-        let said = reply.bytes(LIMIT).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-        let said = said.and_then(|value| {
-            let first = &value["errors"][0];
-            Some(format!("{}: {}", first["code"].as_str()?, first["message"].as_str().unwrap_or_default()))
-        });
+        let said = reply.bytes(LIMIT).ok().and_then(|bytes| error_of(&bytes));
         let said = said.map_or(String::new(), |said| format!(" ({})", said.trim_end_matches([' ', ':'])));
         match status {
             401 | 403 => {
@@ -222,6 +206,54 @@ impl<'c> Registry<'c> {
             _ => Error::new(Kind::Network, format!("{host} answered {status}{said}")),
         }
     }
+}
+
+/// Where a registry says that tokens are to be had.
+#[derive(Debug)]
+pub(crate) struct Challenge {
+    /// The URL to ask.
+    pub(crate) realm: Url,
+    /// What the token is for.
+    pub(crate) service: Option<String>,
+}
+
+impl Challenge {
+    /// The parameters of a `Bearer` challenge that came with an answer of `from`.
+    ///
+    /// # Errors
+    /// What is strange about it.
+    pub(crate) fn parse(text: &str, from: &Url) -> Result<Self, &'static str> {
+        let fields = parameters(text);
+        let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let realm = field("realm")
+            .and_then(|realm| Url::parse(realm).ok())
+            .ok_or("it does not say where to get one")?;
+        if realm.scheme() != "https" && !(realm.scheme() == "http" && from.scheme() == "http") {
+            return Err("the place to get one has no TLS");
+        }
+        // Credentials that a server puts into a URL are not ours to send.
+        if !realm.username().is_empty() || realm.password().is_some() {
+            return Err("the place to get one has a login in it");
+        }
+        Ok(Challenge { realm, service: field("service").map(str::to_owned) })
+    }
+}
+
+/// The token in an answer.
+///
+/// # Errors
+/// Why there is none.
+pub(crate) fn token_of(body: &[u8]) -> Result<Secret, &'static str> {
+    let value: Value = serde_json::from_slice(body).map_err(|_| "its token is not in JSON")?;
+    let token = value["token"].as_str().or_else(|| value["access_token"].as_str());
+    token.filter(|token| !token.is_empty()).map(Secret::new).ok_or("its answer has no token")
+}
+
+/// What a registry says of its refusal: `CODE: message`.
+pub(crate) fn error_of(body: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    let first = &value["errors"][0];
+    Some(format!("{}: {}", first["code"].as_str()?, first["message"].as_str().unwrap_or_default()))
 }
 
 /// The `name="value"` pairs of a challenge.

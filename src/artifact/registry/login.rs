@@ -78,31 +78,58 @@ impl Logins {
     /// [`Kind::Auth`] for a file that cannot be read as such, and for a helper that fails; nothing secret is shown.
     pub(crate) fn find(&self, repository: &Reference) -> Result<Option<Login>> {
         let host = repository.login_name();
-        let named = repository.login_names();
         for file in &self.files {
             let bytes = match std::fs::read(file) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(Error::io("cannot read", file, error).with_kind(Kind::Auth)),
             };
-            let config: Value = serde_json::from_slice(&bytes).map_err(|error| {
-                // The parser's own words could quote what it found.
-                Error::new(Kind::Auth, format!("{} is not JSON (line {})", file.display(), error.line()))
-                    .help("log in again with `docker login` or `podman login`")
-            })?;
-            let own = named.iter().find_map(|name| Some((config["credHelpers"][name].as_str()?, *name)));
-            let all = config["credsStore"].as_str().map(|helper| (helper, named[0]));
-            if let Some((helper, name)) = own.or(all).filter(|(helper, _)| !helper.is_empty())
+            let config = Config::parse(&bytes, file, repository)?;
+            if let Some((helper, name)) = &config.helper
                 && let Some(login) = ask(helper, name, self.patience)?
             {
                 return Ok(Some(login));
             }
-            if let Some(login) = read(&config["auths"], host, &repository.path) {
-                return Ok(Some(login));
+            if config.login.is_some() {
+                return Ok(config.login);
             }
         }
         let ci = self.ci.as_ref().filter(|(registry, _)| registry == host);
         Ok(ci.map(|(_, login)| Login::Basic(login.clone())))
+    }
+}
+
+/// What one of the files says of a repository.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// The helper to be asked first, and the name to ask it for.
+    pub(crate) helper: Option<(String, String)>,
+    /// The login in the file itself.
+    pub(crate) login: Option<Login>,
+}
+
+impl Config {
+    /// # Errors
+    /// [`Kind::Auth`] for what is not JSON, and for a helper that is no plain name; nothing of the file is shown.
+    pub(crate) fn parse(bytes: &[u8], file: &Path, repository: &Reference) -> Result<Self> {
+        let config: Value = serde_json::from_slice(bytes).map_err(|error| {
+            // The parser's own words could quote what it found.
+            Error::new(Kind::Auth, format!("{} is not JSON (line {})", file.display(), error.line()))
+                .help("log in again with `docker login` or `podman login`")
+        })?;
+        let named = repository.login_names();
+        let own = named.iter().find_map(|name| Some((config["credHelpers"][name].as_str()?, *name)));
+        let all = config["credsStore"].as_str().zip(named.first().copied());
+        let helper = own.or(all).filter(|(helper, _)| !helper.is_empty());
+        if let Some((helper, _)) = helper.filter(|(helper, _)| helper.contains(['/', '\0'])) {
+            return Err(Error::new(
+                Kind::Auth,
+                format!("the credential helper {helper:?} is a path; expected a name"),
+            )
+            .help("correct credHelpers or credsStore in docker's config.json"));
+        }
+        let helper = helper.map(|(helper, name)| (helper.to_owned(), name.to_owned()));
+        Ok(Config { helper, login: read(&config["auths"], repository.login_name(), &repository.path) })
     }
 }
 
@@ -133,13 +160,6 @@ fn read(auths: &Value, host: &str, path: &str) -> Option<Login> {
 
 /// Asks `docker-credential-NAME`; `None` where it knows nothing of the host.
 fn ask(helper: &str, host: &str, patience: Duration) -> Result<Option<Login>> {
-    if helper.contains('/') {
-        return Err(Error::new(
-            Kind::Auth,
-            format!("the credential helper {helper:?} is a path; expected a name"),
-        )
-        .help("correct credHelpers or credsStore in docker's config.json"));
-    }
     run(Path::new(&format!("docker-credential-{helper}")), host, patience)
 }
 

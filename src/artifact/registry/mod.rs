@@ -9,8 +9,8 @@ mod push;
 mod reference;
 mod wheels;
 
-pub(crate) use access::Registry;
-pub(crate) use login::Logins;
-pub(crate) use push::Upload;
+pub(crate) use access::{Challenge, Registry, error_of, token_of};
+pub(crate) use login::{Config, Login, Logins};
+pub(crate) use push::{Upload, next_place};
 pub(crate) use reference::Reference;
-pub(crate) use wheels::{Wheels, shown as shown_repository};
+pub(crate) use wheels::{Wheels, record_of, shown as shown_repository};

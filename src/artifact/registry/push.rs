@@ -282,10 +282,15 @@ enum Mount {
 /// Where the registry says to go on, without a login in it: credentials that a server puts into a URL are not ours to
 /// send.
 fn location(reply: &Reply) -> Option<Url> {
-    let mut url = reply.url().join(reply.header(&LOCATION)?).ok()?;
+    next_place(reply.url(), reply.header(&LOCATION)?)
+}
+
+/// See [`location`]: what `Location` means in an answer of `from`.
+pub(crate) fn next_place(from: &Url, location: &str) -> Option<Url> {
+    let mut url = from.join(location).ok()?;
     let _ = url.set_username("");
     let _ = url.set_password(None);
     // Not from https to where anyone on the way reads along.
-    (matches!(url.scheme(), "http" | "https") && (reply.url().scheme() == "http" || url.scheme() == "https"))
+    (matches!(url.scheme(), "http" | "https") && (from.scheme() == "http" || url.scheme() == "https"))
         .then_some(url)
 }

@@ -66,6 +66,16 @@ impl Bundle {
         }
         Ok(bundle)
     }
+
+    /// The digests that files of it should have.
+    pub(crate) fn digests(&self) -> Vec<Sha256> {
+        self.files.keys().copied().collect()
+    }
+
+    /// Where its records are, below the layout's directory.
+    pub(crate) fn places(&self) -> Vec<PathBuf> {
+        self.records.keys().cloned().collect()
+    }
 }
 
 impl Below for Bundle {
@@ -83,13 +93,18 @@ impl Below for Bundle {
 
     fn open(&self, sha256: &Sha256) -> Result<Option<Box<dyn Read + Send>>> {
         let Some((_, span)) = self.files.get(sha256) else { return Ok(None) };
-        Ok(Some(Box::new(Part { file: Arc::clone(&self.file), at: span.at, end: span.at + span.size })))
+        Ok(Some(Box::new(Part {
+            file: Arc::clone(&self.file),
+            at: span.at,
+            end: span.at.saturating_add(span.size),
+        })))
     }
 
     fn record(&self, path: &Path) -> Result<Option<Vec<u8>>> {
         let Some(span) = self.records.get(path) else { return Ok(None) };
         let mut bytes = Vec::new();
-        let mut part = Part { file: Arc::clone(&self.file), at: span.at, end: span.at + span.size };
+        let mut part =
+            Part { file: Arc::clone(&self.file), at: span.at, end: span.at.saturating_add(span.size) };
         part.read_to_end(&mut bytes).map_err(|error| Error::io("cannot read", &self.path, error))?;
         Ok(Some(bytes))
     }

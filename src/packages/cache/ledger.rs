@@ -114,17 +114,7 @@ impl Ledger {
         if text.lines().next() != Some(&head(&metadata)) {
             return Err(invalid());
         }
-        let mut known = HashMap::new();
-        let mut lines: usize = 0;
-        for line in text.lines().skip(1) {
-            lines += 1;
-            // A line that a killed run left half says nothing.
-            if let Some((key, identity)) = line.split_once(' ')
-                && let Ok(identity) = identity.parse()
-            {
-                known.insert(key.to_owned(), identity);
-            }
-        }
+        let (known, lines) = known(&text);
         let mut state = State { known, file: Some(file) };
         if lines > 2 * state.known.len() + 1000 {
             let known = std::mem::take(&mut state.known);
@@ -150,6 +140,21 @@ impl Ledger {
         file.write_all(format!("{head}\n").as_bytes())?;
         Ok(State { known: HashMap::new(), file: Some(file) })
     }
+}
+
+/// What the lines after the first say, and how many they are. A line that a killed run left half says nothing.
+pub(crate) fn known(text: &str) -> (HashMap<String, Identity>, usize) {
+    let mut known = HashMap::new();
+    let mut lines = 0;
+    for line in text.lines().skip(1) {
+        lines += 1;
+        if let Some((key, identity)) = line.split_once(' ')
+            && let Ok(identity) = identity.parse()
+        {
+            known.insert(key.to_owned(), identity);
+        }
+    }
+    (known, lines)
 }
 
 /// Inodes are used again, in a fresh container even in the same order; the time of birth is the kernel's.

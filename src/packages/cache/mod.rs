@@ -56,6 +56,7 @@ pub(crate) use dir::Dir;
 pub(crate) use files::path as file_path;
 pub(crate) use identity::Identity;
 pub(crate) use keyed::{Keyed, PendingDir};
+pub(crate) use ledger::known as known_to_ledger;
 pub(crate) use lock::KeyLock;
 pub(crate) use pending::Pending;
 pub(crate) use unpacked::{Unpacked, UnpackedWheel};

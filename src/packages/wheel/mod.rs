@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use as_recorded::AsRecorded;
 use handle::Handle;
-pub(crate) use proof::{Proof, Proven, Section};
+pub(crate) use proof::{HEAD as PROOF_HEAD, Proof, Proven, Section};
 pub(crate) use read::{Checked, Content, STREAM_LIMIT, Scratch, with_scratch};
 
 use crate::{

@@ -31,7 +31,7 @@ use crate::{
 };
 
 const KIND: &str = "proofs";
-const HEAD: &[u8] = b"venvoy proof 2\n";
+pub(crate) const HEAD: &[u8] = b"venvoy proof 2\n";
 const ROW: usize = 48;
 
 /// What is known of an entry that was inflated.
@@ -94,7 +94,7 @@ impl Proof {
         }
     }
 
-    fn render(&self) -> Vec<u8> {
+    pub(crate) fn render(&self) -> Vec<u8> {
         let mut rows = Vec::with_capacity(self.rows.len() * ROW);
         for one in &self.rows {
             let Some(one) = one.get() else {
@@ -110,7 +110,7 @@ impl Proof {
     }
 
     /// `None` for what was not written by [`Proof::render`] for this wheel.
-    fn parse(bytes: &[u8], wheel: &Wheel) -> Option<Proof> {
+    pub(crate) fn parse(bytes: &[u8], wheel: &Wheel) -> Option<Proof> {
         let (digest, rows) = bytes.strip_prefix(HEAD)?.split_first_chunk::<32>()?;
         if Sha256::of(rows).0 != *digest || rows.len() != wheel.entries.len() * ROW {
             return None;
@@ -154,7 +154,7 @@ pub(crate) struct Section {
 impl Section {
     /// `length` bytes from `at` on.
     pub(crate) fn new(file: Arc<File>, at: u64, length: u64) -> Self {
-        Section { file, at, end: at + length }
+        Section { file, at, end: at.saturating_add(length) }
     }
 }
 

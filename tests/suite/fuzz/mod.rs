@@ -95,7 +95,9 @@ const INDEX: [&str; 2] = ["index_html", "index_json"];
 const WHEELS: [&str; 6] = ["wheel", "record", "metadata", "wheel_file", "entry_points", "deflate"];
 const SDISTS: [&str; 2] = ["sdist_tar", "sdist_zip"];
 const ENVIRONMENT: [&str; 4] = ["requirement", "manifest", "elf", "marshal"];
-const ARTIFACTS: [&str; 2] = ["journal", "oci"];
+const ARTIFACTS: [&str; 3] = ["journal", "oci", "layout"];
+const REGISTRIES: [&str; 3] = ["challenge", "registry_answer", "docker_config"];
+const CACHES: [&str; 4] = ["selection", "ledger", "proof", "bundle"];
 
 #[test]
 fn words_take_any_bytes() {
@@ -133,9 +135,20 @@ fn journals_and_images_may_be_any_bytes() {
 }
 
 #[test]
+fn registries_and_files_of_logins_may_say_anything() {
+    throw_at_all(&REGISTRIES);
+}
+
+#[test]
+fn a_cache_may_hold_any_bytes() {
+    throw_at_all(&CACHES);
+}
+
+#[test]
 fn every_reader_is_thrown_at_here_and_by_libfuzzer() {
     let mut here: Vec<&str> =
-        [&WORDS[..], &PROJECT, &INDEX, &WHEELS, &SDISTS, &ENVIRONMENT, &ARTIFACTS].concat();
+        [&WORDS[..], &PROJECT, &INDEX, &WHEELS, &SDISTS, &ENVIRONMENT, &ARTIFACTS, &REGISTRIES, &CACHES]
+            .concat();
     here.sort_unstable();
     let mut names: Vec<&str> = READERS.iter().map(|reader| reader.name).collect();
     names.sort_unstable();

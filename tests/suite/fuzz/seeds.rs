@@ -81,8 +81,114 @@ pub fn of(reader: &str) -> Vec<Vec<u8>> {
             "venvoy journal 1\nstaging .venv.new\nmtime 315532800\n- lib/a\nr lib/b\nm lib/c\n> lib/c/d\\te\nt lib\nend 0\n",
         ]),
         "oci" => vec![image()],
+        "layout" => bases(),
+        "challenge" => texts(&CHALLENGES),
+        "registry_answer" => texts(&ANSWERS),
+        "docker_config" => texts(&LOGINS),
+        "selection" => texts(&SELECTIONS),
+        "ledger" => texts(&[
+            "venvoy verified 1 2 3 4\nabc 1 2 3 4 5 6 7\nd/e 18446744073709551615 2 3 -4 5 -6 7\nabc 1 2 3 4 5 6 8\nhalf 1 2",
+        ]),
+        "proof" => proofs(),
+        "bundle" => bundles(),
         other => panic!("{other} has no seeds"),
     }
+}
+
+const CHALLENGES: [&str; 4] = [
+    "realm=\"https://auth.example/token\",service=\"registry.example\",scope=\"repository:a/b:pull,push\"\n/v2/a/blobs/uploads/1?state=x",
+    "Realm=https://auth.example/token, service=r\nhttps://storage.example/upload?sig=1#x",
+    "realm=\"http://auth.example/token\"\nhttp://storage.example/",
+    "realm=\"https://me:pass4711@auth.example/token\"\nhttps://me:pass4711@storage.example/u",
+];
+
+const ANSWERS: [&str; 5] = [
+    r#"{"token": "abc", "expires_in": 300}"#,
+    r#"{"access_token": "abc.def", "token": null}"#,
+    r#"{"errors": [{"code": "DENIED", "message": "no \u001b[2J", "detail": {}}]}"#,
+    r#"{"annotations": {"dev.venvoy.selection": "[{\"filename\": \"a.whl\"}]"}}"#,
+    "<html>503</html>",
+];
+
+const LOGINS: [&str; 3] = [
+    r#"{"auths": {"registry.example": {"auth": "bWU6cGFzczp3b3Jk"}, "registry.example/team": {"identitytoken": "t"},
+        "https://index.docker.io/v1/": {"auth": "aHViOnBhc3M="}}, "credHelpers": {"registry.example:5000": "pass"}}"#,
+    r#"{"auths": {"https://registry.example/v2/": {}}, "credsStore": "desktop"}"#,
+    r#"{"credHelpers": {"registry.example": "../evil"}, "credsStore": ""}"#,
+];
+
+const SELECTIONS: [&str; 3] = [
+    r#"[{"filename": "demo-1.0-py3-none-any.whl", "url": "https://files.example/demo-1.0-py3-none-any.whl",
+        "sha256": "0000000000000000000000000000000000000000000000000000000000000000", "requires_python": ">=3.8", "yanked": "bad", "size": 10}]"#,
+    r#"[{"filename": "demo-1.0.tar.gz", "url": "https://index.example/${TOKEN}/demo-1.0.tar.gz",
+        "sha256": "0000000000000000000000000000000000000000000000000000000000000001"}]"#,
+    r#"[{"filename": "../a", "url": "https://evil.example/${TOKEN}",
+        "sha256": "0000000000000000000000000000000000000000000000000000000000000000"}]"#,
+];
+
+/// Bases in tars: a layout, and what engines save.
+fn bases() -> Vec<Vec<u8>> {
+    let image = image();
+    let at = image.windows(2).position(|pair| pair == b"\0\n").expect("two parts");
+    let layer = b"layer".to_vec();
+    let config = image[at + 2..].to_vec();
+    let manifest = json!({
+        "schemaVersion": 2, "config": {"digest": format!("sha256:{}", sha256(&config)), "size": config.len()},
+        "layers": vec![json!({"digest": format!("sha256:{}", sha256(&layer)), "size": layer.len(),
+            "mediaType": "application/vnd.oci.image.layer.v1.tar"}); 2],
+    });
+    let manifest = manifest.to_string().into_bytes();
+    let index = json!({"schemaVersion": 2, "manifests": [{
+        "digest": format!("sha256:{}", sha256(&manifest)), "size": manifest.len(),
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "annotations": {"org.opencontainers.image.ref.name": "1.0"},
+    }]});
+    let blob = |bytes: &[u8]| (format!("blobs/sha256/{}", sha256(bytes)), bytes.to_vec());
+    let layout = [
+        ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
+        ("index.json".to_owned(), index.to_string().into_bytes()),
+        blob(&manifest),
+        blob(&config),
+        blob(&layer),
+    ];
+    let saved =
+        json!([{"Config": "config.json", "RepoTags": ["demo:1"], "Layers": ["1/layer.tar", "1/layer.tar"]}]);
+    let saved = [
+        ("manifest.json".to_owned(), saved.to_string().into_bytes()),
+        ("config.json".to_owned(), config),
+        ("1/layer.tar".to_owned(), layer),
+    ];
+    vec![tar(&layout), tar(&saved)]
+}
+
+fn tar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut builder = ::tar::Builder::new(Vec::new());
+    for (path, bytes) in members {
+        let mut header = ::tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, path, bytes.as_slice()).expect("appended");
+    }
+    builder.into_inner().expect("a tar")
+}
+
+/// Rows of proofs for a wheel of a few entries: streams that fit into any of them, and some that fit into none.
+fn proofs() -> Vec<Vec<u8>> {
+    let row = |last: u64, end: u64| [&[7; 32][..], &last.to_le_bytes(), &end.to_le_bytes()].concat();
+    let all = (2..7).map(|rows| row(0, 40).repeat(rows));
+    all.chain([row(0, u64::MAX).repeat(4), row(9, 8).repeat(5)]).collect()
+}
+
+/// Caches in tars.
+fn bundles() -> Vec<Vec<u8>> {
+    let file = b"a file".to_vec();
+    let digest = sha256(&file);
+    let (shard, rest) = digest.split_at(2);
+    vec![tar(&[
+        (format!("v1/files/{shard}/{rest}/{}/demo-1.0.whl", file.len()), file.clone()),
+        (format!("v1/selections/{shard}/{rest}/{digest}"), b"[]".to_vec()),
+        (format!("elsewhere/v1/files/{shard}/{rest}/7/other.whl"), file),
+    ])]
 }
 
 fn texts(all: &[&str]) -> Vec<Vec<u8>> {

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Read as _,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
@@ -14,6 +14,7 @@ use crate::{
     artifact::pack::image::Platform,
     words::{
         error::{Context as _, Error, Kind, Result},
+        files::open_regular,
         vocab::Sha256,
     },
 };
@@ -43,7 +44,7 @@ impl Layout {
         if fs::metadata(path).map_err(unusable)?.is_dir() {
             return Ok(Layout::Directory(path.to_owned()));
         }
-        let file = fs::File::open(path).map_err(unusable)?;
+        let file = open_regular(path).map_err(unusable)?;
         let mut magic = [0; 2];
         let mut members = Map::new();
         let begin = (&file).read(&mut magic).map_err(unusable)?;
@@ -90,7 +91,9 @@ impl Layout {
         match self {
             Layout::Directory(dir) => {
                 let path = dir.join(name);
-                if path.is_file() { Ok(BlobSource::File(path)) } else { Err(missing()) }
+                // What engines save names its files itself.
+                let is_inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+                if is_inside && path.is_file() { Ok(BlobSource::File(path)) } else { Err(missing()) }
             }
             Layout::Tar { file, members, .. } => {
                 let mut found = members.get(name).ok_or_else(missing)?;

@@ -1,0 +1,4 @@
+//! libFuzzer's bytes for the reader `challenge`.
+#![no_main]
+
+venvoy_fuzz::target!("challenge");
