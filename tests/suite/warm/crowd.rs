@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -12,6 +13,7 @@ use std::{
 };
 
 use crate::support::{
+    backend::{self, lib},
     files,
     index::{answer, index},
     mount::Mount,
@@ -240,4 +242,107 @@ fn to_warm_a_cache_that_keeps_nothing_is_an_error_and_a_sync_goes_on() {
     // What else it was to make is made.
     project.run(&["warm", "--wheelhouse", "../house"]).succeeds();
     assert!(project.path("house").join(&large.file).is_file());
+}
+
+/// The command on a system where no file system has locks, as NFS mounted with `nolock` or without a lock server.
+fn without_locks(command: &Command) -> Command {
+    let mut traced = Command::new("strace");
+    traced.args([
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "--trace=flock",
+        "--inject=flock:error=ENOLCK",
+    ]);
+    traced.arg(command.get_program()).args(command.get_args()).env_clear();
+    traced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(directory) = command.get_current_dir() {
+        traced.current_dir(directory);
+    }
+    traced
+}
+
+#[test]
+fn a_cache_on_a_file_system_without_locks_serves_also_several_at_once() {
+    let packages = [Package::simple("demo", "1.0"), backend::sdist("lib", lib("from an sdist"))];
+    let server = index(&packages);
+    let project = Project::at(&server, &packages);
+    let run = |args: &[&str]| project.finish(&mut without_locks(&project.command(args)));
+    let kept = run(&["warm", "--unpacked"]);
+    kept.succeeds();
+    assert!(kept.stderr.matches("warning: ").count() <= 1, "{}", kept.stderr);
+    let asked = server.log().len();
+    for link in ["auto", "hardlink", "copy", "unpack"] {
+        let sync = run(&["sync", "--fresh", "--link", link]);
+        sync.succeeds();
+        assert!(sync.stderr.matches("warning: ").count() <= 1, "{link}: {}", sync.stderr);
+        assert_eq!(project.script("demo"), "demo 1.0");
+    }
+    assert_eq!(server.log().len(), asked, "it is all there");
+    // Whoever comes at the same time does the work twice, and nothing else.
+    for round in 0..3 {
+        let _ = fs::remove_dir_all(project.path("cache"));
+        thread::scope(|scope| {
+            for who in 0..4 {
+                let (run, venv) = (&run, format!("venv{who}"));
+                scope.spawn(move || {
+                    let sync = run(&["sync", "--venv", &venv]);
+                    assert!(sync.code == Some(0), "{round}: {}", sync.stderr);
+                });
+            }
+        });
+        for who in 0..4 {
+            assert_eq!(script(&project.dir().join(format!("venv{who}/bin/demo"))), "demo 1.0");
+            fs::remove_dir_all(project.dir().join(format!("venv{who}"))).expect("removed");
+        }
+    }
+    run(&["cache", "verify"]).succeeds().mentions(&["all as their digests say"]);
+    run(&["cache", "prune", "--keep-locks", "."]).succeeds();
+    run(&["sync", "--offline", "--fresh"]).succeeds();
+}
+
+#[test]
+fn what_a_newer_venvoy_adds_to_a_cache_is_left_alone_and_in_nobodys_way() {
+    let demo = Package::simple("demo", "1.0");
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::at(&server, std::slice::from_ref(&demo));
+    project.run(&["warm", "--unpacked"]).succeeds();
+    // Another layout, another kind, other names in known kinds, and more in a record than is known here.
+    let newer = [
+        "cache/v2/files/ab/a-file",
+        "cache/v1/summaries/ab/a-record",
+        "cache/v1/summaries/index.json",
+        "cache/v1/files/index.json",
+        "cache/v1/selections/index.json",
+        "cache/v1/verified/more",
+    ];
+    for name in newer {
+        project.write(name, "of a newer venvoy");
+    }
+    let record = files::below(&project.path("cache/v1/selections"))
+        .into_iter()
+        .find(|path| !path.ends_with("index.json"))
+        .expect("a record");
+    let more =
+        fs::read_to_string(&record).expect("a record").replacen('{', "{\"provenance\": {\"a\": [1]}, ", 1);
+    fs::write(&record, &more).expect("written");
+    let asked = server.log().len();
+    for args in
+        [&["sync", "--fresh"][..], &["warm"], &["cache", "verify"], &["cache", "info"], &["cache", "list"]]
+    {
+        let run = project.run(args);
+        run.succeeds();
+        assert!(!run.stderr.contains("warning"), "{args:?}: {}", run.stderr);
+    }
+    for args in [&["cache", "prune"][..], &["cache", "prune", "--ci", "--keep-locks", "."]] {
+        project.run(args).succeeds();
+        project.run(&["sync", "--fresh", "--offline"]).succeeds();
+    }
+    assert_eq!(server.log().len(), asked);
+    assert_eq!(fs::read_to_string(&record).expect("it is there"), more);
+    let gone: Vec<&&str> = newer.iter().filter(|name| project.read(name).is_empty()).collect();
+    // What a job does not carry is what was verified on this machine.
+    assert_eq!(gone, [&"cache/v1/verified/more"]);
 }
