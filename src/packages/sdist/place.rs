@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 
 use crate::words::{
     error::{Error, Result},
@@ -41,7 +44,7 @@ impl BuildDirectory {
         let path = root.join(format!("{PREFIX}{}", &key[..key.len().min(KEY_LENGTH)]));
         loop {
             interrupt::check()?;
-            if let Some(lock) = take(&path)? {
+            if let Some(lock) = take(&path, false)? {
                 return Ok(BuildDirectory { path, _lock: lock, fixed: root == Path::new("/tmp") });
             }
             if !is_ours(&path) || Instant::now() > deadline {
@@ -63,7 +66,7 @@ impl BuildDirectory {
                 .map_err(|e| Error::io("cannot create a directory in", root, e))?;
             let path = directory.keep();
             // Until it is locked, another run may take it for what a killed one left, and sweep it.
-            if let Some(lock) = take(&path)? {
+            if let Some(lock) = take(&path, true)? {
                 return Ok(BuildDirectory { path, _lock: lock, fixed: false });
             }
         }
@@ -82,11 +85,14 @@ impl Drop for BuildDirectory {
     }
 }
 
-/// Makes the directory and locks it, emptied of what a killed run left; `None` where it is in use or not ours.
-fn take(path: &Path) -> Result<Option<File>> {
+/// Makes the directory and locks it, emptied of what a killed run left; `None` where it is in use or not ours. `made` says
+/// that this run made it, under a name that nobody else has.
+///
+/// Where the file system has no locks, only what this run made is known not to be in use.
+fn take(path: &Path, mut made: bool) -> Result<Option<File>> {
     let failed = |e| Error::io("cannot create", path, e);
     match fs::DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => {}
+        Ok(()) => made = true,
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             if !is_ours(path) {
                 return Ok(None);
@@ -100,8 +106,10 @@ fn take(path: &Path) -> Result<Option<File>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(failed(e)),
     };
-    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-        return Ok(None);
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(error) if made && error != Errno::WOULDBLOCK => {}
+        Err(_) => return Ok(None),
     }
     // Whoever held it may have removed it meanwhile: the lock then is one of nothing.
     let same = |a: &fs::Metadata, b: &fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());

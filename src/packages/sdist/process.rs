@@ -2,9 +2,12 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
-    os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::{
+        fs::{DirBuilderExt as _, OpenOptionsExt as _},
+        process::CommandExt as _,
+    },
     path::{Path, PathBuf},
     process::{ChildStdin, Command, ExitStatus, Stdio},
     sync::{
@@ -132,8 +135,8 @@ impl Runner<'_> {
     pub(super) fn run(&self, step: &Step) -> Result<Result<String, Failure>> {
         let command_line = shown(step, &self.secrets);
         let opened = |e| Error::io("cannot write the log", &self.log, e);
-        let mut log =
-            OpenOptions::new().create(true).append(true).mode(0o600).open(&self.log).map_err(opened)?;
+        let mut log = self.open_log().map_err(opened)?;
+        let kept = log.try_clone().map_err(opened)?;
         writeln!(log, "$ {command_line}").map_err(opened)?;
         let begin = log.metadata().map_err(opened)?.len();
         let duplicate = || log.try_clone().map(Stdio::from).map_err(opened);
@@ -177,7 +180,7 @@ impl Runner<'_> {
                     Error::new(Kind::Io, format!("cannot wait for `{command_line}`")).because(e)
                 }
             })?;
-        let output = self.collect(begin)?;
+        let output = self.collect(&kept, begin)?;
         if let Some(stopped) = stopped {
             let shown = quoted(&tail(&output));
             return Err(match stopped {
@@ -214,13 +217,30 @@ impl Runner<'_> {
         }
     }
 
-    /// What was printed since `begin`, secrets struck out, there and in the log.
-    fn collect(&self, begin: u64) -> Result<String> {
-        let bytes = fs::read(&self.log).map_err(|e| Error::io("cannot read the log", &self.log, e))?;
+    /// Opens the log, in a directory that somebody who clears the cache may have removed since.
+    fn open_log(&self) -> io::Result<File> {
+        let open = || OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(&self.log);
+        match (open(), self.log.parent()) {
+            (Err(error), Some(dir)) if error.kind() == io::ErrorKind::NotFound => {
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+                open()
+            }
+            (opened, _) => opened,
+        }
+    }
+
+    /// What was printed since `begin`, secrets struck out, there and in the log. It is read from the open file: the log's name
+    /// may be gone, or another run's, where the file system has no locks.
+    fn collect(&self, log: &File, begin: u64) -> Result<String> {
+        let mut bytes = Vec::new();
+        let mut whole = log;
+        let read = whole.rewind().and_then(|()| whole.read_to_end(&mut bytes));
+        read.map_err(|e| Error::io("cannot read the log", &self.log, e))?;
         let whole = String::from_utf8_lossy(&bytes);
         let clean = redact(&whole, &self.secrets);
         if clean != whole {
-            fs::write(&self.log, &clean).map_err(|e| Error::io("cannot write the log", &self.log, e))?;
+            let written = log.set_len(0).and_then(|()| { log }.write_all(clean.as_bytes()));
+            written.map_err(|e| Error::io("cannot write the log", &self.log, e))?;
         }
         let begin = usize::try_from(begin).unwrap_or(0).min(bytes.len());
         Ok(redact(&String::from_utf8_lossy(&bytes[begin..]), &self.secrets))

@@ -57,8 +57,11 @@ pub(super) fn run(job: &Job, context: &Context) -> Result<Built> {
         .map_err(|e| Error::io("cannot create", context.log_dir, e))?;
     let subject = Sha256::of(job.subject().as_bytes()).to_string();
     let log = context.log_dir.join(format!("{}-{}.log", job.name, &subject[..12]));
-    if log.exists() {
-        fs::remove_file(&log).map_err(|e| Error::io("cannot remove", &log, e))?;
+    match fs::remove_file(&log) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io("cannot remove", &log, e));
+        }
+        _ => {}
     }
     let runner = Runner {
         deadline: Instant::now() + context.timeout,
