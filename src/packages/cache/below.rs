@@ -61,7 +61,7 @@ pub enum Lower {
 /// One of them in a run.
 #[derive(Debug)]
 pub(super) struct Layer {
-    source: Source,
+    source: LowerSource,
     name: String,
     /// It failed, and is not asked again.
     off: AtomicBool,
@@ -70,7 +70,7 @@ pub(super) struct Layer {
 }
 
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum LowerSource {
     Directory(Dir),
     Other(Arc<dyn Below>),
 }
@@ -85,11 +85,11 @@ impl Layer {
             Lower::Directory(path) => {
                 let name = path.display().to_string();
                 let dir = Dir::open(&path).and_then(|top| top.below(LAYOUT));
-                (Source::Directory(dir.map_err(|error| passed_over(&name, &error))?), name)
+                (LowerSource::Directory(dir.map_err(|error| passed_over(&name, &error))?), name)
             }
             Lower::Other(other) => {
                 let name = other.name();
-                (Source::Other(other), name)
+                (LowerSource::Other(other), name)
             }
             Lower::Unusable(name, why) => return Err(passed_over(&name, &why)),
         };
@@ -134,8 +134,8 @@ impl Cache {
     /// The directories among them.
     pub(super) fn directories_below(&self) -> impl Iterator<Item = &Dir> {
         self.layers().filter_map(|layer| match &layer.source {
-            Source::Directory(dir) => Some(dir),
-            Source::Other(_) => None,
+            LowerSource::Directory(dir) => Some(dir),
+            LowerSource::Other(_) => None,
         })
     }
 
@@ -149,20 +149,20 @@ impl Cache {
     /// The size of a file, where one of those on this machine has it.
     pub(super) fn size_below(&self, sha256: &Sha256) -> Option<u64> {
         self.layers().find_map(|layer| match &layer.source {
-            Source::Directory(dir) => files::candidates(dir, sha256).next().map(|found| found.size),
-            Source::Other(other) => other.look(sha256).map(|(size, _)| size),
+            LowerSource::Directory(dir) => files::candidates(dir, sha256).next().map(|found| found.size),
+            LowerSource::Other(other) => other.look(sha256).map(|(size, _)| size),
         })
     }
 
     /// A file of one of those on this machine.
     pub(super) fn file_near(&self, sha256: &Sha256) -> Option<VerifiedFile> {
         self.layers().find_map(|layer| match &layer.source {
-            Source::Directory(dir) => self.file_in_place(dir, sha256),
-            Source::Other(other) if other.is_near() => {
+            LowerSource::Directory(dir) => self.file_in_place(dir, sha256),
+            LowerSource::Other(other) if other.is_near() => {
                 let (_, name) = other.look(sha256)?;
                 self.brought(layer, other.as_ref(), sha256, &name).ok()?
             }
-            Source::Other(_) => None,
+            LowerSource::Other(_) => None,
         })
     }
 
@@ -172,7 +172,7 @@ impl Cache {
     /// Where it cannot be stored here.
     pub(super) fn file_far(&self, sha256: &Sha256, file_name: &str) -> Result<Option<VerifiedFile>> {
         for layer in self.layers() {
-            if let Source::Other(other) = &layer.source
+            if let LowerSource::Other(other) = &layer.source
                 && !other.is_near()
                 && let Some(file) = self.brought(layer, other.as_ref(), sha256, file_name)?
             {
@@ -250,12 +250,12 @@ impl Cache {
     /// user trusts that (`--trust-built`).
     pub(super) fn records_below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = Reading> + 'a {
         self.layers().filter_map(move |layer| match &layer.source {
-            Source::Directory(dir) => {
+            LowerSource::Directory(dir) => {
                 let bytes =
                     dir.below(path.parent()?).ok()?.read(path.file_name()?, super::keyed::LIMIT).ok()?;
                 Some(Reading { bytes, is_here: true })
             }
-            Source::Other(other) => {
+            LowerSource::Other(other) => {
                 let begin = Instant::now();
                 let found = other.record(path);
                 let slow = layer.took(begin.elapsed()).filter(|_| !other.is_near());
