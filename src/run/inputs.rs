@@ -230,6 +230,10 @@ pub(super) fn label(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
+/// An input's bytes.
+///
+/// # Errors
+/// [`Kind::Lock`] with this help for what cannot be read.
 pub(super) fn read(path: &Path, help: &str) -> Result<Vec<u8>> {
     read_regular(path, LARGEST_TEXT)
         .map_err(|e| Error::io("cannot read", path, e).with_kind(Kind::Lock).help(help))

@@ -14,6 +14,7 @@ const ALWAYS: [&str; 4] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"];
 /// Files of configuration name others; no deeper than this.
 const DEEP: u8 = 8;
 
+/// Where the dynamic loader looks for shared libraries (`ld.so(8)`), without running it.
 pub(super) struct Loader {
     /// Directories that it knows by itself, also in an image that has nothing else.
     known: Vec<PathBuf>,

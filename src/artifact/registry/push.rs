@@ -259,6 +259,10 @@ impl Registry<'_> {
         self.put_manifest(name, manifest, media_type).map(drop).context(what)
     }
 
+    /// Puts a manifest under a tag or digest; gives the answer's headers.
+    ///
+    /// # Errors
+    /// Any other answer than success.
     pub(super) fn put_manifest(&self, name: &str, manifest: &[u8], media_type: &str) -> Result<Reply> {
         let url = self.reference.url(&format!("manifests/{name}"))?;
         let kind = header_value(media_type, "the manifest's type")?;

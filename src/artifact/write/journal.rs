@@ -84,6 +84,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
+    /// The text that a later run reads to finish or to take back what was begun.
     pub(crate) fn render(&self) -> String {
         let mut out = format!("{HEAD}staging {}\nmtime {}\n", escape(&self.staging), self.mtime);
         for step in &self.steps {

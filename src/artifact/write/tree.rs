@@ -132,6 +132,7 @@ pub(super) fn fill<'p>(
     Ok(Filled { plan, written, there, report })
 }
 
+/// A tree that is being filled with what a plan says.
 pub(super) struct Fill<'a> {
     pub(super) plan: Cow<'a, Plan>,
     shown: &'a Path,

@@ -176,6 +176,7 @@ fn site_packages(venv: &Path) -> Result<(PathBuf, bool)> {
     Ok((site, pypy))
 }
 
+/// What the name of a `.dist-info` or `.egg-info` directory says, as `importlib.metadata` reads it.
 pub(crate) fn name_and_version(file: &str) -> Option<(PackageName, &str)> {
     let stem = file.strip_suffix(".dist-info").or_else(|| file.strip_suffix(".egg-info"))?;
     // setuptools writes `NAME-VERSION-py3.9.egg-info`.

@@ -283,6 +283,7 @@ pub(crate) fn digest_file(path: &Path) -> Result<Sha256> {
     digest.map(|(digest, _)| digest).map_err(|e| unreadable(path, e))
 }
 
+/// [`Kind::Destination`]: a path of an environment that cannot be read.
 pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {
     Error::io("cannot read", path, error).with_kind(Kind::Destination)
 }

@@ -73,6 +73,7 @@ pub(crate) struct Near<'a> {
 }
 
 impl<'a> Near<'a> {
+    /// With the directory open that most of the manifest's files lie in.
     pub(crate) fn new(top: &'a File, manifest: &Manifest<'_>) -> Self {
         let mut near = Near { top, prefix: String::new(), open: None };
         let Some((site, _)) = manifest.dists.first().and_then(|(_, dist_info)| dist_info.rsplit_once('/'))

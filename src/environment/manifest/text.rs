@@ -94,6 +94,7 @@ pub(crate) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
+    /// What a manifest says before it names files.
     pub(crate) fn of(plan: &'a Plan) -> Self {
         let Plan { key, common, mtime, slim, made, described, .. } = plan;
         Head { key: *key, common: *common, mtime: *mtime, slim, made, described: described.as_ref() }
@@ -147,6 +148,7 @@ pub(crate) struct NewItem<'p> {
     pub(crate) content: New<'p>,
 }
 
+/// What a manifest that is being written says of a path.
 pub(crate) enum New<'p> {
     /// Whether it is executable comes second.
     File(Written, bool),
@@ -284,6 +286,7 @@ impl<'t> Dir<'t> {
     }
 }
 
+/// A text in one field of a line: tabs and ends of lines are written as `\t`, `\n` and `\r`.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(['\\', '\n', '\r', '\t']) {
         return Cow::Borrowed(text);
@@ -291,6 +294,7 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t"))
 }
 
+/// The text that [`escape`] wrote; nothing where it writes no such thing.
 pub(crate) fn unescape(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('\\') {
         return Some(Cow::Borrowed(text));

@@ -69,6 +69,7 @@ pub(super) struct Layer {
     slow: AtomicU32,
 }
 
+/// What it is read from.
 #[derive(Debug)]
 pub(super) enum LowerSource {
     Directory(Dir),

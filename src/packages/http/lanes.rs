@@ -20,6 +20,7 @@ struct State {
 pub(crate) struct Lane<'a>(&'a Lanes);
 
 impl Lanes {
+    /// So many lanes, and at least one.
     pub(crate) fn new(count: usize) -> Self {
         Lanes { state: Mutex::new(State { free: count.max(1), waiting: 0 }), freed: Condvar::new() }
     }

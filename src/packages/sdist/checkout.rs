@@ -19,6 +19,7 @@ use crate::{
 };
 
 impl BuildSession<'_> {
+    /// Checks a repository out and builds it; an editable one stays in the given directory.
     pub(super) fn repository(&mut self, vcs: &Vcs, editable: Option<&Path>) -> Result<Built> {
         let private = self.work.join("vcs");
         fs::DirBuilder::new()

@@ -23,6 +23,7 @@ use crate::words::{
 };
 
 impl BuildSession<'_> {
+    /// Builds a project's directory; an editable one's metadata and finder only.
     pub(super) fn directory(&mut self, path: &Path, editable: bool) -> Result<Built> {
         if !path.exists() {
             return Err(Error::new(Kind::Build, format!("{} does not exist", path.display()))

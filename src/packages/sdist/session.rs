@@ -28,6 +28,7 @@ use crate::{
     },
 };
 
+/// One source's build, from its bytes to a wheel.
 pub(super) struct BuildSession<'a> {
     pub(super) job: &'a Job,
     pub(super) context: &'a Context<'a>,

@@ -94,6 +94,7 @@ impl Proof {
         }
     }
 
+    /// The record that the cache keeps, which [`Proof`]'s reader takes again.
     pub(crate) fn render(&self) -> Vec<u8> {
         let mut rows = Vec::with_capacity(self.rows.len() * ROW);
         for one in &self.rows {

@@ -34,6 +34,7 @@ pub(super) struct Probe {
     pub mac: Option<Mac>,
 }
 
+/// What the header of a Linux interpreter's executable says, which its platform tags depend on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Elf {
     pub wide: bool,
@@ -43,6 +44,7 @@ pub(super) struct Elf {
     pub loader: Option<String>,
 }
 
+/// What macOS says of itself, which platform tags depend on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Mac {
     pub version: String,

@@ -73,6 +73,7 @@ impl Layout {
         Ok(Layout::Tar { file: Arc::new(file), path: path.to_owned(), members })
     }
 
+    /// The layout's path, as messages name it.
     pub(in crate::artifact::pack) fn shown(&self) -> &Path {
         match self {
             Layout::Directory(path) | Layout::Tar { path, .. } => path,
@@ -108,6 +109,10 @@ impl Layout {
         }
     }
 
+    /// A file's bytes by name.
+    ///
+    /// # Errors
+    /// A file that is not there or cannot be read.
     pub(in crate::artifact::pack) fn read(&self, name: &str) -> Result<Vec<u8>> {
         let unreadable = |e| Error::io("cannot read", &self.shown().join(name), e);
         match self.find(name)? {
