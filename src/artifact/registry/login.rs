@@ -16,6 +16,7 @@ use super::Reference;
 use crate::words::{
     env::Env,
     error::{Error, Kind, Result},
+    files::{LARGEST_TEXT, read_regular},
     interrupt, threads,
     vocab::{Credentials, Secret},
 };
@@ -79,7 +80,7 @@ impl Logins {
     pub(crate) fn find(&self, repository: &Reference) -> Result<Option<Login>> {
         let host = repository.login_name();
         for file in &self.files {
-            let bytes = match std::fs::read(file) {
+            let bytes = match read_regular(file, LARGEST_TEXT) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(Error::io("cannot read", file, error).with_kind(Kind::Auth)),
@@ -249,6 +250,18 @@ mod tests {
             matches!(found(config, "docker.io/a"), Ok(Some(Login::Identity(token))) if token.expose() == "hub")
         );
         assert!(matches!(found(config, "reg.example.evil/a"), Ok(None)));
+    }
+
+    #[test]
+    fn a_named_pipe_in_the_place_of_logins_is_refused_at_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let pipe = dir.path().join("auth.json");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).expect("a pipe");
+        let env = Env::of([("REGISTRY_AUTH_FILE", pipe.to_str().expect("UTF-8"))]);
+        let error =
+            Logins::of(&env, true).find(&"reg.example/a".parse().expect("a name")).expect_err("no file");
+        let chain = error.report();
+        assert!(chain.contains("cannot read") && chain.contains("not a regular file"), "{chain}");
     }
 
     #[test]

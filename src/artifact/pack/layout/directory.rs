@@ -8,8 +8,14 @@ use super::{BlobSource, Content, VERSION, index};
 use crate::{
     artifact::pack::{image::bytes, making, store},
     packages::cache::Cache,
-    words::error::{Error, Kind, Result},
+    words::{
+        error::{Error, Kind, Result},
+        files::{LARGEST_TEXT, read_regular, read_text},
+    },
 };
+
+/// The largest manifest that is looked at, in bytes: registries take 4 MiB at most, and layers are larger or no JSON.
+const LARGEST_MANIFEST: u64 = 4 << 20;
 
 fn failed(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
     move |error| Error::io("cannot write", path, error).with_kind(Kind::Destination)
@@ -48,7 +54,7 @@ pub(crate) fn to_directory(dir: &Path, content: &Content<'_>, cache: &Cache) -> 
         drop(held);
         return Ok(());
     }
-    let version = fs::read_to_string(dir.join("oci-layout")).ok();
+    let version = read_text(&dir.join("oci-layout"), LARGEST_TEXT).ok();
     let version = version.and_then(|text| serde_json::from_str::<Value>(&text).ok());
     if version.is_none_or(|version| version["imageLayoutVersion"].as_str() != Some("1.0.0")) {
         return Err(Error::new(
@@ -74,8 +80,8 @@ pub(crate) fn to_directory(dir: &Path, content: &Content<'_>, cache: &Cache) -> 
 
 fn read_index(dir: &Path) -> Result<Value> {
     let path = dir.join("index.json");
-    let text =
-        fs::read(&path).map_err(|e| Error::io("cannot read", &path, e).with_kind(Kind::Destination))?;
+    let text = read_regular(&path, LARGEST_TEXT)
+        .map_err(|e| Error::io("cannot read", &path, e).with_kind(Kind::Destination))?;
     serde_json::from_slice(&text).map_err(|error| {
         Error::new(Kind::Destination, format!("{} is not JSON", path.display())).because(error)
     })
@@ -166,9 +172,9 @@ fn forget(dir: &Path, old: &Value) {
         while let Some(digest) = todo.pop() {
             // Only manifests are small; a layer is no JSON, and not read to find that out.
             if let Some(path) = blob(&digest)
-                && fs::metadata(&path).is_ok_and(|found| found.len() < 1 << 20)
-                && let Some(value) =
-                    fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+                && let Some(value) = read_regular(&path, LARGEST_MANIFEST)
+                    .ok()
+                    .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
             {
                 todo.extend(digests(&value).into_iter().filter(|inner| !found.contains(inner)));
             }
