@@ -7,6 +7,7 @@ mod change;
 mod check;
 mod diff;
 mod doctor;
+mod extensions;
 mod fresh;
 mod graph;
 mod image;

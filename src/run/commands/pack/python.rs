@@ -1,11 +1,11 @@
 //! `--with-python`: the interpreter in a layer of its own, below all others.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use super::layers::{Layered, Packing};
+use super::{
+    super::extensions,
+    layers::{Layered, Packing},
+};
 use crate::{
     artifact::{
         interpreter::{Extension, Interpreter, Linked},
@@ -19,14 +19,14 @@ use crate::{
         },
         sbom::{Component, Licence},
     },
+    packages::cache::Keyed,
     words::{
         error::{Error, Result},
         vocab::Sha256,
     },
 };
 
-/// What the cache calls lists of extension modules, and interpreters' layers.
-const EXTENSIONS: &str = "extensions";
+/// What the cache calls interpreters' layers.
 const INTERPRETERS: &str = "interpreters";
 
 impl Packing<'_> {
@@ -36,12 +36,12 @@ impl Packing<'_> {
         if !self.run.pack.with_python {
             return Some(Vec::new());
         }
-        serde_json::from_slice(&self.run.cache.keyed(EXTENSIONS, &self.extensions_key(plan)).read_kept()?)
-            .ok()
+        extensions::kept(&self.extensions_place(plan))
     }
 
-    fn extensions_key(&self, plan: Sha256) -> Sha256 {
-        Sha256::of(format!("extensions 1\n{plan}\n{}\n", self.run.place).as_bytes())
+    fn extensions_place(&self, plan: Sha256) -> Keyed<'_> {
+        let key = Sha256::of(format!("extensions 1\n{plan}\n{}\n", self.run.place).as_bytes());
+        extensions::place(self.run.cache, &key)
     }
 
     /// What its extension modules and libraries are linked with, kept for later runs.
@@ -63,21 +63,13 @@ impl Packing<'_> {
                 found.push((PathBuf::from(format!("/{}/{}", self.run.place, file.path)), linked));
             }
         }
-        // A cache that cannot be written costs the next run the same again.
-        if let Ok(text) = serde_json::to_vec(&found) {
-            let _ = self.run.cache.keyed(EXTENSIONS, &self.extensions_key(plan)).publish(&text);
-        }
+        extensions::keep(&self.extensions_place(plan), &found);
         Ok(found)
     }
 
     /// Finds the interpreter and all that is loaded.
     pub(super) fn find_interpreter(&self, extensions: &[Extension]) -> Result<Interpreter> {
-        let own: BTreeSet<&Path> = extensions.iter().map(|(path, _)| path.as_path()).collect();
-        let found = Interpreter::find(self.target, extensions, &|path| own.contains(path))?;
-        for (name, by) in &found.missing {
-            self.run.progress.warn(&format!("{name} is nowhere on this machine, and {by} is linked with it"));
-        }
-        Ok(found)
+        extensions::interpreter(self.target, extensions, self.run.progress)
     }
 
     /// Adds the interpreter's layer, and what it took from the system to what is inside.
