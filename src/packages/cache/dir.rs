@@ -22,6 +22,9 @@ use crate::words::files::{self, regular};
 /// How deep a tree may be that is walked or removed: far more than any wheel's, and far less than a stack holds.
 const DEPTH: usize = 200;
 
+/// How often one directory is emptied, where there is something in it again each time.
+const TRIES: u32 = 100;
+
 /// An open directory.
 #[derive(Debug, Clone)]
 pub struct Dir {
@@ -210,12 +213,17 @@ impl Dir {
         {
             let _ = sub.file.set_permissions(Permissions::from_mode(0o700));
         }
+        let mut tries = 0;
         loop {
             names.iter().try_for_each(|name| sub.remove_within(name, depth))?;
             match rustix::fs::unlinkat(&*self.file, name, AtFlags::REMOVEDIR) {
                 Ok(()) | Err(Errno::NOENT) => return Ok(()),
-                // Another run may have added to it meanwhile.
-                Err(Errno::NOTEMPTY | Errno::EXIST) => names = sub.names()?,
+                // Another run may have added to it meanwhile. NFS itself puts another name there for a file that is open
+                // somewhere, each time that one is removed.
+                Err(Errno::NOTEMPTY | Errno::EXIST) if tries < TRIES => {
+                    tries += 1;
+                    names = sub.names()?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
