@@ -9,14 +9,15 @@ use std::{
     io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
 };
 
+use rustix::fs::{Timespec, Timestamps};
 use serde::{Deserialize, Serialize};
 
 use super::{Interpreter, Part};
 use crate::words::{
     error::{Error, Kind, Result},
+    files::{LARGEST_TEXT, read_regular},
     interrupt,
 };
 
@@ -44,7 +45,7 @@ impl Interpreter {
     pub(crate) fn bring(&self, root: &Path, mtime: i64) -> Result<bool> {
         let key = format!("{} {mtime}", self.key());
         let files: BTreeSet<PathBuf> = self.parts.keys().map(|path| inside(path)).collect();
-        let old: List = fs::read(root.join(LIST))
+        let old: List = read_regular(&root.join(LIST), LARGEST_TEXT)
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();
@@ -145,9 +146,9 @@ fn put(making: &Path, place: &Path, part: &Part, mtime: i64) -> Result<()> {
                 } else {
                     0o755
                 }))?;
-                let since = Duration::from_secs(mtime.unsigned_abs());
-                let epoch = SystemTime::UNIX_EPOCH;
-                target.set_modified(if mtime < 0 { epoch - since } else { epoch + since })
+                let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
+                let times = Timestamps { last_access: time, last_modification: time };
+                rustix::fs::futimens(&target, &times).map_err(io::Error::from)
             })();
             copied.map_err(failed)?;
         }

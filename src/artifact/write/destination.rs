@@ -437,18 +437,15 @@ fn removed(old: &Path, remover: Option<&Path>) -> Option<String> {
     }
 }
 
-/// Whether `name` is that of a staging directory for anything.
-pub(super) fn is_staging_of_any(name: &OsStr) -> bool {
-    let length = INFIX.len() + RANDOM;
+/// What a staging directory of this name is for; `None` for any other name.
+pub(super) fn staged_for(name: &OsStr) -> Option<&[u8]> {
     let bytes = name.as_encoded_bytes();
-    let end = bytes.len().checked_sub(length).map(|start| &bytes[start..]);
-    end.and_then(|end| end.strip_prefix(INFIX.as_bytes()))
-        .is_some_and(|random| random.iter().all(u8::is_ascii_alphanumeric))
+    let (of, end) = bytes.split_at_checked(bytes.len().checked_sub(INFIX.len() + RANDOM)?)?;
+    let random = end.strip_prefix(INFIX.as_bytes())?;
+    random.iter().all(u8::is_ascii_alphanumeric).then_some(of)
 }
 
 /// Whether `name` is that of a staging directory for `of`.
 fn is_staging(name: &OsStr, of: &OsStr) -> bool {
-    let rest = name.as_encoded_bytes().strip_prefix(of.as_encoded_bytes());
-    rest.and_then(|rest| rest.strip_prefix(INFIX.as_bytes()))
-        .is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
+    staged_for(name) == Some(of.as_encoded_bytes())
 }

@@ -156,7 +156,9 @@ fn write_once(plan: &Plan, dest: &Path, options: &WriteOptions<'_>, inside: bool
     report.in_place = destination.is_inside();
     Ok(match destination.publish(staging, options.remover)? {
         destination::Published::Done(left) => {
-            report.warnings.0.extend(left);
+            if let Some(warning) = left {
+                report.warnings.push(warning);
+            }
             Some(report)
         }
         destination::Published::Busy => None,

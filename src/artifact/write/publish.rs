@@ -21,9 +21,6 @@ use crate::{
     },
 };
 
-/// The largest manifest, record or journal that is read, in bytes: ten times what 700 packages have.
-const LARGEST: u64 = 256 << 20;
-
 /// Writes the journal, carries it out, and ends with the new manifest.
 pub(super) fn publish(
     destination: &Destination,
@@ -118,5 +115,5 @@ pub(super) fn read_regular(path: &Path) -> Option<String> {
     use rustix::fs::{Mode, OFlags};
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = files::regular(rustix::fs::open(path, flags, Mode::empty()).ok()?.into()).ok()?;
-    String::from_utf8(files::read(&file, LARGEST).ok()?).ok()
+    String::from_utf8(files::read(&file, files::LARGEST_TEXT).ok()?).ok()
 }

@@ -10,7 +10,7 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::destination::is_staging_of_any;
+use super::destination::staged_for;
 use crate::environment::manifest::MANIFEST;
 
 /// Levels of an environment above its packages: `lib/python3.11/site-packages`.
@@ -70,8 +70,12 @@ pub(crate) fn asked(args: impl Iterator<Item = OsString>) -> Option<PathBuf> {
 pub(crate) fn run(path: &Path) -> ExitCode {
     // Ends with no terminal that is closed meanwhile.
     let _ = rustix::process::setsid();
-    let named = path.file_name().is_some_and(is_staging_of_any);
-    ExitCode::from(u8::from(!named || remove_tree(path).is_err()))
+    ExitCode::from(u8::from(!removed_old(path)))
+}
+
+/// Removes a tree that has the name of an old one; says whether it is gone.
+fn removed_old(path: &Path) -> bool {
+    path.file_name().and_then(staged_for).is_some() && remove_tree(path).is_ok()
 }
 
 /// Whether a process that this one starts may go on when it ends: not in a container, whose end it may be, nor in a CI
@@ -105,10 +109,7 @@ mod tests {
             let args = ["venvoy".into(), WORD.into(), tree.clone().into_os_string()];
             let path = asked(args.into_iter()).expect("asked");
             // Not `run`, which would leave this session.
-            if path.file_name().is_some_and(is_staging_of_any) {
-                remove_tree(&path).expect("removed");
-            }
-            assert_eq!(tree.exists(), !goes, "{name}");
+            assert_eq!((removed_old(&path), tree.exists()), (goes, !goes), "{name}");
         }
         assert_eq!(asked(["venvoy".into(), "sync".into(), "/x".into()].into_iter()), None);
         assert_eq!(asked(["venvoy".into(), WORD.into()].into_iter()), None);
