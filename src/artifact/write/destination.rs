@@ -117,13 +117,37 @@ pub(super) fn tidy(dest: &Path) {
         return;
     };
     let inside = is_mount_point(&path, &parent) || !can_write(&parent);
-    let (dir, of) = if inside { (&path, OsStr::new("")) } else { (&parent, &*name) };
+    sweep_if_free(Destination { path, parent, name, inside, root: None, lock: None });
+}
+
+/// Removes what killed runs left among the packages of an interpreter, unless another run is at work there.
+pub(super) fn tidy_site(site: &Site) {
+    let path = site.packages_dir();
+    let (Some(parent), Some(name)) =
+        (path.parent().map(Path::to_path_buf), path.file_name().map(OsStr::to_owned))
+    else {
+        return;
+    };
+    sweep_if_free(Destination {
+        path,
+        parent,
+        name,
+        inside: true,
+        root: Some(site.root.clone()),
+        lock: None,
+    });
+}
+
+/// Locks a destination and sweeps it, where there is something to sweep and nobody else is at work.
+fn sweep_if_free(mut destination: Destination) {
+    let (dir, of) = destination.staged_in();
     if !names_in(dir).is_ok_and(|names| names.iter().any(|name| is_staging(name, of))) {
         return;
     }
     let Ok(lock) = File::open(dir) else { return };
     if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-        Destination { path, parent, name, inside, root: None, lock: Some(lock) }.sweep(None);
+        destination.lock = Some(lock);
+        destination.sweep(None);
     }
 }
 
@@ -274,8 +298,7 @@ impl Destination {
         }
         // What cannot be put right here is in the way of the next step, which says so.
         let _ = super::publish::recover(self);
-        let (dir, name) =
-            if self.inside { (&self.path, OsStr::new("")) } else { (&self.parent, &*self.name) };
+        let (dir, name) = self.staged_in();
         if !self.inside && fs::symlink_metadata(&self.path).is_err() {
             let _ = fs::rename(self.previous(), &self.path);
         }
@@ -291,10 +314,15 @@ impl Destination {
         }
     }
 
+    /// The directory that staging directories are made in, and what their names begin with.
+    fn staged_in(&self) -> (&Path, &OsStr) {
+        if self.inside { (&self.path, OsStr::new("")) } else { (&self.parent, &self.name) }
+    }
+
     /// Makes an empty staging directory; it goes when dropped.
     pub(super) fn stage(&self) -> Result<TempDir> {
-        let (dir, mut prefix) =
-            if self.inside { (&self.path, OsString::new()) } else { (&self.parent, self.name.clone()) };
+        let (dir, of) = self.staged_in();
+        let mut prefix = of.to_owned();
         prefix.push(INFIX);
         tempfile::Builder::new().prefix(&prefix).rand_bytes(RANDOM).tempdir_in(dir).map_err(|e| {
             failed("make a directory in", dir, e)

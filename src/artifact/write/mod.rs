@@ -42,6 +42,7 @@ use crate::{
         manifest::{is_current, render_manifest},
     },
     packages::cache::Unpacked,
+    project::python::Site,
     words::{
         choices::LinkMode,
         error::{Error, Kind, Result, Warnings},
@@ -130,6 +131,11 @@ pub(crate) fn write(plan: &Plan, dest: &Path, options: &WriteOptions<'_>) -> Res
 /// nothing else to do.
 pub(crate) fn tidy(dest: &Path) {
     destination::tidy(dest);
+}
+
+/// The same for the packages of an interpreter that is there.
+pub(crate) fn tidy_site(site: &Site) {
+    destination::tidy_site(site);
 }
 
 /// Finishes a change of `dest` that was cut short, so that it is the environment which that run was making. What

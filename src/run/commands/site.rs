@@ -102,6 +102,7 @@ impl Ground {
             && !place.fresh
             && ours.is_current(&PlanKey(key))
         {
+            write::tidy_site(site);
             return Ok(Outcome::Current { packages: entries.len() });
         }
         let is_same = ours.common() == common.to_string();
@@ -163,6 +164,7 @@ impl Ground {
             }
             let LaidOut { plan, dists, kept, leaving } = difference.lay_out(run, ours.dists())?;
             if plan.dists.is_empty() && leaving.is_empty() && ours.is_current(&plan.key) {
+                write::tidy_site(&self.site);
                 return Ok(Outcome::Current { packages: entries.len() });
             }
             session.progress.stage("Writing", difference.bytes());

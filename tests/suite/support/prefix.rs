@@ -93,3 +93,15 @@ fn list(root: &Path, dir: &Path, found: &mut Vec<(String, Vec<u8>)>) {
         }
     }
 }
+
+/// The paths that two lists of files do not have in common, or with other contents.
+pub fn differences(one: &[(String, Vec<u8>)], other: &[(String, Vec<u8>)]) -> Vec<String> {
+    let only = |these: &[(String, Vec<u8>)], those: &[(String, Vec<u8>)], sign| -> Vec<String> {
+        these
+            .iter()
+            .filter(|file| !those.contains(file))
+            .map(|(path, bytes)| format!("{sign} {path}: {}", String::from_utf8_lossy(bytes)))
+            .collect()
+    };
+    [only(one, other, '-'), only(other, one, '+')].concat()
+}

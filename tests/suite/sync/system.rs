@@ -17,7 +17,7 @@ use crate::support::{
     lock::Lock,
     mount::with_mounts,
     package::Package,
-    prefix::{Prefix, pip},
+    prefix::{Prefix, differences, pip},
     program::clean,
     project::Project,
     run::Run,
@@ -299,8 +299,24 @@ fn a_run_that_is_killed_is_finished_by_the_next() {
         let _ = child.kill();
         let _ = child.wait();
         place.install(packages, &[]);
-        assert!(place.prefix.files() == expected[wanted], "round {round}");
+        let now = place.prefix.files();
+        let differs = differences(&expected[wanted], &now);
+        assert!(differs.is_empty(), "round {round}: {differs:#?}");
     }
+}
+
+#[test]
+fn what_a_run_left_that_was_killed_at_its_very_end_goes_with_the_next() {
+    let demo = package("demo", "1.0");
+    let place = Place::new(&[&demo]);
+    place.install(&[&demo], &[]);
+    let expected = place.prefix.files();
+    let left = place.prefix.site(".venvoy-0a1B2c3D");
+    fs::create_dir_all(left.join("bin")).expect("made");
+    fs::write(left.join("bin/demo"), "as it is in its place").expect("written");
+    assert!(place.install(&[&demo], &[]).contains("up to date"));
+    assert!(!left.exists());
+    assert_eq!(differences(&expected, &place.prefix.files()), [] as [String; 0]);
 }
 
 #[test]
