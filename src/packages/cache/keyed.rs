@@ -7,7 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Cache, Dir, Identity, dir::is_own, pending::cannot_stay, sharded, temporary::TemporaryDir};
+use super::{
+    Cache, Dir, Identity,
+    dir::is_own,
+    pending::cannot_stay,
+    sharded,
+    temporary::{TemporaryDir, TemporaryFile},
+};
 use crate::words::{
     error::{Error, Result},
     files,
@@ -106,22 +112,27 @@ impl Keyed<'_> {
 
     /// Publishes a file with these contents, in place of one that may be there.
     pub fn publish(&self, contents: &[u8]) -> Result<()> {
-        match self.try_publish(contents) {
-            Err((_, error)) if cannot_stay(&error) && !self.cache.is_read_only() => {
+        let (root, temporary) = self.cache.temporary_file()?;
+        match self.publish_at(&root, temporary, contents) {
+            Err((_, error)) if cannot_stay(&error) && self.cache.can_spill_from(&root) => {
                 self.cache.spill(&error)?;
-                self.try_publish(contents)
+                let (root, temporary) = self.cache.temporary_file()?;
+                self.publish_at(&root, temporary, contents)
             }
             result => result,
         }
         .map_err(|(path, error)| Error::io("cannot publish into the cache", &path, error))
     }
 
-    fn try_publish(&self, contents: &[u8]) -> Result<(), (PathBuf, std::io::Error)> {
-        let (root, mut temporary) =
-            self.cache.temporary_file().map_err(|error| (self.path.clone(), std::io::Error::other(error)))?;
+    pub(super) fn publish_at(
+        &self,
+        root: &Dir,
+        mut temporary: TemporaryFile,
+        contents: &[u8],
+    ) -> Result<(), (PathBuf, std::io::Error)> {
         temporary.file().write_all(contents).map_err(|error| (temporary.path(), error))?;
         let published = temporary
-            .publish(&root, &self.path)
+            .publish(root, &self.path)
             .map_err(|(_, error)| (root.path().join(&self.path), error))?;
         self.cache.note_added(&self.path, contents.len() as u64, None);
         if self.kind != SELECTIONS {

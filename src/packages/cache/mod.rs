@@ -283,6 +283,13 @@ impl Cache {
         }
     }
 
+    /// Whether something that cannot stay at `root` can go elsewhere. Several threads find out about a full disk at the
+    /// same time, so the place where one of them failed counts, and not whether another said so already.
+    fn can_spill_from(&self, root: &Dir) -> bool {
+        let private = self.0.private.get().and_then(Option::as_ref);
+        private.is_none_or(|private| private.root.path() != root.path())
+    }
+
     /// Goes on with a private directory, as there is no room left in the cache or it is gone.
     fn spill(&self, why: &io::Error) -> Result<Dir> {
         if self.0.keeps.swap(false, Ordering::Relaxed) {

@@ -57,8 +57,9 @@ impl Cache {
             Ok(made) => Ok((root, made)),
             Err(error) => Err((root.path().join("tmp"), error)),
         };
-        let made = match new(self.home()?) {
-            Err((_, error)) if cannot_stay(&error) && !self.is_read_only() => new(self.spill(&error)?),
+        let home = self.home()?;
+        let made = match new(home.clone()) {
+            Err((_, error)) if cannot_stay(&error) && self.can_spill_from(&home) => new(self.spill(&error)?),
             made => made,
         };
         made.map_err(|(path, error)| Error::io("cannot make a temporary file in", &path, error))
@@ -175,7 +176,7 @@ impl Pending {
         let published = loop {
             let place = self.root.path().join(&path);
             match self.temporary.publish(&self.root, &path) {
-                Err((temporary, error)) if cannot_stay(&error) && !self.cache.is_read_only() => {
+                Err((temporary, error)) if cannot_stay(&error) && self.cache.can_spill_from(&self.root) => {
                     self.temporary = temporary;
                     self.move_elsewhere(&error)
                         .map_err(|error| Error::io("cannot publish into the cache", &place, error))?;
@@ -211,7 +212,7 @@ impl Write for Pending {
         if let Err(error) = &written
             && is_full(error)
             && !self.in_parts
-            && !self.cache.is_read_only()
+            && self.cache.can_spill_from(&self.root)
         {
             let why = io::Error::from(error.kind());
             self.move_elsewhere(&why)?;

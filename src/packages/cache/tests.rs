@@ -309,6 +309,33 @@ fn where_the_cache_is_full_the_run_goes_on_with_what_it_has() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn all_that_find_the_cache_full_at_once_go_on_elsewhere() {
+    let root = scratch();
+    let cache = open(root.path());
+    let full = || File::options().read(true).write(true).open("/dev/full").expect("/dev/full");
+    let mut begun = ["one", "two"].map(|name| cache.begin(name).expect("a pending file"));
+    for pending in &mut begun {
+        pending.redirect(full());
+        pending.write_all(b"wheel").expect("written elsewhere");
+    }
+    for pending in begun {
+        let stored = pending.commit(&[Sha256::of(b"wheel")]).expect("a file");
+        assert!(!stored.path().starts_with(root.path()), "{}", stored.path().display());
+    }
+    // Another finds out between the place of a record and its bytes.
+    let key = Sha256::of(b"key");
+    let record = cache.keyed("selections", &key);
+    let (home, mut temporary) = cache.temporary_file().expect("a temporary file");
+    *temporary.file() = full();
+    let failed = record.publish_at(&home, temporary, b"text").expect_err("there is no room");
+    assert!(pending::cannot_stay(&failed.1) && !cache.can_spill_from(&home), "{failed:?}");
+    assert!(cache.can_spill_from(&cache.0.roots[0]));
+    record.publish(b"text").expect("published elsewhere");
+    assert_eq!(cache.notes().len(), 1);
+}
+
+#[test]
 fn derived_files_and_directories_are_published_whole() {
     let root = scratch();
     let cache = open(root.path());
