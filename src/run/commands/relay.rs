@@ -4,10 +4,13 @@
 use std::{
     path::PathBuf,
     process::{Child, Command},
-    sync::atomic::{AtomicI32, Ordering},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use parking_lot::Mutex;
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid},
+};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM},
     iterator::Signals,
@@ -19,10 +22,15 @@ use crate::words::{
     threads,
 };
 
-/// The command that runs now; 0 for none.
-static CURRENT: AtomicI32 = AtomicI32::new(0);
-/// A signal that came while none ran; 0 for none.
-static UNHEARD: AtomicI32 = AtomicI32::new(0);
+/// The command that runs now. Held while one starts, so that whoever is told something then waits until there is one to
+/// tell, and while one is reaped, so that no process is told that has its number by then.
+static CURRENT: Mutex<Current> = Mutex::new(Current { command: None, unheard: None });
+
+struct Current {
+    command: Option<Pid>,
+    /// A signal that came while no command ran.
+    unheard: Option<i32>,
+}
 
 /// Runs commands in their order until one fails; gives its exit code, or 0.
 pub(super) fn relayed(commands: impl Iterator<Item = (Command, PathBuf)>) -> Result<u8, Failure> {
@@ -41,12 +49,15 @@ pub(super) fn relayed(commands: impl Iterator<Item = (Command, PathBuf)>) -> Res
     .map_err(|e| Failure::from(Error::new(Kind::Io, "cannot listen for signals").because(e)))?;
     let mut result = Ok(0);
     for (mut command, program) in commands {
-        let unheard = UNHEARD.load(Ordering::SeqCst);
-        if unheard != 0 {
+        let mut current = CURRENT.lock();
+        if let Some(unheard) = current.unheard {
             result = Ok(u8::try_from(128 + unheard).unwrap_or(1));
             break;
         }
-        result = command.spawn().map_err(|e| not_run(&program, e)).and_then(waited);
+        let started = command.spawn().map_err(|e| not_run(&program, e));
+        current.command = started.as_ref().ok().map(Pid::from_child);
+        drop(current);
+        result = started.and_then(waited);
         if result.as_ref().map_or(true, |code| *code != 0) {
             break;
         }
@@ -58,18 +69,21 @@ pub(super) fn relayed(commands: impl Iterator<Item = (Command, PathBuf)>) -> Res
 }
 
 fn waited(mut child: Child) -> Result<u8, Failure> {
-    CURRENT.store(i32::try_from(child.id()).unwrap_or(0), Ordering::SeqCst);
+    // Until it is reaped, its number is nobody else's.
+    let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    while matches!(waitid(WaitId::Pid(Pid::from_child(&child)), ended), Err(Errno::INTR)) {}
+    let mut current = CURRENT.lock();
     let status = child.wait();
-    CURRENT.store(0, Ordering::SeqCst);
+    current.command = None;
     status.map(code_of).map_err(|e| Error::new(Kind::Io, "cannot wait for the command").because(e).into())
 }
 
 fn tell(signal: i32) {
-    let child = Pid::from_raw(CURRENT.load(Ordering::SeqCst));
-    match (child, Signal::from_named_raw(signal)) {
+    let mut current = CURRENT.lock();
+    match (current.command, Signal::from_named_raw(signal)) {
         // It may have ended meanwhile.
-        (Some(child), Some(named)) if kill_process(child, named).is_ok() => {}
-        _ => UNHEARD.store(signal, Ordering::SeqCst),
+        (Some(command), Some(named)) if kill_process(command, named).is_ok() => {}
+        _ => current.unheard = Some(signal),
     }
 }
 
