@@ -567,7 +567,7 @@ fn a_token_in_the_path_of_a_url_is_nowhere_either() {
         ("a path", 0, (|_| None) as fn(&Request) -> Option<Vec<u8>>),
         ("a path, 403", 6, |_| Some(reply("403 Forbidden", &[], b""))),
         ("a path, 404", 5, |_| Some(reply("404 Not Found", &[], b""))),
-        ("a path, 500", 7, |_| Some(reply("500 Internal Server Error", &[], b""))),
+        ("a path, 500", 7, |_| Some(reply("500 Internal Server Error", &["Retry-After: 0"], b""))),
         ("a path, no page", 7, |_| Some(reply("200 OK", &["Content-Type: text/html"], b"<html></html>"))),
         ("a path, other bytes", 8, |request| {
             request.path.contains("/files/").then(|| reply("200 OK", &[], b"other"))
