@@ -88,10 +88,17 @@ fn project() -> Project {
     Project::with_wheels(&packages)
 }
 
+/// The environment's interpreter, which keeps its bytecode beside the environment: most modules are the same each time.
+fn python(venv: &Path) -> Command {
+    let mut command = clean(&venv.join("bin/python"));
+    command.env_remove("PYTHONDONTWRITEBYTECODE").env("PYTHONPYCACHEPREFIX", venv.with_file_name("pycache"));
+    command
+}
+
 /// How many modules were imported, and which could not be.
 fn imports(venv: &Path) -> (usize, BTreeSet<String>) {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slim.py");
-    let text = run(clean(&venv.join("bin/python")).arg(program));
+    let text = run(python(venv).arg(program));
     let mut lines = text.lines();
     let seen = lines.next().expect("a number").parse().expect("a number");
     (seen, lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
@@ -119,7 +126,7 @@ print("works")
 
 #[track_caller]
 fn works(venv: &Path) {
-    assert_eq!(run(clean(&venv.join("bin/python")).args(["-c", WORK])), "works");
+    assert_eq!(run(python(venv).args(["-c", WORK])), "works");
 }
 
 /// Every row of every RECORD is true.
