@@ -41,7 +41,7 @@ pub use editable::{relativise, relativise_hook};
 pub(crate) use guard::{is_asked as is_guard, run as guard};
 pub use job::Installed;
 pub use job::{BuildSource, Built, Context, IndexSource, Job};
-pub(crate) use place::{BuildDirectory, sweep};
+pub(crate) use place::{BuildDirectory, Sweep};
 pub(crate) use requirements::{LayOut, Requirement, Workshop};
 pub(crate) use settings::Settings;
 pub(crate) use store::copy_all;

@@ -5,6 +5,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -15,7 +16,7 @@ use rustix::{
 
 use crate::words::{
     error::{Error, Result},
-    interrupt,
+    interrupt, threads,
 };
 
 /// How the names of all such directories begin.
@@ -139,9 +140,34 @@ fn is_ours(path: &Path) -> bool {
     meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o777 == 0o700
 }
 
+/// A sweep of what killed runs left of their builds, beside the builds of this run and done when this is dropped: a
+/// directory of temporary files may have very many entries, and one that had them stays slow to read.
+#[derive(Debug)]
+pub(crate) struct Sweep(Option<JoinHandle<()>>);
+
+impl Sweep {
+    /// Begins to sweep below `root`. Where no thread can be had, the next run does.
+    pub(crate) fn start(root: &Path) -> Self {
+        let root = root.to_owned();
+        Sweep(threads::start("sweep", move || sweep(&root)).ok())
+    }
+}
+
+impl Drop for Sweep {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // A sweep that failed is the next run's.
+            let _ = thread.join();
+        }
+    }
+}
+
 /// Removes what killed runs left of their builds below `root`.
-pub(crate) fn sweep(root: &Path) {
+fn sweep(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        if interrupt::check().is_err() {
+            return;
+        }
         let name = entry.file_name();
         let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
         let path = entry.path();
@@ -197,7 +223,7 @@ mod tests {
         let place = claim(root.path());
         assert!(!place.path().join("left").exists());
         let (old, other) = (left("venvoy-build-fedcba9876543210"), left("venvoy-build-other"));
-        sweep(root.path());
+        drop(Sweep::start(root.path()));
         assert!(place.path().exists(), "it is in use");
         assert!(!old.exists() && other.exists());
     }

@@ -44,7 +44,7 @@ pub(crate) struct Builder<'a> {
     anchor: PathBuf,
     src: PathBuf,
     placed: Option<Target>,
-    scratch: Mutex<Option<sdist::BuildDirectory>>,
+    scratch: Mutex<Option<(sdist::BuildDirectory, sdist::Sweep)>>,
     launchers: LauncherStyle,
     guard: Option<PathBuf>,
     env: Vec<(OsString, OsString)>,
@@ -248,14 +248,13 @@ impl<'a> Builder<'a> {
     /// A directory of this run, made when the first build needs it.
     fn scratch(&self) -> Result<PathBuf> {
         let mut slot = self.scratch.lock();
-        if let Some(dir) = &*slot {
+        if let Some((dir, _)) = &*slot {
             return Ok(dir.path().to_owned());
         }
         let root = std::env::temp_dir();
-        sdist::sweep(&root);
         let dir = sdist::BuildDirectory::elsewhere(&root)?;
         let path = dir.path().to_owned();
-        *slot = Some(dir);
+        *slot = Some((dir, sdist::Sweep::start(&root)));
         Ok(path)
     }
 
