@@ -1,5 +1,6 @@
 //! What the tests in `tests/suite` use without the command, because it needs servers, shells or interpreters and a
-//! question closer than a whole run: no promise to anybody else. All that is not named here is seen by this crate alone.
+//! question closer than a whole run, and what `examples/sbom.rs` needs for releases: no promise to anybody else. All that is
+//! not named here is seen by this crate alone.
 
 pub mod words {
     pub mod args {
@@ -75,5 +76,11 @@ pub mod run {
         pub mod workshop {
             pub use crate::run::supply::workshop::Workshop;
         }
+    }
+}
+
+pub mod artifact {
+    pub mod sbom {
+        pub use crate::artifact::sbom::of_binary;
     }
 }

@@ -15,11 +15,11 @@ pub(super) fn document(subject: &Subject<'_>, components: &[Component]) -> Value
         image["hashes"] = json!([hash(digest.trim_start_matches("sha256:"))]);
     }
     let rows: Vec<Value> = components.iter().map(component).collect();
-    let reference_of = |name: &String| components.iter().find(|one| one.name == *name).map(reference);
+    let reference_of = |name: &String| components.iter().find(|one| one.key() == *name).map(reference);
     let required: Vec<&String> = components.iter().flat_map(|one| &one.requires).collect();
     // What nobody inside requires was asked for.
     let top: Vec<String> =
-        components.iter().filter(|one| !required.contains(&&one.name)).map(reference).collect();
+        components.iter().filter(|one| !required.contains(&&one.key())).map(reference).collect();
     let mut dependencies = vec![json!({ "ref": own, "dependsOn": top })];
     dependencies.extend(components.iter().map(|one| {
         let on: Vec<String> = one.requires.iter().filter_map(reference_of).collect();

@@ -1,6 +1,7 @@
 //! What is inside (software bill of materials): CycloneDX 1.6 and SPDX 2.3. Neither the clock nor a
 //! random number gets into a document, so that equal environments have equal ones.
 
+mod crates;
 mod cyclonedx;
 mod licence;
 mod spdx;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
+pub use crates::of_binary;
 pub(crate) use licence::Licence;
 
 use crate::{
@@ -41,17 +43,42 @@ pub(crate) struct Component {
     pub file: String,
     /// Under which licence it may be used.
     pub licence: Licence,
-    /// Names of those inside that it requires, sorted.
+    /// Those inside that it requires, sorted: names, of crates with their version (`NAME@VERSION`).
     pub requires: Vec<String>,
     /// Whether it is a distribution; else it is a file of the system.
     pub distribution: bool,
+    /// Where a distribution is from.
+    #[serde(default)]
+    pub ecosystem: Ecosystem,
+}
+
+/// Whose packages they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ecosystem {
+    /// Python's.
+    #[default]
+    Pypi,
+    /// Rust's.
+    Cargo,
 }
 
 impl Component {
     /// Its package URL; none for a file.
     pub(crate) fn purl(&self) -> Option<String> {
         let version = self.version.as_deref().filter(|_| self.distribution)?;
-        Some(format!("pkg:pypi/{}@{}", self.name, utf8_percent_encode(version, PLAIN)))
+        let kind = match self.ecosystem {
+            Ecosystem::Pypi => "pypi",
+            Ecosystem::Cargo => "cargo",
+        };
+        Some(format!("pkg:{kind}/{}@{}", self.name, utf8_percent_encode(version, PLAIN)))
+    }
+
+    /// What others require it by: a binary may have several versions of a crate.
+    fn key(&self) -> String {
+        match (self.ecosystem, &self.version) {
+            (Ecosystem::Cargo, Some(version)) => format!("{}@{version}", self.name),
+            _ => self.name.clone(),
+        }
     }
 }
 
@@ -111,6 +138,7 @@ pub(crate) fn components(
             licence: Licence::of(&metadata),
             requires: requires.iter().filter_map(there).collect(),
             distribution: true,
+            ecosystem: Ecosystem::Pypi,
         }
     };
     Ok(holding(all, markers, asked).into_iter().map(component).collect())
@@ -158,6 +186,7 @@ mod tests {
             licence,
             requires: requires.iter().map(|&name| name.to_owned()).collect(),
             distribution: true,
+            ecosystem: Ecosystem::Pypi,
         };
         [
             component("demo", Licence::Expression("MIT OR Apache-2.0".to_owned()), &["other"]),

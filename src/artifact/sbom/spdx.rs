@@ -29,7 +29,7 @@ pub(super) fn document(subject: &Subject<'_>, components: &[Component]) -> Value
     let relation = |a: &str, kind: &str, b: &str| json!({ "spdxElementId": a, "relationshipType": kind, "relatedSpdxElement": b });
     let mut relations = vec![relation("SPDXRef-DOCUMENT", "DESCRIBES", own)];
     for one in components {
-        let this = id(&format!("Package-{}", one.name));
+        let this = id(&format!("Package-{}", one.key()));
         let mut package = json!({
             "SPDXID": this,
             "name": one.name,

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod backend;
+pub mod bill;
 pub mod build;
 pub mod ca;
 pub mod client;

@@ -17,7 +17,7 @@ use crate::{
             spool::Spool,
             store::{self, Record},
         },
-        sbom::{Component, Licence},
+        sbom::{Component, Ecosystem, Licence},
     },
     packages::cache::Keyed,
     words::{
@@ -121,6 +121,7 @@ impl Packing<'_> {
             licence: Licence::Unknown,
             requires: Vec::new(),
             distribution: false,
+            ecosystem: Ecosystem::Pypi,
         })
     }
 }
