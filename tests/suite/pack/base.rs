@@ -130,6 +130,60 @@ fn a_base_gives_its_layers_its_python_and_its_settings() {
     assert_eq!(docker[0]["Layers"].as_array().map(Vec::len), Some(4));
 }
 
+/// Changes a layout's manifest, and what names it.
+pub fn change_manifest(layout: &Path, change: impl FnOnce(&mut Value)) {
+    let (mut manifest, _) = image(layout);
+    change(&mut manifest);
+    let bytes = manifest.to_string();
+    let name = sha256(bytes.as_bytes());
+    fs::write(layout.join("blobs/sha256").join(&name), &bytes).expect("written");
+    let row = json!({
+        "mediaType": manifest["mediaType"], "digest": format!("sha256:{name}"), "size": bytes.len(),
+        "platform": {"os": "linux", "architecture": "amd64"},
+    });
+    let index = json!({"schemaVersion": 2, "manifests": [row]});
+    fs::write(layout.join("index.json"), index.to_string()).expect("written");
+}
+
+#[test]
+fn on_a_base_of_119_layers_there_is_room_for_one() {
+    let project = Project::with_wheels(&["one", "two"].map(|name| Package::simple(name, "1.0")));
+    for count in [119, 120] {
+        let dir = format!("base{count}");
+        base(&project, &dir, "amd64", |config| {
+            let ids = &mut config["rootfs"]["diff_ids"];
+            *ids = json!(vec![ids[0].clone(); count]);
+            // And one without history.
+            config.as_object_mut().expect("an object").remove("history");
+        });
+        change_manifest(&project.path("project").join(&dir), |manifest| {
+            let layers = &mut manifest["layers"];
+            *layers = json!(vec![layers[0].clone(); count]);
+        });
+    }
+    pack(&project, &["--oci", "out", "--base", "base119"]).succeeds();
+    let (manifest, config) = image(&project.path("project/out"));
+    assert_eq!(manifest["layers"].as_array().map(Vec::len), Some(120));
+    assert_eq!(config["history"].as_array().map(Vec::len), Some(120));
+    project.write("project/app/main.py", "print('app')\n");
+    pack(&project, &["--oci", "more", "--base", "base119", "--copy", "app:/srv"]).ends(
+        2,
+        &[
+            "error: the base has 119 layers, and --copy needs one more than the 120 there may be",
+            "  help: squash the base, or use one with fewer layers",
+        ],
+    );
+    pack(&project, &["--oci", "more", "--base", "base120"]).ends(
+        2,
+        &[
+            "error: cannot use the base base120",
+            "  because: it has 120 layers; expected fewer than 120, as engines take no more than 125 in all",
+            "  help: squash the base, or use one with fewer layers",
+        ],
+    );
+    assert!(!project.path("project/more").exists());
+}
+
 #[test]
 fn bases_that_do_not_fit_are_refused_with_what_there_is() {
     let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);

@@ -40,7 +40,7 @@ fn digest_of(project: &Project, file: &Path) -> String {
     digest(project, &root.path().join(".venv"))
 }
 
-fn digest(project: &Project, venv: &Path) -> String {
+pub fn digest(project: &Project, venv: &Path) -> String {
     let run = project.run(&["digest", venv.to_str().expect("UTF-8")]);
     run.succeeds();
     run.stdout.trim_end().to_owned()
@@ -48,7 +48,7 @@ fn digest(project: &Project, venv: &Path) -> String {
 
 /// Packages with everything that is treated in a way of its own: scripts, data, bytecode, tests, stored and empty
 /// files, names that do not fit into a header, and noise that does not compress.
-fn various() -> Vec<Package> {
+pub fn various() -> Vec<Package> {
     let long = "d".repeat(60);
     let rich = WheelBuilder::new("rich_one", "2.0")
         .file("rich_one/__init__.py", "import os\n")
@@ -606,6 +606,34 @@ fn a_disk_that_is_full_leaves_no_artifact() {
         assert!(run.stderr.contains("No space left on device"), "{output:?}: {}", run.stderr);
         assert_eq!(names(&project.path("project/small")), ["kept.txt"], "{output:?}");
     }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_named_and_nothing_is_changed() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    let Some(fixed) = Mount::tmpfs(&project.path("project/fixed"), "4m") else { return };
+    project.write("project/fixed/old.tar", "old");
+    pack(&project, &[&["--oci", "fixed/layout"], &DESCRIBED[..]].concat()).succeeds();
+    let before = names(&project.path("project/fixed/layout/blobs/sha256"));
+    fixed.change("ro");
+    for output in [
+        ["-o", "fixed/old.tar"],
+        ["-o", "fixed/new.tar.gz"],
+        ["--oci", "fixed/out"],
+        ["--oci", "fixed/new.tar"],
+        ["--oci", "fixed/layout"],
+    ] {
+        // Another image than the one that is there.
+        let other: &[&str] = if output[0] == "--oci" { &["--env", "A=B"] } else { &[] };
+        let run = pack(&project, &[&output[..], other, &DESCRIBED[..]].concat());
+        assert_eq!(run.code, Some(10), "{output:?}: {}", run.stderr);
+        let named = run.stderr.starts_with("error: cannot write {root}/project/fixed")
+            && run.stderr.contains("Read-only file system");
+        assert!(named, "{output:?}: {}", run.stderr);
+    }
+    assert_eq!(names(&project.path("project/fixed")), ["layout", "old.tar"]);
+    assert_eq!(names(&project.path("project/fixed/layout/blobs/sha256")), before);
+    assert_eq!(fs::read_to_string(project.path("project/fixed/old.tar")).expect("there"), "old");
 }
 
 fn wheel_member(wheel: &[u8], name: &str) -> Vec<u8> {

@@ -135,6 +135,42 @@ fn a_registry_that_refuses_or_lies_is_named_and_no_secret_is_shown() {
 }
 
 #[test]
+fn a_registry_need_not_say_how_long_a_blob_is() {
+    let project = project();
+    let (port, log) = server(|_, method, path, _| {
+        Some(match method {
+            "HEAD" if path.contains("/blobs/") => "200 OK\r\nConnection: close\r\n\r\n".to_owned(),
+            _ => plain(method, path),
+        })
+    });
+    push(&project, &format!("127.0.0.1:{port}/shop:one"), &[]).succeeds();
+    let log = log.lock().expect("a lock");
+    // It has all of them: the manifest alone is sent.
+    let sent: Vec<_> = log.iter().filter(|(method, ..)| method != "HEAD" && method != "GET").collect();
+    assert!(sent.len() == 1 && sent[0].0 == "PUT" && sent[0].1.contains("/manifests/"), "{sent:?}");
+}
+
+#[test]
+fn a_registry_that_takes_neither_all_at_once_nor_a_part_is_an_error_that_says_so() {
+    let project = project();
+    let (port, log) = server(|_, method, path, _| {
+        Some(match method {
+            "PUT" if path.starts_with("/upload") => format!("413 Too Large\r\n{EMPTY}"),
+            "PATCH" => format!("405 Method Not Allowed\r\n{EMPTY}"),
+            _ => plain(method, path),
+        })
+    });
+    let run = push(&project, &format!("127.0.0.1:{port}/shop:one"), &[]);
+    assert_eq!(run.code, Some(7), "{}", run.stderr);
+    assert!(run.stderr.contains("405") && run.stderr.contains("cannot push the blob"), "{}", run.stderr);
+    let log = log.lock().expect("a lock");
+    assert!(
+        log.iter().all(|(_, path, ..)| !path.contains("/manifests/") || !path.contains("one")),
+        "{log:?}"
+    );
+}
+
+#[test]
 fn the_time_of_layers_and_of_a_push_is_shown() {
     let project = project();
     let (_registry, port) = debians(&project);
