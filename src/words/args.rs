@@ -210,6 +210,9 @@ pub struct ArtifactArgs {
     /// Make one layer.
     #[arg(long, conflicts_with = "max_layers")]
     pub single_layer: bool,
+    /// Make layers that the stargz snapshotter of containerd mounts before it has them (eStargz): each file can be had alone.
+    #[arg(long, requires = "image")]
+    pub lazy: bool,
     /// Whom the files belong to, as numbers.
     #[arg(long, value_name = "UID[:GID]", default_value = "0:0")]
     pub owner: String,

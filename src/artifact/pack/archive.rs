@@ -78,6 +78,11 @@ impl<'p> Items<'p> {
         self.0.insert(TreePath(path), item);
     }
 
+    /// Whether something is at a path.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.0.contains_key(&TreePath(path.to_owned()))
+    }
+
     /// Adds all of others; where both have a path, theirs counts.
     pub(crate) fn merge(&mut self, other: Items<'p>) {
         self.0.extend(other.0);
@@ -188,19 +193,30 @@ pub(crate) fn gzip(
         wheels,
         failed,
     };
+    in_batches(items, wheels, diff_id, &mut |batch| writer.batch(batch))?;
+    writer.finish()
+}
+
+/// Reads all, and inflates it where that is wanted; while one batch is given to `write`, the next is read.
+pub(super) fn in_batches(
+    items: &Items<'_>,
+    wheels: Wheels<'_>,
+    inflated: bool,
+    write: &mut (dyn FnMut(&Batch<'_, '_>) -> Result<()> + Send),
+) -> Result<()> {
     let entries: Vec<(&str, &Item<'_>)> =
         items.0.iter().map(|(TreePath(path), item)| (path.as_str(), item)).collect();
-    let mut batches = Batches { rest: &entries, wheels, diff_id };
+    let mut batches = Batches { rest: &entries, wheels, diff_id: inflated };
     let mut ready = batches.next(Buffers::default())?;
     let mut spare = Buffers::default();
     while let Some(batch) = ready {
         let buffers = std::mem::take(&mut spare);
-        let (written, next) = rayon::join(|| writer.batch(&batch), || batches.next(buffers));
+        let (written, next) = rayon::join(|| write(&batch), || batches.next(buffers));
         written?;
         ready = next?;
         spare = batch.buffers;
     }
-    writer.finish()
+    Ok(())
 }
 
 /// Where streams, and what they inflate to, are held.
@@ -218,11 +234,38 @@ struct Spot {
     inflated: Range<usize>,
 }
 
+/// A piece's bytes, read.
+pub(super) struct Streamed<'b> {
+    /// Its deflate stream, and what may stand behind that.
+    pub stream: &'b [u8],
+    /// Where the stream ends.
+    pub end: StreamEnd,
+    /// The CRC-32 of what it inflates to.
+    pub crc: u32,
+    /// What it inflates to, where that was wanted.
+    pub inflated: &'b [u8],
+}
+
 /// Entries that follow each other, read.
-struct Batch<'i, 'p> {
+pub(super) struct Batch<'i, 'p> {
     /// With what was read of it: nothing of what is no file, is empty, or is too large to be held.
     entries: Vec<(&'i str, &'i Item<'p>, Option<Spot>)>,
     buffers: Buffers,
+}
+
+impl<'i, 'p> Batch<'i, 'p> {
+    /// Paths and what is there, with its bytes: none of what is no file, is empty, or is too large to be held.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'i str, &'i Item<'p>, Option<Streamed<'_>>)> {
+        self.entries.iter().map(|(path, item, spot)| {
+            let read = spot.as_ref().map(|spot| Streamed {
+                stream: &self.buffers.streams[spot.stream.clone()],
+                end: spot.end,
+                crc: spot.crc,
+                inflated: &self.buffers.inflated[spot.inflated.clone()],
+            });
+            (*path, *item, read)
+        })
+    }
 }
 
 /// An archive's entries, read in batches.
@@ -299,7 +342,7 @@ struct Writer<'w, 'a> {
 
 impl Writer<'_, '_> {
     fn batch(&mut self, batch: &Batch<'_, '_>) -> Result<()> {
-        for (path, item, spot) in &batch.entries {
+        for (path, item, read) in batch.entries() {
             interrupt::check()?;
             tar::header(path, kind(item), self.common, &mut self.between);
             let Item::File { piece, .. } = item else { continue };
@@ -307,13 +350,12 @@ impl Writer<'_, '_> {
                 continue;
             }
             self.write_between()?;
-            match spot {
-                Some(spot) => {
+            match read {
+                Some(Streamed { mut stream, end, crc, inflated }) => {
                     if let Some(digest) = &mut self.tar_digest {
-                        digest.update(&batch.buffers.inflated[spot.inflated.clone()]);
+                        digest.update(inflated);
                     }
-                    let mut stream = &batch.buffers.streams[spot.stream.clone()];
-                    self.member.stream(&mut stream, &spot.end, spot.crc).map_err(self.failed)?;
+                    self.member.stream(&mut stream, &end, crc).map_err(self.failed)?;
                 }
                 None => self.large(piece)?,
             }
@@ -353,7 +395,8 @@ impl Writer<'_, '_> {
     }
 }
 
-fn kind<'p>(item: &Item<'p>) -> Kind<'p> {
+/// What an item is in a tar.
+pub(super) fn kind<'p>(item: &Item<'p>) -> Kind<'p> {
     match item {
         Item::Directory => Kind::Directory,
         Item::Shared => Kind::Shared,

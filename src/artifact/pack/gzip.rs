@@ -25,9 +25,9 @@ const WINDOW: u64 = 32 << 10;
 const SHORTEST: usize = 3;
 const LONGEST: usize = 258;
 
-/// Writes one gzip member.
+/// Writes a gzip member, or several that follow each other.
 pub(crate) struct Member<W> {
-    out: W,
+    out: Counted<W>,
     crc: u32,
     size: u64,
     /// The last block given to [`Member::bytes`], and where it begins in what is compressed.
@@ -38,7 +38,8 @@ pub(crate) struct Member<W> {
 
 impl<W: Write> Member<W> {
     /// Begins a member.
-    pub(crate) fn new(mut out: W) -> io::Result<Self> {
+    pub(crate) fn new(out: W) -> io::Result<Self> {
+        let mut out = Counted { out, count: 0 };
         out.write_all(&HEADER)?;
         Ok(Member { out, crc: 0, size: 0, before: Vec::new(), before_at: 0, copied: vec![0; 64 << 10] })
     }
@@ -98,11 +99,25 @@ impl<W: Write> Member<W> {
 
     /// Ends the member and gives back what it was written to.
     pub(crate) fn finish(mut self) -> io::Result<W> {
+        self.end()?;
+        Ok(self.out.out)
+    }
+
+    /// Ends the member and begins another; says where that is, counted from the first.
+    pub(crate) fn again(&mut self) -> io::Result<u64> {
+        self.end()?;
+        let at = self.out.count;
+        self.out.write_all(&HEADER)?;
+        (self.crc, self.size, self.before_at) = (0, 0, 0);
+        self.before.clear();
+        Ok(at)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
         self.out.write_all(&LAST_BLOCK)?;
         self.out.write_all(&self.crc.to_le_bytes())?;
         #[allow(clippy::cast_possible_truncation, reason = "RFC 1952: modulo 2^32")]
-        self.out.write_all(&(self.size as u32).to_le_bytes())?;
-        Ok(self.out)
+        self.out.write_all(&(self.size as u32).to_le_bytes())
     }
 
     /// An empty stored block where what was written ended within a byte: three bits of header and zeros up to the next
@@ -113,6 +128,24 @@ impl<W: Write> Member<W> {
             1..=5 => self.out.write_all(&[0, 0, 0xff, 0xff]),
             _ => self.out.write_all(&[0, 0, 0, 0xff, 0xff]),
         }
+    }
+}
+
+/// Counts what is written.
+struct Counted<W> {
+    out: W,
+    count: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.count += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

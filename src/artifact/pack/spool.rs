@@ -50,6 +50,22 @@ impl Made {
     }
 }
 
+/// Bytes as a deflate stream, and where that ends.
+pub(crate) fn deflate(bytes: &[u8]) -> io::Result<(Vec<u8>, StreamEnd)> {
+    thread_local!(static COMPRESSOR: std::cell::RefCell<Option<libdeflater::Compressor>> = const { std::cell::RefCell::new(None) });
+    let stream = COMPRESSOR.with_borrow_mut(|compressor| {
+        let compressor = compressor.get_or_insert_with(|| {
+            libdeflater::Compressor::new(libdeflater::CompressionLvl::new(LEVEL).unwrap_or_default())
+        });
+        let mut out = vec![0; compressor.deflate_compress_bound(bytes.len())];
+        let length = compressor.deflate_compress(bytes, &mut out).map_err(|_| io::Error::other("no room"))?;
+        out.truncate(length);
+        Ok::<_, io::Error>(out)
+    })?;
+    let end = walk(&mut &stream[..])?;
+    Ok((stream, end))
+}
+
 impl Spool {
     /// A spool in a directory.
     pub(crate) fn new(dir: &Path) -> io::Result<Self> {
@@ -58,18 +74,7 @@ impl Spool {
 
     /// Adds bytes.
     pub(crate) fn add(&self, bytes: &[u8]) -> io::Result<(Written, Made)> {
-        thread_local!(static COMPRESSOR: std::cell::RefCell<Option<libdeflater::Compressor>> = const { std::cell::RefCell::new(None) });
-        let stream = COMPRESSOR.with_borrow_mut(|compressor| {
-            let compressor = compressor.get_or_insert_with(|| {
-                libdeflater::Compressor::new(libdeflater::CompressionLvl::new(LEVEL).unwrap_or_default())
-            });
-            let mut out = vec![0; compressor.deflate_compress_bound(bytes.len())];
-            let length =
-                compressor.deflate_compress(bytes, &mut out).map_err(|_| io::Error::other("no room"))?;
-            out.truncate(length);
-            Ok::<_, io::Error>(out)
-        })?;
-        let end = walk(&mut &stream[..])?;
+        let (stream, end) = deflate(bytes)?;
         let at = self.end.fetch_add(stream.len() as u64, Ordering::Relaxed);
         self.file.write_all_at(&stream, at)?;
         let written = Written { sha256: Sha256::of(bytes), size: bytes.len() as u64 };

@@ -27,6 +27,18 @@ pub(crate) enum Kind<'a> {
     Link(&'a str),
 }
 
+impl Kind<'_> {
+    /// Its permissions.
+    pub(crate) fn mode(self) -> u32 {
+        match self {
+            Kind::Directory | Kind::File { executable: true, .. } => 0o755,
+            Kind::Shared => 0o1777,
+            Kind::File { executable: false, .. } => 0o644,
+            Kind::Link(_) => 0o777,
+        }
+    }
+}
+
 /// Whom everything in an artifact belongs to; names are left out, as they mean something else elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Owner {
@@ -66,16 +78,13 @@ pub(crate) fn header(path: &str, kind: Kind<'_>, common: Common, out: &mut Vec<u
         record("path", path, &mut records);
         (String::new(), ascii(path))
     });
-    let (mode, size, flag, link) = match kind {
-        Kind::Directory => (0o755, 0, b'5', String::new()),
-        Kind::Shared => (0o1777, 0, b'5', String::new()),
-        Kind::File { size, executable } => {
-            (if executable { 0o755 } else { 0o644 }, size, b'0', String::new())
-        }
-        Kind::Link(target) if fits(target, NAME.1) => (0o777, 0, b'2', target.to_owned()),
+    let (size, flag, link) = match kind {
+        Kind::Directory | Kind::Shared => (0, b'5', String::new()),
+        Kind::File { size, .. } => (size, b'0', String::new()),
+        Kind::Link(target) if fits(target, NAME.1) => (0, b'2', target.to_owned()),
         Kind::Link(target) => {
             record("linkpath", target, &mut records);
-            (0o777, 0, b'2', ascii(target))
+            (0, b'2', ascii(target))
         }
     };
     let mut block = [0; BLOCK];
@@ -98,7 +107,7 @@ pub(crate) fn header(path: &str, kind: Kind<'_>, common: Common, out: &mut Vec<u
         };
         block[at..at + digits].copy_from_slice(format!("{value:0digits$o}").as_bytes());
     };
-    number(MODE, "mode", mode);
+    number(MODE, "mode", kind.mode().into());
     number(USER, "uid", common.owner.user.into());
     number(GROUP, "gid", common.owner.group.into());
     number(SIZE, "size", size);

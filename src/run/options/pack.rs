@@ -6,7 +6,7 @@ use clap::ValueEnum as _;
 
 use crate::{
     artifact::{
-        pack::{copied::Copy, image::Settings, tar::Owner},
+        pack::{copied::Copy, image::Settings, store::Members, tar::Owner},
         registry::Reference,
     },
     run::options::absolute,
@@ -37,6 +37,8 @@ pub(crate) struct PackOptions {
     pub name: String,
     /// How many layers at most.
     pub layers: usize,
+    /// How each is compressed.
+    pub members: Members,
     /// Whom the files belong to.
     pub owner: Owner,
     /// How the image is run.
@@ -103,6 +105,7 @@ impl PackOptions {
             with_python: false,
             name: String::new(),
             layers: layers.into(),
+            members: Members::One,
             owner: self::owner(owner)?,
             settings: Settings::default(),
             load: None,
@@ -143,6 +146,7 @@ impl PackOptions {
             with_python: args.with_python,
             name: name(&args.name)?,
             layers: if args.single_layer { 1 } else { args.max_layers.into() },
+            members: if args.lazy { Members::PerFile } else { Members::One },
             owner: owner(&args.owner)?,
             settings,
             copies: args.copy.iter().map(|text| copy(text)).collect::<Result<_>>()?,

@@ -4,6 +4,7 @@ mod base;
 mod diff;
 mod image;
 mod inside;
+mod lazy;
 mod push;
 mod python;
 mod quirks;

@@ -66,7 +66,7 @@ pub(crate) fn compose(
     let config = bytes(&Value::Object(config));
 
     let mut all: Vec<Value> = base.map_or_else(Vec::new, |base| base.layers.clone());
-    all.extend(layers.iter().map(|layer| descriptor(family.layer(), &layer.blob)));
+    all.extend(layers.iter().map(|layer| layer.descriptor(family)));
     let mut manifest = Map::new();
     manifest.insert("schemaVersion".to_owned(), json!(2));
     manifest.insert("mediaType".to_owned(), json!(family.manifest()));

@@ -109,6 +109,32 @@ pub(crate) struct Layer {
     pub diff_id: Sha256,
     /// What it holds, for `history`.
     pub holds: String,
+    /// What lists its files, where it can be read file by file.
+    pub toc: Option<Toc>,
+}
+
+/// What says which files a layer holds, and where (eStargz).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Toc {
+    /// The digest of that list.
+    pub sha256: Sha256,
+    /// How many bytes the layer's tar has.
+    pub uncompressed: u64,
+}
+
+impl Layer {
+    /// What names its blob in a manifest.
+    pub(crate) fn descriptor(&self, family: Family) -> Value {
+        let mut row = descriptor(family.layer(), &self.blob);
+        if let Some(Toc { sha256, uncompressed }) = self.toc {
+            // The second is for containers/storage, which has to know a size before it has the bytes.
+            row["annotations"] = json!({
+                "containerd.io/snapshot/stargz/toc.digest": format!("sha256:{sha256}"),
+                "io.containers.estargz.uncompressed-size": uncompressed.to_string(),
+            });
+        }
+        row
+    }
 }
 
 /// What an image is to be, beside its layers.

@@ -5,6 +5,7 @@ fn layer(n: u8) -> Layer {
         blob: Blob { sha256: Sha256([n; 32]), size: u64::from(n) },
         diff_id: Sha256([n + 100; 32]),
         holds: format!("package{n}"),
+        toc: None,
     }
 }
 

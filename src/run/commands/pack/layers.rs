@@ -160,7 +160,7 @@ impl Packing<'_> {
             self.run.place,
             self.local_names()
         );
-        Sha256::of(text.as_bytes())
+        self.run.pack.members.key(Sha256::of(text.as_bytes()))
     }
 
     /// The layers that were made of this before, if all are still there.
@@ -286,7 +286,9 @@ impl Packing<'_> {
         let one = |part: &Part<'_>| {
             let began = std::time::Instant::now();
             let wheels = pieces.wheels();
-            let made = store::layer(cache, &part.items, wheels, self.run.common, part.holds.clone())?;
+            let members = self.run.pack.members;
+            let made =
+                store::layer(cache, &part.items, wheels, self.run.common, members, part.holds.clone())?;
             self.run.progress.part(&part.holds, progress::Part::Compress, began, made.0.blob.size);
             Ok(made)
         };

@@ -197,6 +197,7 @@ impl Run<'_> {
         let mut options = Options { target: target.clone(), ..options.clone() };
         let base = open.map(|open| open.read(&options.target, self.cache)).transpose()?;
         if let Some(base) = &base {
+            base::takes(base, self.pack.members)?;
             base::take_from(base, &mut options.target)?;
         }
         let target =
@@ -245,8 +246,9 @@ impl Run<'_> {
         let spool = Spool::new(dir).map_err(|e| Error::io("cannot make a temporary file in", dir, e))?;
         let copied = Copied::read(&self.pack.copies, &spool, dir)?;
         let from: Vec<&str> = self.pack.copies.iter().map(|copy| copy.to.as_str()).collect();
+        let (wheels, members) = (Wheels::default(), self.pack.members);
         let (layer, _) =
-            store::layer(self.cache, &copied.items(), Wheels::default(), self.common, from.join(", "))?;
+            store::layer(self.cache, &copied.items(), wheels, self.common, members, from.join(", "))?;
         layers.push(layer);
         Ok(())
     }

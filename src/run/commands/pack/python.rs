@@ -90,9 +90,9 @@ impl Packing<'_> {
     }
 
     fn interpreter_layer(&self, found: &Interpreter) -> Result<Layer> {
-        let cache = self.run.cache;
+        let (cache, members) = (self.run.cache, self.run.pack.members);
         let text = format!("interpreter {FORMAT}\n{}\n{:?}\n", found.key(), self.run.common);
-        let place = cache.keyed(INTERPRETERS, &Sha256::of(text.as_bytes()));
+        let place = cache.keyed(INTERPRETERS, &members.key(Sha256::of(text.as_bytes())));
         let kept = place.read_kept().and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok());
         if let Some(layer) = kept.and_then(|record| record.layer(cache)) {
             return Ok(layer);
@@ -101,7 +101,7 @@ impl Packing<'_> {
         let copied = read_interpreter(found, temporary.path())?;
         let holds = format!("{} and what it loads", self.target.describe_shortly());
         let (layer, record) =
-            store::layer(cache, &copied.items(), Wheels::default(), self.run.common, holds)?;
+            store::layer(cache, &copied.items(), Wheels::default(), self.run.common, members, holds)?;
         if let Ok(text) = serde_json::to_vec(&record) {
             let _ = place.publish(&text);
         }
