@@ -25,8 +25,8 @@ pub(super) struct Loader {
 
 /// Where a library is.
 pub(super) enum Found {
-    /// In the environment.
-    Own,
+    /// In the environment, at this path.
+    Own(PathBuf),
     /// Here, and where the loader will find it in an image.
     At { from: PathBuf, to: PathBuf },
     /// Neither.
@@ -80,7 +80,7 @@ impl Loader {
         for dir in own {
             let file = path_clean::clean(Path::new(&dir).join(name));
             if has(&file) {
-                return Found::Own;
+                return Found::Own(file);
             }
             if self.fits(&file) {
                 return Found::At { from: file.clone(), to: file };

@@ -63,17 +63,15 @@ pub(crate) struct Interpreter {
 /// An extension module of the environment: where it will be, and what it is linked with.
 pub(crate) type Extension = (PathBuf, Linked);
 
+/// A file that is loaded: where it is, what it is linked with, and the RPATHs of what loads it.
+type Object = (PathBuf, Linked, Vec<String>);
+
 impl Interpreter {
-    /// Finds all of `target`'s interpreter, and of what `extensions` load. `has` says which absolute paths the environment
-    /// brings itself.
+    /// Finds all of `target`'s interpreter, and of what `extensions` load, which are all ELF files that the environment brings.
     ///
     /// # Errors
     /// [`Kind::Target`] for an interpreter whose standard library is not beside it.
-    pub(crate) fn find(
-        target: &Target,
-        extensions: &[Extension],
-        has: &dyn Fn(&Path) -> bool,
-    ) -> Result<Interpreter> {
+    pub(crate) fn find(target: &Target, extensions: &[Extension]) -> Result<Interpreter> {
         let mut found = Interpreter::default();
         let program = found.program(&target.executable)?;
         let unusable = |what: String| {
@@ -89,14 +87,26 @@ impl Interpreter {
             unusable(format!("the standard library is not where {} would look for it", program.display()))
         })?;
         found.tree(&stdlib)?;
-        let mut queue: VecDeque<(PathBuf, Linked, Vec<String>)> = VecDeque::new();
+        let mut queue: VecDeque<Object> = VecDeque::new();
         let modules: Vec<PathBuf> = found.parts.keys().filter(|path| is_module(path)).cloned().collect();
         for path in modules {
             if let Some(linked) = Linked::of(&read(&path)?) {
                 queue.push_back((path, linked, Vec::new()));
             }
         }
-        queue.extend(extensions.iter().map(|(path, linked)| (path.clone(), linked.clone(), Vec::new())));
+        let mut own: BTreeMap<PathBuf, Linked> = extensions.iter().cloned().collect();
+        // A library that a wheel brings for its modules is looked at as they load it, since their RPATHs count for it; by
+        // itself only if nothing here does.
+        let wanted: BTreeSet<&str> =
+            extensions.iter().flat_map(|(_, linked)| &linked.needed).map(String::as_str).collect();
+        let is_module_of_its_own = |path: &Path| {
+            !path.file_name().is_some_and(|name| wanted.contains(name.to_string_lossy().as_ref()))
+        };
+        let modules: Vec<PathBuf> = own.keys().filter(|path| is_module_of_its_own(path)).cloned().collect();
+        queue.extend(modules.into_iter().filter_map(|path| {
+            let linked = own.remove(&path)?;
+            Some((path, linked, Vec::new()))
+        }));
         let loader = Loader::of(&linked);
         if let Some(path) = &linked.interpreter {
             found.take(Path::new(path), Path::new(path));
@@ -104,30 +114,33 @@ impl Interpreter {
         queue.push_front((program.clone(), linked.clone(), Vec::new()));
         let mut seen = BTreeSet::new();
         let mut libc = None;
-        while let Some((path, one, above)) = queue.pop_front() {
+        let brought: BTreeSet<&Path> = extensions.iter().map(|(path, _)| path.as_path()).collect();
+        let has = |path: &Path| brought.contains(path);
+        while let Some((path, one, above)) =
+            queue.pop_front().or_else(|| own.pop_first().map(|(path, linked)| (path, linked, Vec::new())))
+        {
             for name in &one.needed {
                 // A process has each name once.
                 if seen.contains(name) {
                     continue;
                 }
-                match loader.find(name, &path, &one, &above, has) {
-                    loader::Found::Own => {}
+                let below = || -> Vec<String> {
+                    let own: &[String] = if one.runpath.is_none() { &one.rpath } else { &[] };
+                    own.iter().map(|dir| loader::expand(dir, &path)).chain(above.iter().cloned()).collect()
+                };
+                match loader.find(name, &path, &one, &above, &has) {
+                    loader::Found::Own(path) => {
+                        if let Some(linked) = own.remove(&path) {
+                            queue.push_back((path, linked, below()));
+                        }
+                    }
                     loader::Found::At { from, to } => {
                         seen.insert(name.clone());
                         if name.starts_with("libc.") {
                             libc = to.parent().map(Path::to_owned);
                         }
-                        let below: Vec<String> = if one.runpath.is_none() {
-                            one.rpath
-                                .iter()
-                                .map(|dir| loader::expand(dir, &path))
-                                .chain(above.clone())
-                                .collect()
-                        } else {
-                            above.clone()
-                        };
                         if let Some(linked) = Linked::of(&read(&from)?) {
-                            queue.push_back((from.clone(), linked, below));
+                            queue.push_back((from.clone(), linked, below()));
                         }
                         found.take(&to, &from);
                     }

@@ -1,7 +1,5 @@
 //! `--with-python`: what an environment's extension modules are linked with, and the interpreter that loads them.
 
-use std::{collections::BTreeSet, path::Path};
-
 use crate::{
     artifact::interpreter::{Extension, Interpreter},
     packages::cache::{Cache, Keyed},
@@ -32,8 +30,7 @@ pub(super) fn interpreter(
     extensions: &[Extension],
     progress: &dyn Progress,
 ) -> Result<Interpreter> {
-    let own: BTreeSet<&Path> = extensions.iter().map(|(path, _)| path.as_path()).collect();
-    let found = Interpreter::find(target, extensions, &|path| own.contains(path))?;
+    let found = Interpreter::find(target, extensions)?;
     for (name, by) in &found.missing {
         progress.warn(&format!("{name} is nowhere on this machine, and {by} is linked with it"));
     }

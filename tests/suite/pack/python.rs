@@ -76,6 +76,60 @@ fn a_tar_with_the_systems_interpreter_runs_by_itself() {
     works(&root);
 }
 
+/// Links C into a shared object and gives its bytes.
+fn linked(dir: &Path, name: &str, text: &str, args: &[&str]) -> Vec<u8> {
+    let source = dir.join("source.c");
+    fs::write(&source, text).expect("written");
+    let output = Command::new("gcc")
+        .args(["-shared", "-fPIC", "-o", name])
+        .arg(&source)
+        .args(["-L.", "-Wl,--allow-shlib-undefined"])
+        .args(args)
+        .current_dir(dir)
+        .output()
+        .expect("gcc");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::read(dir.join(name)).expect("made")
+}
+
+#[test]
+fn a_library_of_a_wheel_is_found_by_the_rpath_of_the_module_that_loads_it() {
+    let project = Project::new();
+    let dir = project.path("objects");
+    fs::create_dir(&dir).expect("made");
+    // As auditwheel has it: the module alone says where they are.
+    let second = linked(&dir, "libsecond-1a2b.so.1", "int second(void) { return 2; }", &[]);
+    let call = |name: &str| format!("int {name}(void); int calls_{name}(void) {{ return {name}(); }}");
+    let first = linked(&dir, "libfirst-3c4d.so.1", &call("second"), &["-l:libsecond-1a2b.so.1"]);
+    let absent = linked(&dir, "libabsent.so.1", "int absent(void) { return 1; }", &[]);
+    assert!(!absent.is_empty());
+    let rpath = "-Wl,--disable-new-dtags,-rpath,$ORIGIN/../demo.libs";
+    let module = linked(&dir, "_demo.so", &call("calls_second"), &["-l:libfirst-3c4d.so.1", rpath]);
+    let lonely = linked(&dir, "_lonely.so", &call("absent"), &["-l:libabsent.so.1", rpath]);
+    let wheel = |more: &[(&str, &[u8])]| {
+        let mut wheel = greeter("demo", "1.0")
+            .file("demo/_demo.so", &module)
+            .file("demo.libs/libfirst-3c4d.so.1", &first)
+            .file("demo.libs/libsecond-1a2b.so.1", &second);
+        for (path, bytes) in more {
+            wheel = wheel.file(path, bytes);
+        }
+        Package::new(&wheel)
+    };
+    let python = own_prefix();
+    let made = |package: Package| {
+        let project = Project::with_wheels(&[package]);
+        let run = pack(&project, &["--with-python", "--python", &python, "-o", "a.tar"]);
+        run.succeeds();
+        run.stderr
+    };
+    let said = made(wheel(&[]));
+    assert!(!said.contains("nowhere"), "{said}");
+    let said = made(wheel(&[("demo/_lonely.so", &lonely)]));
+    let warning = "libabsent.so.1 is nowhere on this machine, and /.venv/lib/";
+    assert!(said.matches("nowhere").count() == 1 && said.contains(warning), "{said}");
+}
+
 fn sync(project: &Project, python: &str, args: &[&str]) -> Run {
     project.run(&[&["sync", "--find-links", "../wheels", "--with-python", "--python", python], args].concat())
 }
