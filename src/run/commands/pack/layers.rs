@@ -51,9 +51,6 @@ const IMAGES: &str = "images";
 /// And what is inside.
 const SBOMS: &str = "sboms";
 
-/// Some registries refuse larger layers.
-const LARGE: u64 = 2 << 30;
-
 /// What a target gave.
 pub(super) struct Layered {
     /// Its layers, where an image is wanted.
@@ -297,13 +294,6 @@ impl Packing<'_> {
             let both: Vec<(Layer, Record)> = parts.par_iter().map(one).collect::<Result<_>>()?;
             both.into_iter().unzip()
         };
-        for layer in layers.iter().filter(|layer| layer.blob.size > LARGE) {
-            self.run.progress.warn(&format!(
-                "the layer of {} has {} bytes: some registries refuse more than 2 GB; --slim makes it smaller, \
-                 a larger --max-layers divides what is divisible",
-                layer.holds, layer.blob.size
-            ));
-        }
         // A cache that cannot be written costs the next run the same again.
         if let Ok(text) = serde_json::to_vec(&records) {
             let _ = cache.keyed(IMAGES, &self.layers_key(key, budget)).publish(&text);

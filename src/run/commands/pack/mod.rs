@@ -221,6 +221,7 @@ impl Run<'_> {
             None => None,
             Some(mut layers) => {
                 self.copy(&mut layers)?;
+                layers.iter().filter_map(too_large).for_each(|warning| self.progress.warn(&warning));
                 let image = image::compose(
                     base.as_ref(),
                     &layers,
@@ -252,6 +253,20 @@ impl Run<'_> {
         layers.push(layer);
         Ok(())
     }
+}
+
+/// Some registries refuse larger layers.
+const LARGE: u64 = 2 << 30;
+
+/// What is to be said of a layer that some registries refuse.
+fn too_large(layer: &Layer) -> Option<String> {
+    (layer.blob.size > LARGE).then(|| {
+        format!(
+            "the layer of {} has {} bytes, and some registries refuse more than 2 GB: --slim makes packages smaller, \
+             a larger --max-layers puts several into layers of their own, and --copy can leave something out",
+            layer.holds, layer.blob.size
+        )
+    })
 }
 
 /// What the manifest says of where the image comes from.
@@ -301,6 +316,22 @@ fn platform(target: &Target) -> Result<Platform> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_layer_beyond_2_gib_is_said_what_to_do() {
+        let layer = |size: u64| Layer {
+            blob: image::Blob { sha256: Sha256::of(b""), size },
+            diff_id: Sha256::of(b""),
+            holds: "torch".to_owned(),
+            toc: None,
+        };
+        assert_eq!(too_large(&layer(2 << 30)), None);
+        let said = too_large(&layer((2 << 30) + 1)).expect("a warning");
+        assert!(
+            said.starts_with("the layer of torch has 2147483649 bytes, ") && said.contains("--slim"),
+            "{said}"
+        );
+    }
 
     #[test]
     fn the_place_is_a_directory_of_its_own() {
