@@ -70,6 +70,8 @@ pub(super) struct Store {
     /// How many wheels' directories are open: they stay so until the environment is written.
     open: AtomicU64,
     mtime: i64,
+    /// The user of this process.
+    user: u32,
 }
 
 enum StoreRoot {
@@ -145,6 +147,7 @@ impl Store {
             fill: AtomicBool::new(true),
             open: AtomicU64::new(0),
             mtime: unpacked.mtime(),
+            user: rustix::process::geteuid().as_raw(),
         };
         if !same && method != COPY {
             store.refused(method, Errno::XDEV)?;
@@ -164,6 +167,7 @@ impl Store {
             fill: AtomicBool::new(false),
             open: AtomicU64::new(0),
             mtime,
+            user: rustix::process::geteuid().as_raw(),
         })
     }
 
@@ -270,7 +274,7 @@ impl Store {
                 && stat.st_mtime == self.mtime
                 && stat.st_mtime_nsec == 0
                 // Whoever owns it could change it later.
-                && stat.st_uid == rustix::process::geteuid().as_raw();
+                && stat.st_uid == self.user;
             if !intact {
                 let _ = rustix::fs::unlinkat(wheel.dir(), &name, AtFlags::empty());
                 return Ok(Fetched::Missing);
