@@ -30,7 +30,7 @@ use std::{
 };
 
 pub(crate) use ahead::Ahead;
-pub(crate) use change::{Changing, Previous, change};
+pub(crate) use change::{Changing, Previous, Standing, change};
 pub(crate) use site::{Ours, install, recover_site};
 pub(crate) use store::examine;
 

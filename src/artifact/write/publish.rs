@@ -112,8 +112,17 @@ pub(super) fn recover(destination: &Destination) -> Result<()> {
 
 /// A text file of usual size; `None` for anything else that may lie in its place.
 pub(super) fn read_regular(path: &Path) -> Option<String> {
+    text_of(&open_regular(path)?)
+}
+
+/// A file that is no link to one; `None` for anything else that may lie in its place.
+pub(super) fn open_regular(path: &Path) -> Option<File> {
     use rustix::fs::{Mode, OFlags};
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = files::regular(rustix::fs::open(path, flags, Mode::empty()).ok()?.into()).ok()?;
-    String::from_utf8(files::read(&file, files::LARGEST_TEXT).ok()?).ok()
+    files::regular(rustix::fs::open(path, flags, Mode::empty()).ok()?.into()).ok()
+}
+
+/// A text of usual size.
+pub(super) fn text_of(file: &File) -> Option<String> {
+    String::from_utf8(files::read(file, files::LARGEST_TEXT).ok()?).ok()
 }

@@ -6,7 +6,7 @@ use std::{
     fmt,
     fs::{self, File},
     io,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -18,7 +18,7 @@ use super::text::{Content, Dir, Item, JOURNAL, MANIFEST, Manifest};
 use crate::environment::layout::PlanKey;
 use crate::words::{
     error::{Error, Kind, Result},
-    files::{open_regular, read_text},
+    files::{open_regular, read, read_text},
     vocab::Sha256,
 };
 
@@ -32,7 +32,14 @@ const LIMIT: u64 = 1 << 30;
 /// Contents are not read: that is [`verify`]. Bytecode, and anything more at the very top, where editors and
 /// other tools leave their marks, does not count.
 pub(crate) fn is_current(dest: &Path, key: &PlanKey) -> bool {
-    let Ok(text) = read_text(&dest.join(MANIFEST), LIMIT) else { return false };
+    let Ok(file) = open_regular(&dest.join(MANIFEST)) else { return false };
+    // That it is another plan's is said at its beginning, and whoever changes the environment then reads the rest.
+    let mut head = [0; Manifest::NAMED_WITHIN];
+    let Ok(length) = file.read_at(&mut head, 0) else { return false };
+    if !Manifest::is_of(&head[..length], key) {
+        return false;
+    }
+    let Ok(Ok(text)) = read(&file, LIMIT).map(String::from_utf8) else { return false };
     let Some(manifest) = Manifest::parse(&text) else { return false };
     let Ok(top) = File::open(dest) else { return false };
     // With a journal, a change was cut short: the files are partly the old ones.
@@ -54,31 +61,30 @@ pub(crate) fn is_current(dest: &Path, key: &PlanKey) -> bool {
     if changed.is_empty() {
         return true;
     }
-    let known: HashSet<&str> = manifest.dirs.iter().map(|dir| &*dir.path).collect();
-    changed.par_iter().with_min_len(16).all(|dir| names_match(dest, dir, &known))
+    changed.par_iter().with_min_len(16).all(|dir| names_match(dest, &manifest, dir))
 }
 
 /// Whether a directory holds every expected name and no other that counts.
-fn names_match(dest: &Path, dir: &Dir<'_>, known: &HashSet<&str>) -> bool {
+fn names_match(dest: &Path, manifest: &Manifest<'_>, dir: &Dir<'_>) -> bool {
     let Some(items) = dir.items().collect::<Option<Vec<_>>>() else { return false };
     let mut expected: HashSet<&OsStr> = items.iter().map(|item| OsStr::new(&*item.name)).collect();
     let Ok(entries) = fs::read_dir(dest.join(&*dir.path)) else { return false };
     for entry in entries {
         let Ok(entry) = entry else { return false };
         let name = entry.file_name();
-        if !expected.remove(name.as_os_str()) && !is_known_dir(dir, &name, known) && counts(dir, &name) {
+        if !expected.remove(name.as_os_str()) && !is_known_dir(manifest, dir, &name) && counts(dir, &name) {
             return false;
         }
     }
     expected.is_empty()
 }
 
-pub(super) fn is_known_dir(dir: &Dir<'_>, name: &OsStr, known: &HashSet<&str>) -> bool {
+pub(super) fn is_known_dir(manifest: &Manifest<'_>, dir: &Dir<'_>, name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| {
         if dir.path == "." {
-            known.contains(name)
+            manifest.dir(name).is_some()
         } else {
-            known.contains(format!("{}/{name}", dir.path).as_str())
+            manifest.dir(&format!("{}/{name}", dir.path)).is_some()
         }
     })
 }
@@ -174,13 +180,12 @@ fn verify_from(dest: &Path, path: &Path, extent: Extent) -> Result<Check> {
             .help("run `venvoy sync` to write the environment anew")
     };
     let manifest = Manifest::parse(&text).ok_or_else(damaged)?;
-    let known: HashSet<&str> = manifest.dirs.iter().map(|dir| &*dir.path).collect();
     let parts: Vec<Check> = manifest
         .dirs
         .par_iter()
         .map(|dir| {
             let items = dir.items().collect::<Option<Vec<_>>>().ok_or_else(damaged)?;
-            check_dir(dest, dir, &items, extent, &known)
+            check_dir(dest, &manifest, dir, &items, extent)
         })
         .collect::<Result<_>>()?;
     let mut all =
@@ -199,10 +204,10 @@ fn verify_from(dest: &Path, path: &Path, extent: Extent) -> Result<Check> {
 
 fn check_dir(
     dest: &Path,
+    manifest: &Manifest<'_>,
     dir: &Dir<'_>,
     items: &[Item<'_>],
     extent: Extent,
-    known: &HashSet<&str>,
 ) -> Result<Check> {
     let here = if dir.path == "." { PathBuf::new() } else { PathBuf::from(&*dir.path) };
     let mut check = Check::default();
@@ -228,7 +233,7 @@ fn check_dir(
         let name: OsString = entry.map_err(|e| unreadable(&full, e))?.file_name();
         let listed = items.iter().any(|item| OsStr::new(&*item.name) == name);
         let own = dir.path == "." && (name == MANIFEST || name == JOURNAL);
-        if !listed && !own && !is_bytecode(&name) && !is_known_dir(dir, &name, known) {
+        if !listed && !own && !is_bytecode(&name) && !is_known_dir(manifest, dir, &name) {
             check.extra.push(here.join(name));
         }
     }

@@ -55,13 +55,12 @@ pub(crate) enum Extent {
 /// most of what a small change costs: no directory is opened that still has the names it was made with, and paths are
 /// resolved from the directory that most of them share.
 pub(crate) fn examine(top: &File, manifest: &Manifest<'_>, extent: Extent) -> Option<Condition> {
-    let known: HashSet<&str> = manifest.dirs.iter().map(|dir| &*dir.path).collect();
     let near = Near::new(top, manifest);
     manifest
         .dirs
         .par_iter()
         .with_min_len(32)
-        .map(|dir| examine_dir(&near, manifest.mtime, dir, extent, &known))
+        .map(|dir| examine_dir(&near, manifest, dir, extent))
         .try_reduce(Condition::default, |a, b| Some(a.join(b)))
 }
 
@@ -121,18 +120,13 @@ impl<'a> Near<'a> {
     }
 }
 
-fn examine_dir(
-    near: &Near<'_>,
-    mtime: i64,
-    dir: &Dir<'_>,
-    extent: Extent,
-    known: &HashSet<&str>,
-) -> Option<Condition> {
+fn examine_dir(near: &Near<'_>, manifest: &Manifest<'_>, dir: &Dir<'_>, extent: Extent) -> Option<Condition> {
+    let mtime = manifest.mtime;
     let mut condition = Condition::default();
-    let mut path = if dir.path == "." { String::new() } else { format!("{}/", dir.path) };
-    let above = path.len();
     let stat = near.stat(&dir.path).ok().filter(|stat| FileType::from_raw_mode(stat.st_mode).is_dir());
+    let inside = || if dir.path == "." { String::new() } else { format!("{}/", dir.path) };
     let Some(stat) = stat else {
+        let path = inside();
         condition.bad_dirs.push(dir.path.to_string());
         for item in dir.items() {
             condition.bad.push(format!("{path}{}", item?.name));
@@ -146,6 +140,8 @@ fn examine_dir(
     if is_old && extent == Extent::Directories {
         return Some(condition);
     }
+    let mut path = inside();
+    let above = path.len();
     let mut names = HashSet::new();
     for item in dir.items() {
         let item = item?;
@@ -168,7 +164,7 @@ fn examine_dir(
             let name = entry.file_name().to_str().ok()?;
             let listed =
                 names.contains(name) || name == "." || name == ".." || dir.path == "." && name == MANIFEST;
-            if !listed && !is_known_dir(dir, OsStr::new(name), known) && counts(dir, OsStr::new(name)) {
+            if !listed && !is_known_dir(manifest, dir, OsStr::new(name)) && counts(dir, OsStr::new(name)) {
                 condition.extra.push(format!("{path}{name}"));
             }
         }

@@ -216,7 +216,7 @@ pub(crate) enum Content<'t> {
 }
 
 impl<'t> Manifest<'t> {
-    /// Reads a manifest; `None` if it is not one of this version.
+    /// Reads a manifest; `None` if it is not one of this version, or its directories are not in order.
     pub(crate) fn parse(text: &'t str) -> Option<Self> {
         let rest = text.strip_prefix(HEAD)?;
         let (key, rest) = rest.strip_prefix("key ")?.split_once('\n')?;
@@ -250,16 +250,34 @@ impl<'t> Manifest<'t> {
         if !rest.starts_with("d ") || !rest.ends_with('\n') {
             return None;
         }
-        let mut dirs = Vec::new();
         let starts = std::iter::once(0)
             .chain(memchr::memmem::find_iter(rest.as_bytes(), b"\nd ").map(|at| at + 1))
             .collect::<Vec<_>>();
+        let mut dirs = Vec::with_capacity(starts.len());
         for (i, &start) in starts.iter().enumerate() {
             let end = starts.get(i + 1).copied().unwrap_or(rest.len());
             let (path, lines) = rest[start + 2..end].split_once('\n')?;
-            dirs.push(Dir { path: unescape(path)?, lines });
+            let dir = Dir { path: unescape(path)?, lines };
+            // As they were written; whoever looks one up relies on it.
+            if dirs.last().is_some_and(|last: &Dir<'_>| last.path >= dir.path) {
+                return None;
+            }
+            dirs.push(dir);
         }
         Some(Manifest { key, common, mtime: mtime.parse().ok()?, slim, made, dists, shared, dirs })
+    }
+
+    /// So many bytes at its beginning are enough for [`Manifest::is_of`].
+    pub(crate) const NAMED_WITHIN: usize = HEAD.len() + "key ".len() + 64 + 1;
+
+    /// Whether a manifest that begins like this is that of the plan named `key`.
+    pub(crate) fn is_of(beginning: &[u8], key: &PlanKey) -> bool {
+        beginning.starts_with(format!("{HEAD}key {key}\n").as_bytes())
+    }
+
+    /// The directory at a path.
+    pub(crate) fn dir(&self, path: &str) -> Option<&Dir<'t>> {
+        self.dirs.binary_search_by(|dir| (*dir.path).cmp(path)).ok().map(|at| &self.dirs[at])
     }
 }
 

@@ -15,7 +15,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    /// What a file or directory is now.
+    pub(crate) fn of(metadata: &Metadata) -> Self {
         Identity {
             device: metadata.dev(),
             inode: metadata.ino(),

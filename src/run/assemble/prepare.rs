@@ -1,6 +1,9 @@
 //! From wheels and options to a plan. All code before this serves every kind of artifact; all code after it makes one kind.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     environment::{
@@ -17,7 +20,7 @@ use crate::{
     words::{
         error::{Error, Kind, Result},
         progress::Progress,
-        vocab::Sha256,
+        vocab::{RelPath, Sha256},
     },
 };
 
@@ -36,14 +39,28 @@ pub(crate) struct Frame<'a> {
 impl Frame<'_> {
     /// The plan of a whole environment. The order of `inputs` is that in which they are installed.
     pub(crate) fn plan(&self, mut inputs: Vec<DistInput>, progress: &dyn Progress) -> Result<Plan> {
-        slim::cut(&mut inputs, self.runtime, &self.make.slim, progress)?;
+        self.cut(&mut inputs, progress)?;
         let (place, launchers) = style(self.make)?;
         let files = environment_files(self.runtime, &place, self.copied)?;
         self.lay_out(&inputs, files, &launchers, progress)
     }
 
-    /// The plan of some distributions alone, without the environment's own files. Not for `--slim`, where one
-    /// distribution's code decides what is left out of another.
+    /// Decides what `--slim` leaves out of each distribution of an environment; these are all of them.
+    pub(crate) fn cut(&self, inputs: &mut [DistInput], progress: &dyn Progress) -> Result<()> {
+        slim::cut(inputs, self.runtime, &self.make.slim, progress)
+    }
+
+    /// What the RECORD of each distribution of an environment lists; these are all of them.
+    pub(crate) fn listed(&self, inputs: &[DistInput]) -> Result<Vec<HashSet<RelPath>>> {
+        let launchers = style(self.make)?.1;
+        let (plan, _) = layout::plan(inputs, self.runtime, EnvFiles::default(), &launchers)?;
+        let plan = if self.make.compile.is_some() { plan.with_bytecode(self.runtime) } else { plan };
+        let paths = |files: Vec<usize>| files.into_iter().map(|at| plan.files[at].path.clone()).collect();
+        Ok(plan.listed().into_iter().map(paths).collect())
+    }
+
+    /// The plan of some distributions alone, without the environment's own files. What `--slim` leaves out of them has
+    /// been decided.
     pub(crate) fn plan_part(&self, inputs: &[DistInput], progress: &dyn Progress) -> Result<Plan> {
         let (_, launchers) = style(self.make)?;
         self.lay_out(inputs, EnvFiles::default(), &launchers, progress)

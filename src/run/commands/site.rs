@@ -176,9 +176,10 @@ impl Ground {
             tries += 1;
             match installed.context(|| format!("cannot install into {}", self.site.root.display())) {
                 Ok(Some(installed)) => {
-                    let gone = leaving.iter().map(|&at| named(&ours.dists()[at].1)).chain(installed.replaced);
-                    let gone: Vec<_> = gone.collect();
-                    return difference.done(run, &plan, gone.into_iter(), kept.len(), &installed.report);
+                    let mut gone = difference.gone(ours.dists(), &leaving);
+                    gone.extend(installed.replaced);
+                    let report = &installed.report;
+                    return difference.done(run, &plan, ours.dists(), gone, kept.len(), report);
                 }
                 // It is not what it was a moment ago, or what comes shares paths with what stays.
                 Ok(None) if tries < 3 => fresh = true,

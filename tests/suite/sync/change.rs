@@ -68,7 +68,14 @@ impl Place {
         let run = self.fresh.sync_with(&[args, &["--fresh"]].concat());
         assert_eq!(run.code, Some(0), "{}", run.stderr);
         let digest = |project: &Project| project.run(&["digest"]).stdout;
-        assert_eq!(digest(&self.project), digest(&self.fresh), "{packages:?}", packages = names(packages));
+        let manifest = |project: &Project| {
+            fs::read_to_string(project.venv().join("venvoy.manifest")).expect("a manifest")
+        };
+        let (there, fresh) = (manifest(&self.project), manifest(&self.fresh));
+        let differ = |(a, b): &(&str, &str)| a != b;
+        let line = there.lines().zip(fresh.lines()).find(differ);
+        let packages = names(packages);
+        assert_eq!(digest(&self.project), digest(&self.fresh), "{packages:?} {args:?} {line:?}");
         let mut names = self.project.names();
         names.retain(|name| name != "lib");
         assert_eq!(names, [".venv", "Pipfile.lock"], "nothing is left beside the environment");
@@ -238,6 +245,87 @@ fn of_a_namespace_shared_by_several_one_goes() {
         place.assert_as_fresh(wanted, &[]);
         assert!(place.site("legacy/__init__.py").exists());
     }
+}
+
+#[test]
+fn of_what_shares_a_path_only_that_comes_again_and_counts_by_its_turn() {
+    let part = |name: &str, version: &str| {
+        let own = format!("{name}/__init__.py");
+        let wheel = WheelBuilder::new(name, version).file(&own, version);
+        let text = format!("{name} {version}");
+        Package::new(&wheel.file("shared/one.py", text.clone()).file(&format!("shared/{name}.py"), text))
+    };
+    let (a, b, c, b2) = (part("a", "1.0"), part("b", "1.0"), part("c", "1.0"), part("b", "2.0"));
+    // What the one that comes has in common with none that comes, but with one that has to come again.
+    let bridge = Package::new(&WheelBuilder::new("bridge", "1.0").file("shared/c.py", "bridge"));
+    let other = package("other", "1.0");
+    let place = Place::new(&[&a, &b, &c, &b2, &bridge, &other]);
+    place.sync(&[&a, &b, &c, &other], &["--link", "unpack"]);
+    let kept = || ["other/__init__.py", "other-1.0.dist-info/RECORD"].map(|name| inode(&place.site(name)));
+    let before = kept();
+    for (wanted, told) in [
+        (&[&a, &b, &other][..], "1 removed; 3 kept"),
+        (&[&a, &other], "1 removed; 2 kept"),
+        (&[&a, &b2, &other], "1 added; 2 kept"),
+        (&[&b, &c, &other], "1 added, 1 removed, 1 changed; 1 kept"),
+        (&[&a, &b, &c, &other], "1 added; 3 kept"),
+        (&[&a, &b2, &bridge, &c, &other], "1 added, 1 changed; 3 kept"),
+        (&[&other], "4 removed; 1 kept"),
+        (&[&a, &c, &other], "2 added; 1 kept"),
+    ] {
+        place.lock(&place.project, wanted);
+        let foreseen = place.project.run(&["plan", "--diff"]);
+        assert_eq!(foreseen.code, Some(0), "{}", foreseen.stderr);
+        let (changes, kept) = told.split_once("; ").expect("two parts");
+        let count = |word: &str| {
+            let part = changes.split(", ").find_map(|part| part.strip_suffix(word));
+            part.map_or("0", str::trim).to_owned()
+        };
+        let (added, removed, changed) = (count("added"), count("removed"), count("changed"));
+        let kept = kept.trim_end_matches(" kept");
+        let summary = format!("{added} to add, {removed} to remove, {changed} to change; {kept} to keep");
+        assert!(foreseen.stdout.contains(&summary), "{summary}: {}", foreseen.stdout);
+        let said = place.sync(wanted, &["--link", "unpack"]);
+        assert!(said.contains(told), "{told}: {said}");
+        place.assert_as_fresh(wanted, &[]);
+        assert_eq!(place.project.run(&["check"]).code, Some(0), "{told}");
+    }
+    assert_eq!(before, kept());
+}
+
+#[test]
+fn what_is_left_out_with_slim_follows_the_code_that_comes_and_goes() {
+    let tested = Package::new(
+        &WheelBuilder::new("tested", "1.0")
+            .file("tested/__init__.py", "")
+            .file("tested/tests/__init__.py", "")
+            .file("tested/tests/test_it.py", "helper = 1\n"),
+    );
+    let user = |version: &str, code: &str| {
+        Package::new(&WheelBuilder::new("user", version).file("user/__init__.py", code))
+    };
+    let (uses, does_not) = (user("1.0", "from tested.tests import test_it\n"), user("2.0", "helper = 1\n"));
+    let other = Package::new(
+        &WheelBuilder::new("other", "1.0").file("other/__init__.py", "").file("other/tests/test_it.py", ""),
+    );
+    let place = Place::new(&[&tested, &uses, &does_not, &other]);
+    let slim = ["--slim", "--link", "unpack"];
+    place.sync(&[&other, &tested], &slim);
+    let before = inode(&place.site("other/__init__.py"));
+    for (wanted, told, stays) in [
+        (&[&other, &tested, &uses][..], "1 added; 2 kept", true),
+        (&[&other, &tested, &does_not], "1 changed; 2 kept", false),
+        (&[&other, &tested, &uses], "1 changed; 2 kept", true),
+        (&[&other, &tested], "1 removed; 2 kept", false),
+    ] {
+        let said = place.sync(wanted, &slim);
+        assert!(said.contains(told), "{told}: {said}");
+        assert_eq!(place.site("tested/tests/test_it.py").exists(), stays, "{told}");
+        assert!(!place.site("other/tests").exists(), "{told}");
+        place.assert_as_fresh(wanted, &["--slim"]);
+        assert!(place.sync(wanted, &slim).contains("up to date"));
+    }
+    assert_eq!(before, inode(&place.site("other/__init__.py")));
 }
 
 #[test]
@@ -442,8 +530,6 @@ impl Dice {
     }
 }
 
-/// Random locks one after the other, with other options now and then, some runs killed at a random moment: after each
-/// whole run the environment is what a fresh run makes.
 #[test]
 fn files_are_linked_before_they_are_cloned_where_both_can_be() {
     let (a, b1, b2) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"));
@@ -469,6 +555,8 @@ fn files_are_linked_before_they_are_cloned_where_both_can_be() {
     }
 }
 
+/// Random locks one after the other, with other options now and then, some runs killed at a random moment: after each
+/// whole run the environment is what a fresh run makes.
 #[test]
 fn random_changes_and_kills_give_what_a_fresh_run_gives() {
     let mut all = Vec::new();
@@ -489,6 +577,13 @@ fn random_changes_and_kills_give_what_a_fresh_run_gives() {
                     .file("shared/__init__.py", version)
                     .data(&format!("data/share/{name}.txt"), version);
             }
+            // With `--slim` the tests of p1 stay as long as the code of p5 or p6 names them.
+            if i == 1 {
+                wheel = wheel.file("p1/tests/__init__.py", "").file("p1/tests/test_it.py", version);
+            }
+            if [5, 6].contains(&i) && version == "3.0" {
+                wheel = wheel.file(&format!("{name}/uses.py"), "from p1.tests import test_it\n");
+            }
             all.push(Package::new(&wheel));
         }
     }
@@ -498,8 +593,9 @@ fn random_changes_and_kills_give_what_a_fresh_run_gives() {
     }
     let mut dice = Dice(5);
     let mut wanted: BTreeMap<usize, usize> = BTreeMap::from([(1, 0)]);
-    let mut changed = 0;
-    for _ in 0..30 {
+    let mut args: &[&str] = &[];
+    let (mut changed, mut slimmed) = (0, 0);
+    for _ in 0..36 {
         for _ in 0..=dice.below(3) {
             let (name, version) = (dice.below(8), dice.below(4));
             if version == 3 {
@@ -510,16 +606,19 @@ fn random_changes_and_kills_give_what_a_fresh_run_gives() {
         }
         wanted.entry(1).or_insert(0);
         let packages: Vec<&Package> = wanted.iter().map(|(name, version)| &all[name * 3 + version]).collect();
-        let args: &[&str] = match dice.below(18) {
-            0 => &["--link", "unpack"],
-            1 => &["--compile"],
-            2 => &["--at", "/opt/venv"],
-            3 => &["--slim"],
-            4 => &["--link", "copy"],
-            5 => &["--link", "hardlink"],
-            _ => &[],
-        };
-        place.editable.set(dice.below(3) == 0);
+        if dice.below(3) == 0 {
+            args = match dice.below(9) {
+                0 => &["--link", "unpack"],
+                1 => &["--compile"],
+                2 => &["--at", "/opt/venv"],
+                3 | 4 => &["--slim"],
+                5 => &["--link", "copy"],
+                6 => &["--link", "hardlink"],
+                _ => &[],
+            };
+        }
+        // At a place of its own, an environment names an editable project by its path, which is another for the fresh one.
+        place.editable.set(dice.below(3) == 0 && !args.contains(&"--at"));
         let killed = dice.below(3) == 0;
         if killed {
             place.lock(&place.project, &packages);
@@ -529,8 +628,13 @@ fn random_changes_and_kills_give_what_a_fresh_run_gives() {
             let _ = child.wait();
         }
         // How far a killed run comes is chance.
-        changed += usize::from(place.sync(&packages, args).contains(" kept, in ") && !killed);
+        let is_change = place.sync(&packages, args).contains(" kept, in ") && !killed;
+        changed += usize::from(is_change);
+        slimmed += usize::from(is_change && args == ["--slim"]);
         place.assert_as_fresh(&packages, args);
     }
-    assert!(changed >= 5, "{changed} of 30 runs changed the environment");
+    assert!(
+        changed >= 9 && slimmed >= 2,
+        "{changed} of 36 runs changed the environment, {slimmed} a slim one"
+    );
 }

@@ -2,8 +2,9 @@
 //!
 //! What is new is written and verified in a staging directory, as a fresh environment is. A [journal](super::journal)
 //! then says which renames and removals are left, and is carried out by this run or, if that is killed, by the next.
-//! The result is bit for bit what a fresh run makes; where that cannot be promised (distributions that share a
-//! path come or go, the environment's own files were edited), nothing is changed and the caller makes a fresh one.
+//! The result is bit for bit what a fresh run makes; where that cannot be promised (the environment's own files were
+//! edited, a path that stays was a file and is to be a directory), nothing is changed and the caller makes a fresh one.
+//! Distributions that share a path with one that comes or goes come again, so that each counts by its turn.
 
 mod previous;
 mod same;
@@ -16,15 +17,11 @@ use std::{
 };
 
 use self::{same::Same, steps::Tree};
-use super::{
-    Report, WriteOptions, destination, in_pool,
-    publish::{publish, read_regular},
-    tree,
-};
+use super::{Report, WriteOptions, destination, in_pool, publish::publish, tree};
 use crate::{
     environment::{
         layout::{Plan, PlanFile},
-        manifest::{JOURNAL, MANIFEST, text::Manifest},
+        manifest::JOURNAL,
     },
     words::{
         error::{Error, Kind, Result},
@@ -32,7 +29,7 @@ use crate::{
     },
 };
 
-pub(crate) use previous::Previous;
+pub(crate) use previous::{Previous, Standing};
 
 /// What becomes of an environment.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +39,8 @@ pub(crate) struct Changing<'a> {
     /// All distributions of the new environment in the order in which they are installed: key and dist-info
     /// directory.
     pub dists: &'a [(Sha256, RelPath)],
-    /// Those that go, or come again: positions in [`Previous::dists`].
+    /// Those that go, or come again: positions in [`Previous::dists`]. None that stays has a path in common with any of
+    /// these, or with one that comes ([`Previous::entangled`]).
     pub leaving: &'a HashSet<usize>,
 }
 
@@ -53,7 +51,7 @@ pub(crate) struct Changing<'a> {
 /// [`Kind::Destination`] where it cannot be written. If that happens while the change is under way, the next run
 /// finishes it.
 pub(crate) fn change(
-    previous: &Previous,
+    previous: &Previous<'_>,
     change: &Changing<'_>,
     dest: &Path,
     options: &WriteOptions<'_>,
@@ -61,49 +59,29 @@ pub(crate) fn change(
     let destination = destination::open(dest, options, false)?;
     destination.sweep(options.ahead);
     // Another run may have been faster.
-    if read_regular(&destination.path().join(MANIFEST)).as_deref() != Some(&previous.text) {
+    if !previous.is_there() {
         return Ok(None);
     }
     if fs::symlink_metadata(destination.path().join(JOURNAL)).is_ok() {
         return Ok(None);
     }
-    let Some(manifest) = Manifest::parse(&previous.text) else { return Ok(None) };
-    let Some(old) = leaving_files(previous, change, &manifest) else { return Ok(None) };
+    let Some(old) = previous.files_of(change.leaving, change.plan) else { return Ok(None) };
+    if !change.plan.links.is_empty() {
+        return Ok(None);
+    }
     let staging = destination.stage()?;
     let top = File::open(destination.path())
         .map_err(|e| Error::io("cannot open", destination.path(), e).with_kind(Kind::Destination))?;
-    let same = Same::new(previous, change.plan, &manifest, &old, &top);
+    let same = Same::new(previous, change.plan, &old, &top);
     let there = |file: &PlanFile, written| same.holds(file, written);
     let filled = in_pool(options.threads, || {
         tree::fill(change.plan, staging.path(), destination.path(), options, Some(&there), |_, _| None)
     })??;
     options.check_interrupted()?;
-    let tree = Tree { manifest: &manifest, old: &old, filled: &filled };
+    let tree = Tree { manifest: &previous.manifest, old: &old, filled: &filled };
     let Some((steps, text)) = tree.steps(previous, change, destination.path()) else { return Ok(None) };
     publish(&destination, staging, steps, &text, change.plan.mtime)?;
     let mut report = filled.report;
     report.in_place = destination.is_inside();
     Ok(Some(report))
-}
-
-/// What the distributions that leave had written; `None` where that is not known, or others list it too.
-fn leaving_files(
-    previous: &Previous,
-    change: &Changing<'_>,
-    manifest: &Manifest<'_>,
-) -> Option<HashSet<String>> {
-    let mut old = HashSet::new();
-    for &position in change.leaving {
-        if let Some(listed) = previous.listed(position, manifest) {
-            old.extend(listed.iter().map(RelPath::to_string));
-            continue;
-        }
-        // It comes again, so its files are known; they are looked at one by one.
-        let key = previous.dists[position].0;
-        let planned = change.plan.dists.iter().position(|dist| dist.key == key)?;
-        let listed = change.plan.listed();
-        old.extend(listed[planned].iter().map(|&at| change.plan.files[at].path.to_string()));
-    }
-    let shared = manifest.shared.iter().any(|path| old.contains(&**path));
-    (!shared && change.plan.shared.is_empty() && change.plan.links.is_empty()).then_some(old)
 }

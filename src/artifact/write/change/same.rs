@@ -9,10 +9,7 @@ use std::{
 use super::Previous;
 use crate::environment::{
     layout::{Plan, PlanFile, Written},
-    manifest::{
-        condition::Near,
-        text::{Content, Manifest},
-    },
+    manifest::{condition::Near, text::Content},
 };
 
 /// Files of the distributions that leave, as the manifest has them.
@@ -25,21 +22,18 @@ pub(super) struct Same<'a> {
 impl<'a> Same<'a> {
     /// Those of `old` that lie where `plan` has something, but for what is known not to be as it was written.
     pub(super) fn new(
-        previous: &Previous,
+        previous: &'a Previous<'_>,
         plan: &Plan,
-        manifest: &'a Manifest<'_>,
         old: &'a HashSet<String>,
         top: &'a File,
     ) -> Self {
+        let manifest = &previous.manifest;
         let bad: HashSet<&str> = previous.condition.bad.iter().map(String::as_str).collect();
         let mut files = HashMap::new();
         let mut path = String::new();
         for dir in &plan.dirs {
-            // Sorted by path, as they were written; of a manifest in which they are not, nothing is taken.
-            let Ok(at) = manifest.dirs.binary_search_by(|one| (*one.path).cmp(dir.as_str())) else {
-                continue;
-            };
-            for item in manifest.dirs[at].items().flatten() {
+            let Some(there) = manifest.dir(dir.as_str()) else { continue };
+            for item in there.items().flatten() {
                 path.clear();
                 path.push_str(dir.as_str());
                 path.push('/');

@@ -13,7 +13,7 @@ use crate::{
         layout::Written,
         manifest::{
             condition::Near,
-            text::{Content, Head, Manifest, New, NewItem, escape, head},
+            text::{Content, Dir, Head, Manifest, New, NewItem, escape, head},
         },
     },
     words::vocab::RelPath,
@@ -39,7 +39,7 @@ impl Tree<'_> {
     /// What is to be done, and the new manifest; `None` where the new tree cannot be made out of the old one.
     pub(super) fn steps(
         &self,
-        previous: &Previous,
+        previous: &Previous<'_>,
         change: &Changing<'_>,
         dest: &Path,
     ) -> Option<(Vec<Step>, String)> {
@@ -47,8 +47,6 @@ impl Tree<'_> {
         let top = File::open(dest).ok()?;
         let near = Near::new(&top, self.manifest);
         let bad: HashSet<&str> = previous.condition.bad.iter().map(String::as_str).collect();
-        let positions: HashMap<&str, usize> =
-            self.manifest.dirs.iter().enumerate().map(|(at, dir)| (&*dir.path, at)).collect();
         let mut touched: BTreeMap<&str, BTreeMap<String, After<'_>>> = BTreeMap::new();
         let paths = plan.files.iter().map(|file| file.path.as_str());
         for path in paths.chain(self.old.iter().map(String::as_str)) {
@@ -57,8 +55,8 @@ impl Tree<'_> {
                 continue;
             }
             let mut items = BTreeMap::new();
-            if let Some(&at) = positions.get(dir) {
-                for item in self.manifest.dirs[at].items() {
+            if let Some(there) = self.manifest.dir(dir) {
+                for item in there.items() {
                     let item = item?;
                     items.insert(item.name.into_owned(), After::Stays(item.content));
                 }
@@ -102,7 +100,7 @@ impl Tree<'_> {
         }
 
         // Directories: which are there afterwards.
-        let mut dirs: BTreeSet<&str> = positions.keys().copied().collect();
+        let mut dirs: BTreeSet<&str> = self.manifest.dirs.iter().map(|dir| &*dir.path).collect();
         dirs.extend(plan.dirs.iter().map(RelPath::as_str));
         let always: HashSet<&str> = plan.dirs.iter().map(RelPath::as_str).chain(["."]).collect();
         let mut emptied = Vec::new();
@@ -114,13 +112,13 @@ impl Tree<'_> {
             let has_dirs = dirs.range(inside.as_str()..).next().is_some_and(|next| next.starts_with(&inside));
             let has_files = match touched.get(dir) {
                 Some(items) => !items.is_empty(),
-                None => positions.get(dir).is_some_and(|&at| !self.manifest.dirs[at].lines.is_empty()),
+                None => self.manifest.dir(dir).is_some_and(|dir| !dir.lines.is_empty()),
             };
             if has_dirs || has_files || always.contains(dir) {
                 continue;
             }
             dirs.remove(dir);
-            if positions.contains_key(dir) {
+            if self.manifest.dir(dir).is_some() {
                 emptied.push(dir);
                 candidates.insert(split(dir).0);
             }
@@ -129,13 +127,14 @@ impl Tree<'_> {
         if new.iter().any(|path| dirs.contains(path)) {
             return None;
         }
-        let added: Vec<&str> = dirs.iter().copied().filter(|dir| !positions.contains_key(dir)).collect();
+        let came: BTreeSet<&str> = plan.dirs.iter().map(RelPath::as_str).collect();
+        let added: Vec<&str> = came.into_iter().filter(|dir| self.manifest.dir(dir).is_none()).collect();
         for dir in &added {
             let (above, name) = split(dir);
             let stays = if let Some(items) = touched.get(above) {
                 items.contains_key(name)
             } else {
-                let items = positions.get(above).map(|&at| self.manifest.dirs[at].items());
+                let items = self.manifest.dir(above).map(Dir::items);
                 items.into_iter().flatten().flatten().any(|item| item.name == name)
             };
             if stays {
@@ -151,9 +150,8 @@ impl Tree<'_> {
             added: &added,
             put: &put,
             touched: touched.keys().copied().filter(|dir| dirs.contains(dir)).collect(),
-            positions: &positions,
         })?;
-        Some((steps, self.render(change, &dirs, &touched, &positions)))
+        Some((steps, self.render(previous, change, &dirs, &touched)))
     }
 
     /// The steps in their order: what goes, directories, what comes, times.
@@ -192,7 +190,7 @@ impl Tree<'_> {
         }
         // Those that went missing, before anything is moved into them.
         for dir in &work.previous.condition.bad_dirs {
-            if work.positions.contains_key(dir.as_str()) && !emptied.contains(dir.as_str()) && dir != "." {
+            if self.manifest.dir(dir).is_some() && !emptied.contains(dir.as_str()) && dir != "." {
                 steps.push(Step::MakeDir(parse(dir)?));
                 settle.insert(dir);
                 settle.insert(split(dir).0);
@@ -223,7 +221,7 @@ impl Tree<'_> {
             steps.push(Step::Move((*path).clone()));
         }
         for dir in settle {
-            let was_there = work.touched.contains(dir) || work.positions.contains_key(dir);
+            let was_there = work.touched.contains(dir) || self.manifest.dir(dir).is_some();
             let is_new = moved(dir) || whole.contains(&dir);
             if dir != "." && was_there && !emptied.contains(dir) && !is_new {
                 steps.push(Step::Settle(parse(dir)?));
@@ -260,30 +258,40 @@ impl Tree<'_> {
     /// The manifest of the tree afterwards: lines of directories that are not touched stay as they are.
     fn render(
         &self,
+        previous: &Previous<'_>,
         change: &Changing<'_>,
         dirs: &BTreeSet<&str>,
         touched: &BTreeMap<&str, BTreeMap<String, After<'_>>>,
-        positions: &HashMap<&str, usize>,
     ) -> String {
-        let shared: Vec<&str> = self.manifest.shared.iter().map(|path| &**path).collect();
+        let stay = self.manifest.shared.iter().map(|path| &**path).filter(|path| !self.old.contains(*path));
+        let plan = &*self.filled.plan;
+        let come = plan.shared.iter().map(|&(_, at)| plan.files[at].path.as_str());
+        let shared: BTreeSet<&str> = stay.chain(come).collect();
+        let shared: Vec<&str> = shared.into_iter().collect();
         let dists = change.dists.iter().map(|(key, dist_info)| (*key, dist_info.as_str()));
         let mut out = head(&Head::of(change.plan), dists, &shared);
+        // Most of it is the same.
+        out.reserve(previous.length() + (64 << 10));
+        // All three are in order.
+        let mut there = self.manifest.dirs.iter().peekable();
+        let mut touched = touched.iter().peekable();
         for dir in dirs {
+            while there.next_if(|one| *one.path < **dir).is_some() {}
+            while touched.next_if(|(one, _)| *one < dir).is_some() {}
+            let there = there.next_if(|one| one.path == **dir);
             out.push_str("d ");
             out.push_str(&escape(dir));
             out.push('\n');
-            match (touched.get(dir), positions.get(dir)) {
-                (Some(items), _) => {
-                    for (name, after) in items {
-                        let content = match after {
-                            After::New(written, executable) => New::File(*written, *executable),
-                            After::Stays(content) => New::Known(content),
-                        };
-                        NewItem { name, content }.render(&mut out);
-                    }
+            if let Some((_, items)) = touched.next_if(|(one, _)| *one == dir) {
+                for (name, after) in items {
+                    let content = match after {
+                        After::New(written, executable) => New::File(*written, *executable),
+                        After::Stays(content) => New::Known(content),
+                    };
+                    NewItem { name, content }.render(&mut out);
                 }
-                (None, Some(&at)) => out.push_str(self.manifest.dirs[at].lines),
-                (None, None) => {}
+            } else if let Some(there) = there {
+                out.push_str(there.lines);
             }
         }
         out
@@ -292,7 +300,7 @@ impl Tree<'_> {
 
 /// What was found to be done.
 struct Work<'a> {
-    previous: &'a Previous,
+    previous: &'a Previous<'a>,
     dest: &'a Path,
     /// Files that go.
     removed: &'a [&'a str],
@@ -304,8 +312,6 @@ struct Work<'a> {
     put: &'a [&'a RelPath],
     /// Directories with files that come or go, and are there afterwards.
     touched: HashSet<&'a str>,
-    /// Directories that were there.
-    positions: &'a HashMap<&'a str, usize>,
 }
 
 fn split(path: &str) -> (&str, &str) {

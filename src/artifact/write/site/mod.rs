@@ -123,8 +123,7 @@ impl Ours {
 /// The files that the RECORD of a distribution lists; `None` if it is not the one that was written.
 fn listed(site: &Site, dist_info: &RelPath, manifest: &Manifest<'_>) -> Option<Vec<String>> {
     let text = read_regular(&site.root.join(dist_info.as_path()).join("RECORD"))?;
-    let at = manifest.dirs.binary_search_by(|dir| (*dir.path).cmp(dist_info.as_str())).ok()?;
-    let item = manifest.dirs[at].items().flatten().find(|item| item.name == "RECORD")?;
+    let item = manifest.dir(dist_info.as_str())?.items().flatten().find(|item| item.name == "RECORD")?;
     let Content::File { digest, .. } = item.content else { return None };
     if Sha256::of(text.as_bytes()).to_record() != *digest {
         return None;

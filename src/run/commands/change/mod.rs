@@ -1,5 +1,7 @@
 //! The part of `sync` that changes an environment rather than making one: only what differs is had and written.
 
+mod difference;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt,
@@ -10,15 +12,14 @@ use serde::Serialize;
 
 use super::{
     site::Ground,
-    sync::{Named, Outcome, Run, Summary, local_digest, name},
+    sync::{Named, Outcome, Run, name},
 };
+pub(super) use difference::{Difference, LaidOut};
+
 use crate::{
-    artifact::write::{self, Ahead, Changing, Ours, Previous, Report},
-    environment::{
-        layout::{DistInput, Plan, PlanKey},
-        manifest::is_current,
-    },
-    project::lock::{Entry, EntryOrigin, Pin},
+    artifact::write::{self, Ahead, Changing, Ours, Previous, Standing},
+    environment::manifest::is_current,
+    project::lock::{Entry, Pin},
     run::{
         assemble::{
             key::{self, Keys},
@@ -28,9 +29,7 @@ use crate::{
         options::{Local, Options, OutputOptions},
         supply::{
             builder::Builder,
-            obtain::{Obtained, place_checkout},
             seed::{is_seed, seeds},
-            work::obtain_all,
         },
     },
     words::{
@@ -49,11 +48,8 @@ pub(super) fn apply(
     keys: &Keys,
     ahead: Option<&Ahead>,
 ) -> Result<Option<Outcome>> {
-    // What `--slim` leaves out of one distribution depends on the code of the others.
-    if !run.frame.make.slim.kinds.is_empty() {
-        return Ok(None);
-    }
-    let Some(previous) = Previous::read(&run.place.venv) else { return Ok(None) };
+    let Some(standing) = Standing::read(&run.place.venv) else { return Ok(None) };
+    let Some(previous) = Previous::examine(&standing) else { return Ok(None) };
     if previous.common() != run.frame.common.to_string() {
         return Ok(None);
     }
@@ -70,11 +66,27 @@ pub(super) fn apply(
         let locked: Vec<&PackageName> = entries.iter().map(|entry| &entry.name).collect();
         difference.install_first(seeds(run.session, &locked, key::of_wheel)?, &whole);
     }
+    // What `--slim` leaves out of one distribution depends on the code of the others.
+    if !run.frame.make.slim.kinds.is_empty() && !difference.slim(run, builder, entries, &previous)? {
+        return Ok(None);
+    }
     // Of distributions that share a path the later counts, so those that stay must keep their order.
     if !difference.keeps_order() {
         return Ok(None);
     }
-    let LaidOut { plan, dists, kept, leaving } = difference.lay_out(run, previous.dists())?;
+    let mut laid_out = difference.lay_out(run, previous.dists())?;
+    // Those that come again may share other paths with others.
+    loop {
+        let Some(entangled) = previous.entangled(&laid_out.leaving, &laid_out.plan) else { return Ok(None) };
+        if entangled.is_empty() {
+            break;
+        }
+        if !difference.again(run, builder, entries, previous.dists(), &entangled, ahead)? {
+            return Ok(None);
+        }
+        laid_out = difference.lay_out(run, previous.dists())?;
+    }
+    let LaidOut { plan, dists, kept, leaving } = laid_out;
     // A branch that did not move, a wheel without hashes that is the same: only having it told that.
     if plan.dists.is_empty() && leaving.is_empty() && is_current(&run.place.venv, &plan.key) {
         write::tidy(&run.place.venv);
@@ -92,153 +104,14 @@ pub(super) fn apply(
         })
         .context(|| format!("cannot change {}", run.place.venv.display()))?;
     let Some(report) = report else { return Ok(None) };
-    let gone = leaving.iter().map(|&at| named(&previous.dists()[at].1));
-    difference.done(run, &plan, gone, kept.len(), &report).map(Some)
+    let gone = difference.gone(previous.dists(), &leaving);
+    difference.done(run, &plan, previous.dists(), gone, kept.len(), &report).map(Some)
 }
 
 /// The distributions that are as they were written, by their keys.
 pub(super) fn whole(dists: &[(Sha256, RelPath)], damaged: &HashSet<usize>) -> HashMap<Sha256, usize> {
     let kept = dists.iter().enumerate().filter(|(position, _)| !damaged.contains(position));
     kept.map(|(position, (key, _))| (*key, position)).collect()
-}
-
-/// What lies between the distributions that are there and a lock's entries.
-pub(super) struct Difference {
-    /// Of each entry the distribution as which it is there already.
-    places: Vec<Option<usize>>,
-    /// The others, each with its position among the entries.
-    coming: Vec<(usize, Obtained)>,
-    summary: Summary,
-    local: Local,
-}
-
-/// What becomes of what is there.
-pub(super) struct LaidOut {
-    /// The plan of what comes; its key is that of all of it.
-    pub(super) plan: Plan,
-    /// All distributions in the order in which they are installed.
-    pub(super) dists: Vec<(Sha256, RelPath)>,
-    /// Positions of those that stay.
-    pub(super) kept: HashSet<usize>,
-    /// Positions of those that go, or come again.
-    pub(super) leaving: HashSet<usize>,
-}
-
-impl Difference {
-    /// Finds out which entries are there (`whole`), and gets the wheels of the others; `ahead` unpacks them while others
-    /// come.
-    pub(super) fn find(
-        run: &Run<'_>,
-        builder: &Builder<'_>,
-        entries: &[Entry],
-        keys: &Keys,
-        whole: &HashMap<Sha256, usize>,
-        ahead: Option<&Ahead>,
-    ) -> Result<Self> {
-        let session = run.session;
-        let local = session.request.lock.local;
-        // Which entries are as they were, as far as the lock tells; the others' wheels are needed.
-        let mut places: Vec<Option<usize>> =
-            keys.entries.iter().map(|key| key.and_then(|key| whole.get(&key).copied())).collect();
-        let is_wanted = |at: &usize| places[*at].is_none() && local.leaves_out(&entries[*at]).is_none();
-        let wanted: Vec<usize> = (0..entries.len()).filter(is_wanted).collect();
-        let obtained = if wanted.is_empty() {
-            Vec::new()
-        } else {
-            session.progress.stage("Fetching", 0);
-            obtain_all(session, builder, entries, &wanted, ahead, run.place.threads)?
-        };
-        let mut summary = Summary { packages: entries.len(), ..Summary::default() };
-        let mut coming = Vec::new();
-        for (&at, mut one) in wanted.iter().zip(obtained) {
-            // A first build tells what it read, which counts from then on.
-            let local = matches!(entries[at].origin, EntryOrigin::Path(_)) && keys.entries[at].is_some();
-            let key = if local {
-                key::of_entry(&entries[at], local_digest(&entries[at], session.request)?)
-            } else {
-                keys.entries[at]
-            };
-            one.input.key = key.unwrap_or_else(|| key::of_wheel(&one.input));
-            summary.count(one.came);
-            match whole.get(&one.input.key) {
-                // The entry did not say it, the wheel does: it is the same.
-                Some(&position) if one.checkout.is_none() => places[at] = Some(position),
-                _ => coming.push((at, one)),
-            }
-        }
-        Ok(Difference { places, coming, summary, local })
-    }
-
-    /// Lets these wheels be there before all entries, as a virtual environment has them before anything is installed
-    /// into it.
-    fn install_first(&mut self, wheels: Vec<DistInput>, whole: &HashMap<Sha256, usize>) {
-        let places: Vec<_> = wheels.iter().map(|input| whole.get(&input.key).copied()).collect();
-        let first = wheels.into_iter().enumerate().filter(|(at, _)| places[*at].is_none());
-        let first: Vec<_> = first.map(|(at, input)| (at, Obtained::there(input))).collect();
-        let coming = std::mem::take(&mut self.coming);
-        let coming = coming.into_iter().map(|(at, one)| (at + places.len(), one));
-        self.coming = first.into_iter().chain(coming).collect();
-        self.summary.packages += places.len();
-        self.places.splice(0..0, places);
-    }
-
-    /// Whether those that stay are wanted in the order in which they were installed.
-    pub(super) fn keeps_order(&self) -> bool {
-        self.local == Local::Only || self.places.iter().flatten().is_sorted()
-    }
-
-    /// How much is written, in bytes.
-    pub(super) fn bytes(&self) -> u64 {
-        self.coming.iter().flat_map(|(_, one)| &one.input.wheel.entries).map(|entry| entry.size).sum()
-    }
-
-    /// The wheels that come.
-    pub(super) fn inputs(&self) -> Vec<DistInput> {
-        self.coming.iter().map(|(_, one)| one.input.clone()).collect()
-    }
-
-    /// Lays out what comes, beside the distributions that are there.
-    pub(super) fn lay_out(&self, run: &Run<'_>, previous: &[(Sha256, RelPath)]) -> Result<LaidOut> {
-        let mut plan = run.frame.plan_part(&self.inputs(), run.session.progress)?;
-        let kept: HashSet<usize> = match self.local {
-            // Whatever is there stays, but for what comes again.
-            Local::Only => {
-                let again: HashSet<&str> = plan.dists.iter().map(|dist| dist.name.as_str()).collect();
-                let comes = |at: &usize| again.contains(&*named(&previous[*at].1).0);
-                (0..previous.len()).filter(|at| !comes(at)).collect()
-            }
-            _ => self.places.iter().flatten().copied().collect(),
-        };
-        let positions = self.coming.iter().map(|(at, _)| *at);
-        let came = positions.zip(&plan.dists).map(|(at, dist)| (at, (dist.key, dist.dist_info.clone())));
-        let dists = in_order(previous, &kept, &self.places, came.collect());
-        plan.key = PlanKey(key::whole(run.frame.common, dists.iter().map(|(key, _)| *key)));
-        let leaving = (0..previous.len()).filter(|at| !kept.contains(at)).collect();
-        Ok(LaidOut { plan, dists, kept, leaving })
-    }
-
-    /// What is left to do once all is in its place: tells, and gives the result.
-    pub(super) fn done(
-        mut self,
-        run: &Run<'_>,
-        plan: &Plan,
-        gone: impl Iterator<Item = (String, String)>,
-        kept: usize,
-        report: &Report,
-    ) -> Result<Outcome> {
-        run.tell(report);
-        plan.dists.iter().for_each(|dist| dist.wheel.settle(&run.session.cache));
-        for (_, one) in &self.coming {
-            if let Some((from, to)) = &one.checkout {
-                place_checkout(from, to)?;
-            }
-        }
-        let came = plan.dists.iter().map(|dist| named(&dist.dist_info));
-        let changes = Changes::between(gone, came.map(|(name, version)| (name, Some(version))), kept);
-        self.summary.files = report.files;
-        self.summary.bytes = report.bytes;
-        Ok(Outcome::Changed(changes, self.summary))
-    }
 }
 
 /// Refuses to add local projects where there is nothing to add them to, and where there are none.
@@ -256,7 +129,8 @@ pub(super) fn check_base(venv: &Path, common: Sha256, entries: &[Entry]) -> Resu
         ));
     }
     let place = venv.display();
-    let why = match Previous::read(venv) {
+    let standing = Standing::read(venv);
+    let why = match standing.as_ref().and_then(Previous::examine) {
         Some(previous) if previous.common() == common.to_string() => return Ok(()),
         Some(_) => format!("{place} was made for another interpreter or with other options"),
         None => format!("there is no environment of venvoy's at {place}"),
@@ -264,31 +138,6 @@ pub(super) fn check_base(venv: &Path, common: Sha256, entries: &[Entry]) -> Resu
     Err(Error::new(Kind::Destination, format!("--only-install-local: {why}")).help(
         "run `venvoy sync --no-install-local` with the same options first, or `venvoy sync` for all of it",
     ))
-}
-
-/// The distributions of the new environment in the order in which they are installed: those of `previous` that stay, and
-/// those that come, each with its position among the entries, before the next entry that stays. `places` says which
-/// entries stay, and as what.
-fn in_order(
-    previous: &[(Sha256, RelPath)],
-    kept: &HashSet<usize>,
-    places: &[Option<usize>],
-    came: Vec<(usize, (Sha256, RelPath))>,
-) -> Vec<(Sha256, RelPath)> {
-    let entry_of: HashMap<usize, usize> =
-        places.iter().enumerate().filter_map(|(at, place)| Some(((*place)?, at))).collect();
-    let mut came = came.into_iter().peekable();
-    let mut dists = Vec::new();
-    for position in (0..previous.len()).filter(|position| kept.contains(position)) {
-        if let Some(entry) = entry_of.get(&position) {
-            while let Some((_, dist)) = came.next_if(|(at, _)| at < entry) {
-                dists.push(dist);
-            }
-        }
-        dists.push(previous[position].clone());
-    }
-    dists.extend(came.map(|(_, dist)| dist));
-    dists
 }
 
 /// By which distributions an environment was changed, each list sorted by name.
@@ -381,7 +230,8 @@ pub(crate) fn foresee(
     let entries = inputs.select(&options.lock, &target)?.entries;
     let runtime = runtime_target(&target, &options.target)?;
     let named_by = name(options, &output.make, &target, &runtime, &entries)?;
-    let previous = Previous::read(&output.place.venv);
+    let standing = Standing::read(&output.place.venv);
+    let previous = standing.as_ref().and_then(Previous::examine);
     let same = previous.as_ref().is_some_and(|previous| previous.common() == named_by.common.to_string());
     let damaged = previous.as_ref().and_then(Previous::damaged);
     let dists = previous.as_ref().map_or(&[][..], Previous::dists);
