@@ -90,7 +90,7 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&Seen, &mut TcpStream), log: &Mu
 fn quick() -> FetchOptions {
     FetchOptions {
         backoff: Duration::from_millis(1),
-        read_timeout: Duration::from_millis(300),
+        read_timeout: Duration::from_secs(2),
         connect_timeout: Duration::from_secs(2),
         retries: 2,
         ..FetchOptions::default()

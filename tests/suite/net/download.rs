@@ -162,7 +162,7 @@ fn a_server_that_falls_silent_is_noticed_and_resumed() {
         let answer = file(request, &served, ETAG);
         if request.number == 0 {
             let _ = stream.write_all(&cut(answer, 1000));
-            thread::sleep(Duration::from_secs(5));
+            thread::sleep(Duration::from_secs(8));
         } else {
             let _ = stream.write_all(&answer);
         }

@@ -45,7 +45,7 @@ impl Sink for Memory {
 pub fn quick() -> FetchOptions {
     FetchOptions {
         backoff: Duration::from_millis(1),
-        read_timeout: Duration::from_millis(700),
+        read_timeout: Duration::from_secs(3),
         connect_timeout: Duration::from_secs(2),
         retries: 3,
         ..FetchOptions::default()
