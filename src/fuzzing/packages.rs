@@ -150,12 +150,21 @@ pub(super) fn entry_points(bytes: &[u8]) -> Read {
 /// A deflate stream: where it ends, and to how many bytes it inflates, as zlib has it.
 pub(super) fn deflate(bytes: &[u8]) -> Read {
     let walked = streams::walk(&mut &bytes[..]);
+    let (mut ours, mut zlibs) = (libdeflater::Crc::new(), libdeflater::Crc::new());
+    let mut take = |piece: &[u8]| {
+        ours.update(piece);
+        Ok(())
+    };
+    let in_pieces = streams::inflate_in_pieces(&mut &bytes[..], &mut take);
+    assert_eq!(in_pieces.as_ref().ok(), walked.as_ref().ok(), "inflated and counted");
     let mut inflater = flate2::Decompress::new(false);
     let (mut out, mut whole) = (vec![0; 64 << 10], false);
     let inflated = loop {
         let at = usize::try_from(inflater.total_in()).unwrap_or(usize::MAX);
         let before = (inflater.total_in(), inflater.total_out());
-        match inflater.decompress(&bytes[at..], &mut out, flate2::FlushDecompress::None) {
+        let status = inflater.decompress(&bytes[at..], &mut out, flate2::FlushDecompress::None);
+        zlibs.update(&out[..usize::try_from(inflater.total_out() - before.1).unwrap_or(0)]);
+        match status {
             Ok(flate2::Status::StreamEnd) => {
                 whole = true;
                 break Ok(());
@@ -167,9 +176,9 @@ pub(super) fn deflate(bytes: &[u8]) -> Read {
     };
     match walked {
         Ok(end) => {
-            // What walks a stream does not look at distances: zlib may refuse what it follows.
             if whole {
                 assert_eq!((end.bytes(), end.size), (inflater.total_in(), inflater.total_out()));
+                assert_eq!(ours.sum(), zlibs.sum(), "inflated to other bytes than by zlib");
             }
             Ok(json!({"bytes": end.bytes(), "size": end.size, "inflates": inflated.is_ok() && whole}))
         }

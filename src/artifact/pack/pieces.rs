@@ -114,6 +114,9 @@ impl<'a> Wheels<'a> {
 /// Takes inflated bytes, in order.
 pub(crate) type Sink<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
 
+/// The end of a stream that is not there.
+const NO_STREAM: StreamEnd = StreamEnd { last_block: 0, end: 0, size: 0 };
+
 /// A piece's stream in memory.
 pub(crate) struct Held {
     /// Where it is in the buffer that was given for it.
@@ -156,10 +159,7 @@ impl Piece {
     /// the piece says.
     pub(crate) fn hold(&self, wheels: Wheels<'_>, stream: &mut [u8], out: &mut [u8]) -> Result<Held> {
         match &self.body {
-            Body::Empty => {
-                let end = StreamEnd { last_block: 0, end: 0, size: 0 };
-                Ok(Held { stream: 0..0, end, crc: 0 })
-            }
+            Body::Empty => Ok(Held { stream: 0..0, end: NO_STREAM, crc: 0 }),
             Body::Made(made) => {
                 made.read().read_exact(stream).map_err(unreadable)?;
                 if !out.is_empty() {
@@ -214,27 +214,15 @@ impl Piece {
             return with(&mut made.read(), &made.end, made.crc);
         };
         let (wheel, proof) = wheels.get(dist)?;
-        let known = proof.get(entry).and_then(|known| known.end);
-        let end = match (known, sink) {
+        let known = proof.get(entry);
+        let end = match (known.and_then(|known| known.end), sink) {
             (Some(end), None) => end,
-            (known, sink) => {
+            (_, sink) => {
                 let mut ignore = |_: &[u8]| {};
                 let sink = sink.unwrap_or(&mut ignore);
-                // Both read all of it, and neither needs the other.
-                let (checked, end) = rayon::join(
-                    || {
-                        wheel.stream(entry, &mut |bytes| {
-                            sink(bytes);
-                            Ok(())
-                        })
-                    },
-                    || known.map_or_else(|| wheel.find_end(entry), Ok),
-                );
-                let (checked, end) = (checked?, end?);
-                if known.is_none() {
-                    self.settle(wheels, dist, entry, Proven { sha256: checked.sha256, end: Some(end) })?;
-                }
-                end
+                let found = wheel.stream_and_end(entry, known.map(|known| known.sha256), sink)?;
+                self.settle(wheels, dist, entry, found)?;
+                found.end.unwrap_or(NO_STREAM)
             }
         };
         with(&mut wheel.section(entry, end.bytes())?, &end, wheel.entries[entry].crc32)

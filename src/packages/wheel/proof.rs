@@ -19,15 +19,12 @@ use std::{
 
 use super::{
     Method, STREAM_LIMIT, Wheel, WheelEntry,
-    deflate::{StreamEnd, walk},
+    deflate::{self, StreamEnd, walk},
     refused, with_scratch,
 };
 use crate::{
     packages::cache::{Cache, Keyed},
-    words::{
-        error::{Context as _, Result},
-        vocab::Sha256,
-    },
+    words::{error::Result, vocab::Sha256},
 };
 
 const KIND: &str = "proofs";
@@ -172,33 +169,23 @@ impl Wheel {
     /// Inflates an entry and finds its stream's end.
     fn prove(&self, entry: usize) -> Result<Proven> {
         let WheelEntry { size, compressed_size, method, .. } = self.entries[entry];
-        let sha256 = if size.max(compressed_size) > STREAM_LIMIT {
-            self.stream(entry, &mut |_| Ok(()))?.sha256
-        } else {
-            with_scratch(|scratch| self.inflate(entry, scratch).map(|content| content.sha256))?
-        };
-        let end = match method {
-            Method::Stored => None,
-            Method::Deflated => Some(self.find_end(entry)?),
-        };
-        Ok(Proven { sha256, end })
-    }
-
-    /// Finds the end of a deflated entry's stream by reading it.
-    pub(crate) fn find_end(&self, entry: usize) -> Result<StreamEnd> {
-        let WheelEntry { size, compressed_size, .. } = self.entries[entry];
-        let found = if size.max(compressed_size) > STREAM_LIMIT {
-            self.end_in(entry, &mut self.section(entry, compressed_size)?)
-        } else {
-            with_scratch(|scratch| self.raw(entry, scratch).map(|mut raw| self.end_in(entry, &mut raw)))?
-        };
-        found
-            .context(|| format!("entry {:?} cannot be unpacked", self.entries[entry].path.as_str()))
-            .context(|| format!("cannot unpack wheel {}", self.name))
+        let large = size.max(compressed_size) > STREAM_LIMIT;
+        match method {
+            Method::Stored if large => {
+                let sha256 = self.stream(entry, &mut |_| Ok(()))?.sha256;
+                Ok(Proven { sha256, end: None })
+            }
+            Method::Stored => {
+                let sha256 = with_scratch(|scratch| self.inflate(entry, scratch).map(|found| found.sha256))?;
+                Ok(Proven { sha256, end: None })
+            }
+            Method::Deflated if large => self.stream_and_end(entry, None, &mut |_| {}),
+            Method::Deflated => with_scratch(|scratch| self.inflate_and_end(entry, scratch)),
+        }
     }
 
     /// Finds the end of a deflated entry's stream in its bytes.
-    pub(super) fn end_in(&self, entry: usize, raw: &mut dyn io::Read) -> Result<StreamEnd> {
+    pub(super) fn end_in(&self, entry: usize, raw: &mut deflate::Input<'_>) -> Result<StreamEnd> {
         let WheelEntry { size, compressed_size, .. } = self.entries[entry];
         let end =
             walk(raw).map_err(|error| refused("its deflate stream cannot be followed").because(error))?;

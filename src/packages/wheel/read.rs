@@ -1,12 +1,12 @@
 //! The bytes of an entry: read at once, checked against its local header, inflated, digested.
 
-use std::{cell::RefCell, fs::File, ops::Range, os::unix::fs::FileExt as _, path::Path};
+use std::{cell::RefCell, fs::File, io, ops::Range, os::unix::fs::FileExt as _, path::Path};
 
 use flate2::{Decompress, FlushDecompress, Status};
 use sha2::Digest as _;
 
 use super::{
-    Method, Section, Wheel, WheelEntry,
+    Method, Proven, Section, Wheel, WheelEntry,
     deflate::{self, StreamEnd},
     refused,
     zip_directory::{LOCAL_SIZE, REFUSED_FLAGS, Sizes, len, u16_at, u32_at, u64_at},
@@ -85,6 +85,58 @@ impl Wheel {
             Err(error) if !from_sink => Err(error.context(format!("cannot unpack wheel {}", self.name))),
             other => other,
         }
+    }
+
+    /// A deflated entry's bytes piece by piece, as [`Wheel::stream`] has them, and the end of its stream, all in one pass.
+    /// `sink` gets a piece while the next is inflated. The digest is computed unless it is `known`.
+    pub(crate) fn stream_and_end(
+        &self,
+        entry: usize,
+        known: Option<Sha256>,
+        sink: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<Proven> {
+        let one = &self.entries[entry];
+        let known = known.or_else(|| self.known(entry));
+        let file = self.handle.file(&self.file)?;
+        let (mut crc, mut sha256, mut left) = (libdeflater::Crc::new(), sha2::Sha256::new(), one.size);
+        let mut take = |bytes: &[u8]| -> io::Result<()> {
+            left = left.checked_sub(bytes.len() as u64).ok_or(io::ErrorKind::InvalidData)?;
+            crc.update(bytes);
+            if known.is_none() {
+                sha256.update(bytes);
+            }
+            sink(bytes);
+            Ok(())
+        };
+        let found = data_at(&file, self.file.path(), one).map(|at| {
+            let mut data = Section::new(file, at, one.compressed_size);
+            deflate::inflate_in_pieces(&mut data, &mut take)
+        });
+        let checked = found.and_then(|end| {
+            let end = end.map_err(|error| damaged().because(error))?;
+            if left > 0 {
+                return Err(wrong_size(one, one.size - left));
+            }
+            check_crc(one, crc.sum())?;
+            Ok(Proven { sha256: known.unwrap_or_else(|| Sha256(sha256.finalize().into())), end: Some(end) })
+        });
+        checked.or_else(|error| {
+            // What else reads it says best what is wrong.
+            self.stream(entry, &mut |_| Ok(()))?;
+            Err(error
+                .context(format!("entry {:?} cannot be unpacked", one.path.as_str()))
+                .context(format!("cannot unpack wheel {}", self.name)))
+        })
+    }
+
+    /// What is to be known of a deflated entry that is small enough to be held.
+    pub(super) fn inflate_and_end(&self, entry: usize, scratch: &mut Scratch) -> Result<Proven> {
+        let Scratch { raw, out, .. } = scratch;
+        let (span, size) = (len(self.entries[entry].span)?, len(self.entries[entry].size)?);
+        raw.resize(raw.len().max(span), 0);
+        out.resize(out.len().max(size), 0);
+        let (_, end) = self.both(entry, &mut raw[..span], Some(&mut out[..size]), None)?;
+        Ok(Proven { sha256: self.digest(entry, &out[..size]), end: Some(end) })
     }
 
     /// The digest of an entry that inflates to these bytes.
@@ -232,13 +284,8 @@ pub(super) fn stream(
         let read = |from: u64, bytes: &mut [u8]| {
             handle.read_exact_at(bytes, from).map_err(|e| Error::io("cannot read", path, e))
         };
-        let head = head(handle, path, entry)?;
-        let local = Local::check(&head, entry)?;
-        let data_start = entry.header_offset + local.data_at;
+        let data_start = data_at(handle, path, entry)?;
         let data_end = data_start + entry.compressed_size;
-        let mut after = vec![0; len(entry.span - local.data_at - entry.compressed_size)?];
-        read(data_end, &mut after)?;
-        local.check_descriptor(&after, entry)?;
 
         let mut input = vec![0; CHUNK];
         let mut output = vec![0; if entry.method == Method::Deflated { CHUNK } else { 0 }];
@@ -301,6 +348,19 @@ fn head(handle: &File, path: &Path, entry: &WheelEntry) -> Result<Vec<u8>> {
     let mut head = vec![0; len(entry.span.min(LOCAL_SIZE as u64 + 2 * u64::from(u16::MAX)))?];
     handle.read_exact_at(&mut head, entry.header_offset).map_err(|e| Error::io("cannot read", path, e))?;
     Ok(head)
+}
+
+/// Where an entry's bytes begin in the file, after what stands before and behind them was checked.
+fn data_at(handle: &File, path: &Path, entry: &WheelEntry) -> Result<u64> {
+    let head = head(handle, path, entry)?;
+    let local = Local::check(&head, entry)?;
+    let data_at = entry.header_offset + local.data_at;
+    let mut after = vec![0; len(entry.span - local.data_at - entry.compressed_size)?];
+    handle
+        .read_exact_at(&mut after, data_at + entry.compressed_size)
+        .map_err(|e| Error::io("cannot read", path, e))?;
+    local.check_descriptor(&after, entry)?;
+    Ok(data_at)
 }
 
 /// The compressed bytes: one read of the whole span, local header and descriptor checked.

@@ -1,30 +1,30 @@
 //! A deflate stream bit by bit.
 
-use std::io::{self, Read};
+use std::io;
 
-use super::invalid;
+use super::{Input, invalid};
 
 /// How much is read at a time.
 pub(super) const BUFFER: usize = 64 << 10;
 
 /// What `input` holds, bit by bit. Past its end come zeros, which [`Bits::overrun`] tells.
 pub(super) struct Bits<'i> {
-    input: &'i mut dyn Read,
-    buffer: &'i mut [u8],
+    input: &'i mut Input<'i>,
+    pub(super) buffer: &'i mut [u8],
     /// The next byte of `buffer`, and how many it holds.
-    at: usize,
-    filled: usize,
+    pub(super) at: usize,
+    pub(super) filled: usize,
     /// Bytes that went through the buffer before it was filled last.
     before: u64,
     /// Zero bytes made up after the end.
     missing: u64,
     ended: bool,
     pub(super) hold: u64,
-    held: u32,
+    pub(super) held: u32,
 }
 
 impl<'i> Bits<'i> {
-    pub(super) fn new(input: &'i mut dyn Read, buffer: &'i mut [u8]) -> Self {
+    pub(super) fn new(input: &'i mut Input<'i>, buffer: &'i mut [u8]) -> Self {
         Bits { input, buffer, at: 0, filled: 0, before: 0, missing: 0, ended: false, hold: 0, held: 0 }
     }
 
@@ -104,32 +104,42 @@ impl<'i> Bits<'i> {
         self.held -= count;
     }
 
-    /// Skips a stored block's bytes and says how many they are.
-    pub(super) fn stored(&mut self) -> io::Result<u64> {
+    /// The length of a stored block, whose bytes come next.
+    pub(super) fn stored(&mut self) -> io::Result<usize> {
         self.drop(self.held % 8);
         self.fill()?;
         let length = self.take(16);
         if self.take(16) != length ^ 0xffff {
             return Err(invalid("a stored block whose length and its complement disagree"));
         }
-        // What is held is whole bytes now.
-        self.hold &= (1_u64 << self.held) - 1;
-        let mut left = length;
-        while left > 0 && self.held >= 8 {
-            self.drop(8);
-            left -= 1;
-        }
-        while left > 0 {
-            if self.at == self.filled {
-                self.refill()?;
-                if self.ended {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
+        usize::try_from(length).map_err(io::Error::other)
+    }
+
+    /// Gives `with` the next bytes, which begin where a byte does: at most `length`, of which there is at least one. Says how
+    /// many they were.
+    pub(super) fn bytes(&mut self, length: usize, mut with: impl FnMut(&[u8])) -> io::Result<usize> {
+        if self.held >= 8 {
+            self.hold &= (1_u64 << self.held) - 1;
+            let count = length.min(self.held as usize / 8);
+            for _ in 0..count {
+                with(&self.hold.to_le_bytes()[..1]);
+                self.drop(8);
             }
-            let here = left.min((self.filled - self.at) as u64);
-            self.at += usize::try_from(here).unwrap_or(0);
-            left -= here;
+            if self.overrun() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            return Ok(count);
         }
-        Ok(length)
+        self.hold = 0;
+        if self.at == self.filled {
+            self.refill()?;
+            if self.ended {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let count = length.min(self.filled - self.at);
+        with(&self.buffer[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
     }
 }

@@ -1,22 +1,25 @@
 //! Where a deflate stream's last block begins and where the stream ends (RFC 1951).
 //!
 //! Streams can be joined into one without inflating and compressing them again, once the mark of the last block is
-//! cleared in each but the last (zlib's `examples/gzjoin.c`). No library that inflates says where that mark is, so
-//! this walks through a stream's blocks: codes are decoded and lengths added up, but no byte is put out.
+//! cleared in each but the last (zlib's `examples/gzjoin.c`). No library that inflates fast says to the bit where that mark is,
+//! and a second pass for it alone took longer than inflating; so this decodes streams itself: into memory, or adding up
+//! lengths only.
 
 use std::{
     cell::RefCell,
     io::{self, Read},
 };
 
-use zlib_rs::{Inflate, InflateFlush, Status};
-
 use bits::{BUFFER, Bits};
 use codes::Codes;
 pub(crate) use codes::{DISTANCE_BASES, DISTANCE_EXTRA, LENGTH_BASES, LENGTH_EXTRA};
+use room::Room;
 
 mod bits;
+mod block;
+mod code;
 mod codes;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -38,81 +41,154 @@ impl StreamEnd {
     }
 }
 
+/// What a stream is read from; it may be read by another thread.
+pub(crate) type Input<'i> = dyn Read + Send + 'i;
+
 /// Reads a stream from `input` up to its end, buffering what it reads.
 ///
 /// # Errors
 /// Those of `input`; [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`] where what it holds is no whole
 /// stream that zlib would inflate.
-pub(crate) fn walk(input: &mut dyn Read) -> io::Result<StreamEnd> {
-    with_tools(|tools| {
-        let mut bits = Bits::new(input, &mut tools.buffer);
-        let mut size = 0;
-        loop {
-            let last_block = bits.position();
-            if tools.codes.pass(&mut bits, &mut size)? {
-                return Ok(StreamEnd { last_block, end: bits.position(), size });
-            }
-        }
+pub(crate) fn walk(input: &mut Input<'_>) -> io::Result<StreamEnd> {
+    with_tools(|Tools { buffer, codes, .. }| {
+        let mut bits = Bits::new(input, buffer);
+        let mut room = Room { out: &mut [], at: 0 };
+        let mut way = Way::default();
+        way.go::<false>(codes, &mut bits, &mut room)?;
+        Ok(way.end(&bits, room.at as u64))
     })
 }
 
-/// Inflates a stream into `out`, which has room for as many bytes as it gives, and finds its end: in two thirds of the time
-/// of inflating and walking, since zlib stops where blocks begin. It says at which byte, not at which bit; that is known once only
-/// one bit there begins a block which ends where the stream does.
+/// Inflates a stream into `out`, which has room for as many bytes as it gives, and finds its end.
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`] for what is no whole stream, and for one that gives
 /// more bytes.
-pub(crate) fn inflate(stream: &[u8], out: &mut [u8]) -> io::Result<StreamEnd> {
-    let number = |at: u64| usize::try_from(at).map_err(io::Error::other);
-    let found = with_tools(|tools| -> io::Result<Option<StreamEnd>> {
-        let zlib = &mut tools.zlib;
-        zlib.reset(false);
-        let mut block = (0, 0);
-        let mut begun = false;
+pub(crate) fn inflate(mut stream: &[u8], out: &mut [u8]) -> io::Result<StreamEnd> {
+    with_tools(|Tools { buffer, codes, .. }| {
+        let mut bits = Bits::new(&mut stream, buffer);
+        let mut room = Room { out, at: 0 };
+        let mut way = Way::default();
+        if !way.go::<true>(codes, &mut bits, &mut room)? {
+            return Err(invalid("a stream that gives more bytes than are expected"));
+        }
+        Ok(way.end(&bits, room.at as u64))
+    })
+}
+
+/// Inflates a stream of any size, gives `sink` the bytes piece by piece while the next are inflated, and finds the stream's
+/// end.
+///
+/// # Errors
+/// Those of `input` and `sink`; [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`] for what is no whole stream.
+pub(crate) fn inflate_in_pieces(
+    input: &mut Input<'_>,
+    sink: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+) -> io::Result<StreamEnd> {
+    with_tools(|Tools { buffer, codes, windows: [this, next] }| {
+        this.resize(WINDOW + PIECE, 0);
+        next.resize(WINDOW + PIECE, 0);
+        let mut bits = Bits::new(input, buffer);
+        let mut way = Way::default();
+        let mut room = Room { out: this, at: 0 };
+        let mut ended = way.go::<true>(codes, &mut bits, &mut room)?;
+        let (mut given, mut at, mut size) = (0, room.at, 0);
         loop {
-            let before = (zlib.total_in(), zlib.total_out());
-            let (rest, room) = (&stream[number(before.0)?..], &mut out[number(before.1)?..]);
-            let status = zlib
-                .decompress(rest, room, InflateFlush::Block)
-                .map_err(|_| invalid("a stream that zlib does not inflate"))?;
-            let after = (zlib.total_in(), zlib.total_out());
-            match status {
-                Status::StreamEnd => break,
-                // Only at the stream's own beginning does it stop without having read anything.
-                _ if after == before && begun => return Err(io::ErrorKind::UnexpectedEof.into()),
-                _ => (block, begun) = (after, true),
+            let piece = &this[given..at];
+            size += piece.len() as u64;
+            if ended {
+                sink(piece)?;
+                return Ok(way.end(&bits, size));
             }
+            // What a distance may still reach comes first.
+            let reach = at.min(WINDOW);
+            next[..reach].copy_from_slice(&this[at - reach..at]);
+            let mut room = Room { out: next, at: reach };
+            let (taken, went) = rayon::join(|| sink(piece), || way.go::<true>(codes, &mut bits, &mut room));
+            taken?;
+            ended = went?;
+            (given, at) = (reach, room.at);
+            std::mem::swap(this, next);
         }
-        let (end, size) = (zlib.total_in(), zlib.total_out());
-        let stream = &stream[..number(end)?];
-        let mut found = None;
-        for begin in (block.0 * 8).saturating_sub(7)..=block.0 * 8 {
-            let at = number(begin / 8)?;
-            if stream.get(at).is_none_or(|byte| byte >> (begin % 8) & 1 == 0) {
-                continue;
-            }
-            let mut input = &stream[at..];
-            let mut bits = Bits::new(&mut input, &mut tools.buffer);
-            bits.fill()?;
-            bits.drop((begin % 8) as u32);
-            let mut got = block.1;
-            if !tools.codes.pass(&mut bits, &mut got).unwrap_or(false) {
-                continue;
-            }
-            let stop = at as u64 * 8 + bits.position();
-            if got == size && stop.div_ceil(8) == end {
-                if found.is_some() {
-                    return Ok(None);
+    })
+}
+
+/// How far back a distance reaches (RFC 1951).
+const WINDOW: usize = 32 << 10;
+
+/// How much is inflated at a time, where it is not all at once.
+const PIECE: usize = 512 << 10;
+
+/// How far a stream was gone through.
+#[derive(Default)]
+struct Way {
+    within: Within,
+    /// Whether the last block was begun, and where the one that was begun last begins.
+    last: bool,
+    begin: u64,
+}
+
+#[derive(Default)]
+enum Within {
+    #[default]
+    Between,
+    /// A block of codes.
+    Coded,
+    /// A stored block, of which so many bytes are left.
+    Stored(usize),
+}
+
+impl Way {
+    /// Goes on to the stream's end, or until there is no room; says whether it is the end. Unless it should `PUT` bytes,
+    /// they are counted alone.
+    fn go<const PUT: bool>(
+        &mut self,
+        codes: &mut Codes,
+        bits: &mut Bits<'_>,
+        room: &mut Room<'_>,
+    ) -> io::Result<bool> {
+        loop {
+            match self.within {
+                Within::Between if self.last => return Ok(true),
+                Within::Between => self.within = self.head(codes, bits)?,
+                Within::Coded => {
+                    if !codes.block::<PUT>(bits, room)? {
+                        return Ok(false);
+                    }
+                    self.within = Within::Between;
                 }
-                found = Some(StreamEnd { last_block: begin, end: stop, size });
+                Within::Stored(0) => self.within = Within::Between,
+                Within::Stored(left) => {
+                    let space = room.space::<PUT>();
+                    if space == 0 {
+                        return Ok(false);
+                    }
+                    let got = bits.bytes(left.min(space), |bytes| room.put::<PUT>(bytes))?;
+                    self.within = Within::Stored(left - got);
+                }
+            }
+            if bits.overrun() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        Ok(found)
-    })?;
-    match found {
-        Some(end) => Ok(end),
-        None => walk(&mut &*stream),
+    }
+
+    /// Reads a block's head.
+    fn head(&mut self, codes: &mut Codes, bits: &mut Bits<'_>) -> io::Result<Within> {
+        self.begin = bits.position();
+        bits.fill()?;
+        self.last = bits.take(1) == 1;
+        match bits.take(2) {
+            0 => return Ok(Within::Stored(bits.stored()?)),
+            1 => codes.fix()?,
+            2 => codes.read(bits)?,
+            _ => return Err(invalid("a block of an unknown type")),
+        }
+        Ok(Within::Coded)
+    }
+
+    fn end(&self, bits: &Bits<'_>, size: u64) -> StreamEnd {
+        StreamEnd { last_block: self.begin, end: bits.position(), size }
     }
 }
 
@@ -120,14 +196,18 @@ pub(crate) fn inflate(stream: &[u8], out: &mut [u8]) -> io::Result<StreamEnd> {
 struct Tools {
     buffer: Vec<u8>,
     codes: Codes,
-    zlib: Inflate,
+    windows: [Vec<u8>; 2],
 }
 
 /// Lends this thread's tools.
 fn with_tools<T>(work: impl FnOnce(&mut Tools) -> T) -> T {
     thread_local!(static TOOLS: RefCell<Option<Box<Tools>>> = const { RefCell::new(None) });
     let mut tools = TOOLS.with_borrow_mut(Option::take).unwrap_or_else(|| {
-        Box::new(Tools { buffer: vec![0; BUFFER], codes: Codes::default(), zlib: Inflate::new(false, 15) })
+        Box::new(Tools {
+            buffer: vec![0; BUFFER],
+            codes: Codes::default(),
+            windows: [Vec::new(), Vec::new()],
+        })
     });
     let result = work(&mut tools);
     TOOLS.set(Some(tools));

@@ -66,6 +66,13 @@ fn check(bytes: &[u8], stream: &[u8]) {
     let mut out = vec![0; bytes.len()];
     assert_eq!(super::inflate(stream, &mut out).expect("a whole stream"), end);
     assert!(out == bytes);
+    let mut pieces = Vec::new();
+    let mut take = |piece: &[u8]| {
+        pieces.extend_from_slice(piece);
+        Ok(())
+    };
+    assert_eq!(inflate_in_pieces(&mut &*stream, &mut take).expect("a whole stream"), end);
+    assert!(pieces == bytes);
     if let Some(less) = bytes.len().checked_sub(1) {
         super::inflate(stream, &mut out[..less]).expect_err("there is no room for its last byte");
     }
@@ -87,6 +94,11 @@ fn the_end_is_found_in_streams_of_every_kind_of_block() {
         let mut out = vec![0; compressor.deflate_compress_bound(length)];
         let size = compressor.deflate_compress(&bytes, &mut out).expect("room");
         check(&bytes, &out[..size]);
+    }
+    // More than one piece, with distances from one into the one before, in coded and in stored blocks.
+    let long = sample(1_400_000, 9);
+    for level in [0, 6] {
+        check(&long, &deflated(&long, level));
     }
     let zeros = vec![0; 1 << 20];
     check(&zeros, &deflated(&zeros, 6));
@@ -151,6 +163,14 @@ proptest! {
         let zlib = inflater.decompress_vec(&stream, &mut out, flate2::FlushDecompress::Finish);
         let ours = walk(&mut &stream[..]);
         let mut room = vec![0; out.len()];
+        let mut pieces = Vec::new();
+        let mut take = |piece: &[u8]| {
+            pieces.extend_from_slice(piece);
+            Ok(())
+        };
+        let in_pieces = inflate_in_pieces(&mut &stream[..], &mut take);
+        prop_assert_eq!(in_pieces.as_ref().ok(), ours.as_ref().ok());
+        prop_assert!(in_pieces.is_err() || pieces == out);
         if let (Ok(both), Ok(walked)) = (super::inflate(&stream, &mut room), &ours) {
             prop_assert_eq!(both, *walked);
             prop_assert!(room == out);
