@@ -53,7 +53,13 @@ struct TreePath(String);
 
 impl Ord for TreePath {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.split('/').cmp(other.0.split('/'))
+        // A slash comes before every other byte, as what is in a directory does.
+        let rank = |byte: &u8| if *byte == b'/' { 0 } else { u16::from(*byte) + 1 };
+        let (ours, others) = (self.0.as_bytes(), other.0.as_bytes());
+        match ours.iter().zip(others).find(|(a, b)| a != b) {
+            Some((a, b)) => rank(a).cmp(&rank(b)),
+            None => ours.len().cmp(&others.len()),
+        }
     }
 }
 
@@ -407,7 +413,17 @@ pub(super) fn kind<'p>(item: &Item<'p>) -> Kind<'p> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn paths_are_sorted_by_their_components(a in "[ab/.-]{0,7}", b in "[ab/.-]{0,7}") {
+            let by_components = a.split('/').cmp(b.split('/'));
+            prop_assert_eq!(TreePath(a).cmp(&TreePath(b)), by_components);
+        }
+    }
 
     #[test]
     fn all_that_is_in_a_directory_follows_it_directly() {
