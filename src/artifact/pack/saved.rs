@@ -1,11 +1,12 @@
 //! What engines write with `save`: `manifest.json`, a config, and layers that are mostly plain tars. Its blobs are brought
 //! into the cache, layers as one gzip member each, so that an image is saved once only.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::Digest as _;
 
 use super::{
     image::{Blob, Family, bytes, descriptor},
@@ -124,7 +125,8 @@ impl Saved {
     }
 }
 
-/// A layer in the cache: as it is where it is compressed, else made into one gzip member once.
+/// A layer in the cache: as it is where it is a gzip, else made into one gzip member once. Either way it holds what the
+/// config says.
 fn layer(member: &BlobSource<'_>, diff_id: &str, cache: &Cache) -> Result<Blob> {
     let expected: Sha256 = diff_id
         .strip_prefix("sha256:")
@@ -139,47 +141,72 @@ fn layer(member: &BlobSource<'_>, diff_id: &str, cache: &Cache) -> Result<Blob> 
     let unreadable = |error: io::Error| Error::new(Kind::Io, "cannot read it").because(error);
     let mut input = member.open(cache).map_err(unreadable)?;
     let mut magic = Vec::new();
-    input.by_ref().take(2).read_to_end(&mut magic).map_err(unreadable)?;
+    input.by_ref().take(4).read_to_end(&mut magic).map_err(unreadable)?;
     let mut input = io::Cursor::new(magic.clone()).chain(input);
     let mut pending = cache.begin(store::FILE_NAME)?;
     let path = pending.path();
     let unwritable = |error| Error::io("cannot write", &path, error);
-    let is_gzip = magic == [0x1f, 0x8b];
-    let mut encoder = flate2::write::GzEncoder::new(&mut pending, flate2::Compression::default());
-    let got = if is_gzip {
-        drop(encoder);
-        io::copy(&mut input, &mut pending).map_err(unwritable)?;
-        None
+    let mut tar = Digested(sha2::Sha256::new());
+    if magic.starts_with(&[0x1f, 0x8b]) {
+        let mut inflater = flate2::write::MultiGzDecoder::new(&mut tar);
+        pass(&mut input, &mut |bytes| {
+            pending.write_all(bytes).map_err(unwritable)?;
+            inflater.write_all(bytes).map_err(damaged)
+        })?;
+        inflater.finish().map_err(damaged)?;
     } else {
-        let got = copy(&mut input, &mut encoder)?;
+        let mut plain: Box<dyn io::Read + '_> = match magic.as_slice() {
+            [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::new(input).map_err(unreadable)?),
+            _ => Box::new(input),
+        };
+        let mut encoder = flate2::write::GzEncoder::new(&mut pending, flate2::Compression::default());
+        pass(&mut plain, &mut |bytes| {
+            tar.0.update(bytes);
+            encoder.write_all(bytes).map_err(unwritable)
+        })?;
         encoder.finish().map_err(unwritable)?;
-        Some(got)
-    };
-    if let Some(got) = got.filter(|got| *got != expected) {
+    }
+    let got = Sha256(tar.0.finalize().into());
+    if got != expected {
         return Err(Error::new(
             Kind::Integrity,
-            format!("it has sha256:{got}, expected sha256:{expected} as its config says"),
-        ));
+            format!("it holds sha256:{got}, expected sha256:{expected} as its config says"),
+        )
+        .help("save the image again; if that is the same, its engine's store is damaged: pull it again"));
     }
     let file = pending.commit_unpinned()?;
-    if !is_gzip {
-        let _ = place.publish(file.sha256().to_string().as_bytes());
-    }
+    let _ = place.publish(file.sha256().to_string().as_bytes());
     Ok(blob(&file))
 }
 
-fn copy(from: &mut dyn io::Read, to: &mut dyn io::Write) -> Result<Sha256> {
-    use sha2::Digest as _;
-    let failed = |error: io::Error| Error::new(Kind::Io, "it cannot be copied").because(error);
-    let mut digest = sha2::Sha256::new();
+fn damaged(error: io::Error) -> Error {
+    Error::new(Kind::Integrity, "it is compressed, and damaged or cut off").because(error)
+}
+
+/// Takes bytes for their digest.
+struct Digested(sha2::Sha256);
+
+impl io::Write for Digested {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Gives `to` all that `from` has.
+fn pass(from: &mut dyn io::Read, to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut buffer = vec![0; 256 << 10];
     loop {
         interrupt::check()?;
-        let count = from.read(&mut buffer).map_err(failed)?;
-        if count == 0 {
-            return Ok(Sha256(digest.finalize().into()));
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => to(&buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::new(Kind::Io, "it cannot be copied").because(error)),
         }
-        digest.update(&buffer[..count]);
-        to.write_all(&buffer[..count]).map_err(failed)?;
     }
 }

@@ -1,6 +1,9 @@
 //! `--sbom`, several platforms, and loading into an engine.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{
+    collections::BTreeMap, fs, io::Write as _, os::unix::fs::PermissionsExt as _, path::Path,
+    process::Command,
+};
 
 use serde_json::{Value, json};
 
@@ -339,4 +342,42 @@ fn an_image_of_the_local_engine_is_saved_once() {
     with_programs(&project, &["--oci", "four", "--base", "docker-daemon:python:3.12"])
         .fails(2, &["  because: docker has no image python:3.12"]);
     assert!(!names(&project.path("project")).contains(&"four".to_owned()));
+}
+
+#[test]
+fn a_compressed_layer_that_an_engine_saved_is_what_its_config_says() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    base(&project, "base", "amd64", |_| ());
+    let (_, mut config) = super::image::image(&project.path("project/base"));
+    let tar = [0; 1024];
+    config["rootfs"]["diff_ids"] = json!([format!("sha256:{}", sha256(&tar))]);
+    config["history"] = json!([{"created_by": "a"}]);
+    project.write("saved/config.json", config.to_string());
+    let list = json!([{"Config": "config.json", "RepoTags": ["python:3.11"], "Layers": ["layer.tar"]}]);
+    project.write("saved/manifest.json", list.to_string());
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory")
+    };
+    let packed = |layer: &[u8]| {
+        project.write("saved/layer.tar", layer);
+        fs::remove_dir_all(project.path("cache/v1/saved")).unwrap_or_default();
+        with_programs(&project, &["--oci", "out", "--base", "../saved"])
+    };
+    let whole = gzip(&tar);
+    packed(&whole).succeeds();
+    assert_eq!(layers(&project.path("project/out"))[0], format!("sha256:{}", sha256(&whole)), "as it is");
+    packed(&zstd::encode_all(&tar[..], 0).expect("memory")).succeeds();
+    fs::remove_dir_all(project.path("project/out")).expect("removed");
+
+    let because = format!(
+        "  because: it holds sha256:{}, expected sha256:{} as its config says",
+        sha256(&[1; 1024]),
+        sha256(&tar)
+    );
+    let help =
+        "  help: save the image again; if that is the same, its engine's store is damaged: pull it again";
+    packed(&gzip(&[1; 1024])).fails(8, &[&because, help]);
+    packed(&whole[..whole.len() - 9]).fails(8, &["  because: it is compressed, and damaged or cut off"]);
+    assert!(!names(&project.path("project")).contains(&"out".to_owned()), "nothing is left");
 }
