@@ -196,17 +196,6 @@ impl Wheel {
             .context(|| format!("entry {:?} cannot be unpacked", one.path.as_str()))
             .context(|| format!("cannot unpack wheel {}", self.name))
     }
-
-    /// An entry's bytes as the archive holds them (deflated or stored), after its local header was
-    /// checked. Nothing is inflated: CRC-32 and size are not checked, nor where the deflate stream ends
-    /// (`stream` checks that).
-    pub(crate) fn raw<'s>(&self, entry: usize, scratch: &'s mut Scratch) -> Result<&'s [u8]> {
-        let entry = &self.entries[entry];
-        let file = self.handle.file(&self.file)?;
-        raw(&file, self.file.path(), entry, &mut scratch.raw)
-            .context(|| format!("entry {:?} cannot be read", entry.path.as_str()))
-            .context(|| format!("cannot unpack wheel {}", self.name))
-    }
 }
 
 /// [`Wheel::inflate`] before there is a wheel, without the digest.

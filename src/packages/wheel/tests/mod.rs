@@ -145,14 +145,6 @@ fn an_error_of_the_sink_comes_back_as_it_is() {
 }
 
 #[test]
-fn raw_bytes_are_those_of_the_archive() {
-    let member = Member::deflated("demo/a", &[b'a'; 1000]);
-    let data = member.data.clone();
-    let (opened, _) = open(&demo().member(member)).expect("a good wheel");
-    with_scratch(|scratch| assert_eq!(opened.raw(1, scratch).expect("raw"), data));
-}
-
-#[test]
 fn what_good_writers_differ_in_is_read() {
     let base = || Member::deflated("demo/a", b"hello hello hello");
     let mut zip64_descriptor = base().both(|h| h.flags |= 8);
