@@ -212,7 +212,7 @@ fn a_server_that_is_not_there_is_given_up_once_for_all() {
         "{}",
         reports[0]
     );
-    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
 }
 
 #[test]

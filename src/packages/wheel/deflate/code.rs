@@ -86,6 +86,7 @@ impl Entry {
     }
 
     /// With a code of so many bits.
+    #[allow(clippy::cast_possible_truncation, reason = "a number of four bits")]
     fn coded(self, length: usize) -> Entry {
         Entry(self.0 + (length & LONGEST) as u32 * 0x101)
     }
@@ -159,10 +160,10 @@ impl<const BITS: usize, const SIZE: usize> Code<BITS, SIZE> {
         // The bits of a code come first to last, so its index is the code read backwards. Whatever is set for the first half
         // of the codes of a length is so for the second.
         let mut code = 0_usize;
-        for length in 1..=BITS {
+        for (length, &count) in counts.iter().enumerate().take(BITS + 1).skip(1) {
             let half = 1 << (length - 1);
             self.table.copy_within(..half, half);
-            for symbol in symbols.by_ref().take(counts[length].into()) {
+            for symbol in symbols.by_ref().take(count.into()) {
                 self.table[code & (SIZE - 1)] = symbol.coded(length);
                 code = next(code, length);
             }
