@@ -70,7 +70,7 @@ fn without_userinfo(text: &str) -> Cow<'_, str> {
         let (before, after) = rest.split_at(at + 1);
         let slashes = if is_web(&before[..at]) {
             // Those who read URLs forgive any number of slashes here, none among them, and backslashes.
-            after.len() - after.trim_start_matches(['/', '\\']).len()
+            after.len() - after.trim_start_matches(['/', '\\', '\t', '\n', '\r']).len()
         } else if after.starts_with("//") {
             2
         } else {
@@ -80,9 +80,12 @@ fn without_userinfo(text: &str) -> Cow<'_, str> {
         };
         let after = &after[slashes..];
         out.push_str(&rest[..=at + slashes]);
-        // Userinfo ends at the last @ of the authority, which a slash, a question mark or the end of the word ends.
-        let ends =
-            |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '`' | '\\');
+        // Userinfo ends at the last @ of the authority, which a slash, a question mark or the end of the word ends. Tabs and
+        // line ends do not: those who read URLs leave them out.
+        let ends = |c: char| {
+            c.is_whitespace() && !matches!(c, '\t' | '\n' | '\r')
+                || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '`' | '\\')
+        };
         let authority = &after[..after.find(ends).unwrap_or(after.len())];
         rest = after;
         if let Some((userinfo, _)) = authority.rsplit_once('@') {
@@ -209,6 +212,8 @@ mod tests {
             ("https:///u:canary@h.example", "https:///****@h.example"),
             ("HTTP:\\\\u:canary@h.example", "HTTP:\\\\****@h.example"),
             ("git+https:u:canary@h.example/x", "git+https:****@h.example/x"),
+            ("https://u\tv:canary@h.example", "https://****@h.example"),
+            ("https:/\t/u:can\nary@h.example", "https:/\t/****@h.example"),
         ] {
             assert_eq!(shown(text), expected);
         }
@@ -220,6 +225,7 @@ mod tests {
             "https://h.example/@scope/x",
             "file:///a/b@c/d",
             "refused by https: mail@h.example",
+            "https://h.example\n  to: mail@h.example",
             "git@h.example:a/b@v1",
         ] {
             assert_eq!(shown(text), text);
