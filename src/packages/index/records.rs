@@ -131,9 +131,11 @@ impl SelectionKey<'_> {
     }
 }
 
-/// Whether nothing in it may be a signature, a token or a password.
+/// Whether nothing in it may be a signature, a token or a password. A fragment is none of these, but what an index said has
+/// none any more.
 fn is_clean(url: &Url) -> bool {
-    url.query().is_none() && url.username().is_empty() && url.password().is_none()
+    let is_plain = url.query().is_none() && url.fragment().is_none();
+    is_plain && url.username().is_empty() && url.password().is_none()
 }
 
 impl Record {

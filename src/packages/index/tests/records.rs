@@ -138,9 +138,13 @@ fn a_record_of_somebody_else_names_plain_files_on_servers() {
     for filename in ["../a.whl", "/etc/passwd", "a\u{1b}[2J.whl", "", "a/b.whl"] {
         assert_eq!(foreign(&locked, filename, "https://index.example/a.whl"), None, "{filename:?}");
     }
-    for url in
-        ["file:///etc/passwd", "ftp://index.example/a.whl", "https://u:p@index.example/a.whl", "data:,x"]
-    {
+    for url in [
+        "file:///etc/passwd",
+        "ftp://index.example/a.whl",
+        "https://u:p@index.example/a.whl",
+        "https://index.example/b.whl#/a.whl",
+        "data:,x",
+    ] {
         assert_eq!(foreign(&locked, "a.whl", url), None, "{url}");
     }
 }
