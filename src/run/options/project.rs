@@ -101,7 +101,7 @@ impl Project {
     pub(crate) fn pipfile(&self) -> Result<&Path> {
         self.pipfile.as_deref().ok_or_else(|| {
             let place = self.pipfile_place.display();
-            Error::new(Kind::Lock, format!("No Pipfile present at project home: there is no {place}"))
+            Error::new(Kind::Lock, format!("No Pipfile present at project home. There is no {place}"))
                 .help("name the project's directory with --project DIR, or its Pipfile with PIPENV_PIPFILE")
         })
     }
@@ -121,12 +121,14 @@ fn beside(dir: &Path, pipfile: &Path) -> Option<LockFile> {
 
 fn missing_lock(dir: &Path, pipfile: &Path) -> Error {
     let name = pipfile.file_name().unwrap_or_default().to_string_lossy();
-    let found = if pipfile.is_file() {
-        format!("there is a {name} but no {name}.lock")
+    let dir = dir.display();
+    let subject = if pipfile.is_file() {
+        // It begins with pipenv's words, which scripts look for.
+        format!("{name}.lock not found! There is a {name} but no lock in {dir}")
     } else {
-        format!("there is no {name}.lock, no pylock.toml and no {name}")
+        format!("no lock in {dir}: there is no {name}.lock, no pylock.toml and no {name}")
     };
-    Error::new(Kind::Lock, format!("no lock in {}: {found}", dir.display()))
+    Error::new(Kind::Lock, subject)
         .help("make one with `pipenv lock` and commit it; in a Dockerfile, COPY it before this step; or name one with --lock FILE")
 }
 
@@ -185,7 +187,7 @@ mod tests {
         let dir = project(&["Pipfile"]);
         let project = Project::find(dir.path(), false, None, &Env::default()).expect("a project");
         let report = project.lock().expect_err("no lock").report();
-        assert!(report.contains("there is a Pipfile but no Pipfile.lock"), "{report}");
+        assert!(report.contains("Pipfile.lock not found! There is a Pipfile but no lock in "), "{report}");
         assert!(report.contains("pipenv lock"), "{report}");
     }
 }

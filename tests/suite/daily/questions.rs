@@ -24,7 +24,7 @@ fn verify_says_whether_the_lock_is_fresh() {
 #[test]
 fn verify_without_one_of_the_files_says_so() {
     let project = Project::new();
-    project.run(&["verify"]).mentions(&["No Pipfile present at project home"]).ends_with(1);
+    project.run(&["verify"]).mentions(&["No Pipfile present at project home."]).ends_with(1);
     project.write("project/Pipfile", PIPFILE);
     project.run(&["verify"]).mentions(&["Pipfile.lock is out-of-date."]).ends_with(1);
     project.write("project/Pipfile.lock", "{");

@@ -31,7 +31,7 @@ fn no_lock() {
     let project = Project::new();
     project.sync().ends(3, &["error: no lock in {root}/project: there is no Pipfile.lock, no pylock.toml and no Pipfile", "  help: make one with `pipenv lock` and commit it; in a Dockerfile, COPY it before this step; or name one with --lock FILE"]);
     project.write("project/Pipfile", "[packages]\n");
-    project.sync().ends(3, &["error: no lock in {root}/project: there is a Pipfile but no Pipfile.lock", "  help: make one with `pipenv lock` and commit it; in a Dockerfile, COPY it before this step; or name one with --lock FILE"]);
+    project.sync().ends(3, &["error: Pipfile.lock not found! There is a Pipfile but no lock in {root}/project", "  help: make one with `pipenv lock` and commit it; in a Dockerfile, COPY it before this step; or name one with --lock FILE"]);
     assert_eq!(project.names(), ["Pipfile"]);
 }
 
