@@ -135,7 +135,7 @@ fn journals_and_images_may_be_any_bytes() {
 }
 
 #[test]
-fn registries_and_files_of_logins_may_say_anything() {
+fn registries_and_files_of_logins_may_be_any_bytes() {
     throw_at_all(&REGISTRIES);
 }
 
