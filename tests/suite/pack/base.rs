@@ -5,6 +5,7 @@ use std::{
     io::Write as _,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::Path,
+    process::Command,
 };
 
 use serde_json::{Value, json};
@@ -143,6 +144,51 @@ pub fn change_manifest(layout: &Path, change: impl FnOnce(&mut Value)) {
     });
     let index = json!({"schemaVersion": 2, "manifests": [row]});
     fs::write(layout.join("index.json"), index.to_string()).expect("written");
+}
+
+/// Gives an image's manifest and what it names Docker's media types.
+pub fn as_dockers(layout: &Path) {
+    let docker = "application/vnd.docker";
+    change_manifest(layout, |manifest| {
+        manifest["mediaType"] = format!("{docker}.distribution.manifest.v2+json").into();
+        manifest["config"]["mediaType"] = format!("{docker}.container.image.v1+json").into();
+        for layer in manifest["layers"].as_array_mut().expect("layers") {
+            layer["mediaType"] = format!("{docker}.image.rootfs.diff.tar.gzip").into();
+        }
+    });
+}
+
+#[test]
+fn a_layout_has_ocis_types_whatever_the_base_has_and_a_registry_those_of_the_base() {
+    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
+    base(&project, "docker", "amd64", |_| ());
+    as_dockers(&project.path("project/docker"));
+    for (name, args) in [("out", &["--oci", "out"][..]), ("unpacked", &["--oci", "out.tar"])] {
+        pack(&project, &[args, &["--base", "docker"]].concat()).succeeds();
+        if name == "unpacked" {
+            fs::create_dir(project.path("project/unpacked")).expect("made");
+            tar(&["-xf", "../out.tar"], &project.path("project/unpacked"));
+        }
+        let (manifest, _) = image(&project.path("project").join(name));
+        assert!(!manifest.to_string().contains("vnd.docker"), "{manifest}");
+        assert!(manifest["annotations"]["dev.venvoy.lock"].is_string(), "{manifest}");
+    }
+    // As podman and buildah find it.
+    let found = Command::new("skopeo")
+        .args(["inspect", "--raw", "oci:project/out:latest"])
+        .current_dir(project.path(""))
+        .output()
+        .expect("skopeo");
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    let (_registry, port) = debians(&project);
+    let pushed = format!("127.0.0.1:{port}/shop:one");
+    pack(&project, &["--push", &pushed, "--base", "docker"]).succeeds();
+    let found = Command::new("skopeo")
+        .args(["inspect", "--raw", "--tls-verify=false", &format!("docker://{pushed}")])
+        .output()
+        .expect("skopeo");
+    let text = String::from_utf8_lossy(&found.stdout);
+    assert!(text.contains("vnd.docker.distribution.manifest.v2") && !text.contains("vnd.oci"), "{text}");
 }
 
 #[test]

@@ -214,6 +214,19 @@ impl Base {
         Ok(Base { family, config, layers, digest, name: name.to_owned() })
     }
 
+    /// The same with OCI's media types: of config and layers both families have the same bytes.
+    pub(crate) fn into_oci(mut self) -> Base {
+        if self.family == Family::Docker {
+            self.family = Family::Oci;
+            for layer in &mut self.layers {
+                if let Some(media_type) = layer["mediaType"].as_str().and_then(oci_layer) {
+                    layer["mediaType"] = json!(media_type);
+                }
+            }
+        }
+        self
+    }
+
     /// Its platform.
     pub(crate) fn platform(&self) -> Platform {
         Platform::of_json(&Value::Object(self.config.clone()))
@@ -224,6 +237,17 @@ impl Base {
         let list = self.config.get("config")?["Env"].as_array()?;
         list.iter().filter_map(Value::as_str).find_map(|one| one.strip_prefix(name)?.strip_prefix('='))
     }
+}
+
+/// What OCI calls a layer of Docker's (image specification, "Compatibility Matrix").
+fn oci_layer(docker: &str) -> Option<&'static str> {
+    Some(match docker.strip_prefix("application/vnd.docker.image.rootfs.")? {
+        "diff.tar" => "application/vnd.oci.image.layer.v1.tar",
+        "diff.tar.gzip" => "application/vnd.oci.image.layer.v1.tar+gzip",
+        "diff.tar.zstd" => "application/vnd.oci.image.layer.v1.tar+zstd",
+        "foreign.diff.tar.gzip" => "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        _ => return None,
+    })
 }
 
 /// The bytes of an image's config and manifest.

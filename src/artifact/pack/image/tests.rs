@@ -83,6 +83,29 @@ fn a_base_keeps_what_it_has_and_gets_what_is_new() {
 }
 
 #[test]
+fn a_base_of_dockers_types_becomes_one_of_ocis_whole() {
+    let mut base = base(&json!([]), Family::Docker);
+    base.layers[0]["mediaType"] = json!("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip");
+    base.layers[0]["urls"] = json!(["https://elsewhere.example/layer"]);
+    let image = compose(
+        Some(&base.into_oci()),
+        &[layer(3)],
+        &Settings::default(),
+        &amd64(),
+        "/.venv",
+        0,
+        &[("x".into(), "y".into())],
+    );
+    let text = String::from_utf8(image.manifest.clone()).expect("UTF-8");
+    assert!(!text.contains("vnd.docker"), "{text}");
+    let manifest = parsed(&image.manifest);
+    assert_eq!(manifest["mediaType"], json!(Family::Oci.manifest()));
+    assert_eq!(manifest["layers"][0]["urls"], json!(["https://elsewhere.example/layer"]));
+    assert_eq!(manifest["layers"][1]["mediaType"], json!(Family::Oci.layer()));
+    assert_eq!(manifest["annotations"], json!({"x": "y"}));
+}
+
+#[test]
 fn a_base_without_history_gets_one_that_counts() {
     for history in [Value::Null, json!([]), json!([{"created_by": "only one"}])] {
         let image = compose(

@@ -9,10 +9,9 @@ use crate::{
     artifact::{
         engine::Engine,
         pack::{
-            image::{Base, Blob, Family, Platform},
+            image::{Base, Blob, Platform},
             layout::{BlobSource, Layout, pick},
             saved::Saved,
-            store::Members,
         },
         registry::{Reference, Registry},
     },
@@ -327,19 +326,4 @@ pub(super) fn check(base: &Base, target: &Target) -> Result<()> {
         ),
     )
     .help("use a base with that Python, or --python-version of the base's"))
-}
-
-/// Refuses a base on which layers of this kind cannot be put.
-pub(super) fn takes(base: &Base, members: Members) -> Result<()> {
-    if (base.family, members) != (Family::Docker, Members::PerFile) {
-        return Ok(());
-    }
-    Err(Error::new(
-        Kind::Usage,
-        format!(
-            "the base {} has Docker's media types, which have no place for what --lazy says of layers",
-            base.name
-        ),
-    )
-    .help("convert it to OCI's (skopeo copy --format oci), or pack without --lazy"))
 }

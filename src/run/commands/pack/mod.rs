@@ -17,7 +17,7 @@ use crate::{
             layout::{Content, One},
             pieces::Wheels,
             spool::Spool,
-            store,
+            store::{self, Members},
             tar::Common,
         },
         sbom::Component,
@@ -196,8 +196,11 @@ impl Run<'_> {
     ) -> Result<Made> {
         let mut options = Options { target: target.clone(), ..options.clone() };
         let base = open.map(|open| open.read(&options.target, self.cache)).transpose()?;
+        // Readers of a layout look for OCI's types alone, and Docker's manifests have no place for what is said of lazy
+        // layers. A registry gets what the base has.
+        let converted = self.pack.oci.is_some() || self.pack.members == Members::PerFile;
+        let base = if converted { base.map(Base::into_oci) } else { base };
         if let Some(base) = &base {
-            base::takes(base, self.pack.members)?;
             base::take_from(base, &mut options.target)?;
         }
         let target =
