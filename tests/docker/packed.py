@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,9 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import docs
 import project
 from engine import Engine, fail, run
-from images import PYTHON
+from images import PYTHON, REPOSITORY
 
 # As the flags of `pack` say it, for engines that are asked to run something else than the image's command.
 COMMAND = ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
@@ -118,8 +120,10 @@ def check(docker: Engine, binary: Path, index: str, place: Path) -> None:
         on_registry(packed, pushed, digest)
         with_docker(packed, archive, pushed, digest)
         with_skopeo(place, layout, archive, pushed, digest)
+        documented(packed, address)
     rootfs = with_umoci(place, layout)
     with_podman(place, archive)
+    lazily(packed)
     with_buildah(place, layout)
     archivers(packed, rootfs)
 
@@ -162,6 +166,49 @@ def with_docker(packed: Packed, archive: Path, pushed: str, digest: str) -> None
         fail("pack: FROM changed layers")
 
 
+def documented(packed: Packed, address: str) -> None:
+    """The page's images that begin with the packages: by Docker, by buildah, and by nobody."""
+    docker, place = packed.docker, packed.place
+    files = docs.files(docs.PAGE)
+    for name in ("packed.Dockerfile", "layout.Dockerfile"):
+        (packed.context / name).write_text(files[name])
+    base = f"{address}/{PYTHON}"
+    # With OCI's media types, which buildah looks for in a layout.
+    as_oci = ("--insecure-policy", "--format", "oci", "--dest-tls-verify=false", "--src-daemon-host", docker.host)
+    run("skopeo", "copy", *as_oci, f"docker-daemon:{PYTHON}", f"docker://{base}")
+    programs = place / "programs"
+    programs.mkdir()
+    (programs / "venvoy").symlink_to(packed.binary)
+    env = {**packed.env, "PATH": f"{programs}:{packed.env['PATH']}", "DOCKER_BUILDKIT": "1"}
+
+    def shell(name: str, change: dict[str, str]) -> None:
+        text = files[name].replace("registry.example/", f"{address}/")
+        for before, after in change.items():
+            if text.count(before) != 1:
+                fail(f"{name} has {before!r} {text.count(before)} times")
+            text = text.replace(before, after)
+        run("sh", "-euc", text, cwd=packed.context, env=env)
+
+    shell("packed.sh", {})
+    store = f"--root {place}/buildah/root --runroot {place}/buildah/run --storage-driver overlay"
+    shell("layout.sh", {"buildah bud": f"buildah {store} bud"})
+    saved = place / "saved.tar"
+    run("buildah", *store.split(), "push", "--quiet", "shop", f"docker-archive:{saved}:by-buildah:latest")
+    docker("load", "--input", saved)
+    saved.unlink()
+    shell("alone.sh", {})
+    alone = f"{address}/team/shop:1.4"
+    docker("pull", alone)
+    packages = docker.layers("shop-packages")
+    for who, image in {"Docker": "shop", "buildah": "by-buildah", "nobody": alone}.items():
+        if (said := docker.run(image).strip()) != "total 4 from /srv/shop":
+            fail(f"pack: the image built by {who} on the packed base said {said!r}")
+        check_run(docker.run(image, *COMMAND), f"docker, built by {who} on the packed base,")
+        # What --copy brings is a layer that the packages do not get.
+        if image != alone and docker.layers(image)[: len(packages)] != packages:
+            fail(f"pack: the image built by {who} has other layers than the packed base")
+
+
 def described() -> tuple[str, ...]:
     return ("--python-version", "3.9", "--platform", "linux/amd64", "--python-home", "/usr/local/bin")
 
@@ -184,6 +231,26 @@ def with_umoci(place: Path, layout: Path) -> Path:
     run("umoci", "unpack", "--image", f"{layout}:layout", place / "bundle")
     print("docker: pack: umoci unpacks it", flush=True)
     return place / "bundle" / "rootfs"
+
+
+def lazily(packed: Packed) -> None:
+    """What `--lazy` makes is an image like any other to those that know nothing of it, and can be read file by file."""
+    place = packed.place
+    layout, archive = place / "lazy", place / "lazy.tar"
+    digest = packed.pack("--lazy", "--oci", layout, "--name", "packed:lazy")
+    packed.pack("--lazy", "--oci", archive, "--name", "packed:lazy")
+    (place / "by-table").mkdir()
+    said = run("python3", REPOSITORY / "tests/expected/estargz.py", layout, place / "by-table")
+    # The base's layers are not.
+    if not re.fullmatch(r"(not lazy: \S+\n)+\d{4,} files, \d+ more chunks\n", said):
+        fail(f"pack --lazy: the reader said {said}")
+    packed.docker("load", "--input", archive)
+    check_run(packed.docker.run("packed:lazy"), "docker, lazy layers,")
+    run("skopeo", "copy", "--insecure-policy", f"oci:{layout}:lazy", f"oci:{place}/lazy-again:x")
+    (row,) = json.loads((place / "lazy-again/index.json").read_text())["manifests"]
+    if row["digest"] != digest:
+        fail(f"pack --lazy: skopeo's copy is {row['digest']}, expected {digest}")
+    with_podman(place, archive)
 
 
 def with_podman(place: Path, archive: Path) -> None:
