@@ -173,9 +173,9 @@ def documented(packed: Packed, address: str) -> None:
     for name in ("packed.Dockerfile", "layout.Dockerfile"):
         (packed.context / name).write_text(files[name])
     base = f"{address}/{PYTHON}"
-    # With OCI's media types, which buildah looks for in a layout.
-    as_oci = ("--insecure-policy", "--format", "oci", "--dest-tls-verify=false", "--src-daemon-host", docker.host)
-    run("skopeo", "copy", *as_oci, f"docker-daemon:{PYTHON}", f"docker://{base}")
+    # With Docker's media types, as most bases have them.
+    here = ("--insecure-policy", "--format", "v2s2", "--dest-tls-verify=false", "--src-daemon-host", docker.host)
+    run("skopeo", "copy", *here, f"docker-daemon:{PYTHON}", f"docker://{base}")
     programs = place / "programs"
     programs.mkdir()
     (programs / "venvoy").symlink_to(packed.binary)
