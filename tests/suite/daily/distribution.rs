@@ -17,7 +17,7 @@ use crate::support::{
     executable::write_executable,
     lock::Lock,
     package::{Package, sha256},
-    program::PATH,
+    program::{PATH, clean},
     project::Project,
     server::{Server, reply},
     wheel::WheelBuilder,
@@ -309,6 +309,32 @@ fn the_workflows_lines_are_scripts_that_are_there() {
         // What GitHub fills in comes through variables, never as text of a line.
         assert!(!line.contains("${{"), "{line}");
     }
+}
+
+#[test]
+fn a_release_for_musl_asks_for_its_compiler_before_it_builds() {
+    let place = tempfile::tempdir().expect("a directory");
+    for name in ["rustup", "cargo"] {
+        let says = "#!/bin/sh\ntouch \"$(dirname \"$0\")/built-$3\"\n";
+        write_executable(&place.path().join(name), says.as_bytes());
+    }
+    for name in ["bash", "dirname", "touch"] {
+        let found = ["/usr/bin", "/bin"].map(|dir| Path::new(dir).join(name));
+        let found = found.into_iter().find(|path| path.exists()).expect("it is there");
+        std::os::unix::fs::symlink(found, place.path().join(name)).expect("linked");
+    }
+    let build = |target: &str| {
+        let mut command = clean(&root().join(".ci/release"));
+        command.env("PATH", place.path()).args(["build", target]).output().expect("it runs")
+    };
+    let output = build("x86_64-unknown-linux-musl");
+    assert_eq!(
+        (output.status.code(), &*String::from_utf8_lossy(&output.stderr)),
+        (Some(1), "musl-gcc is missing; Debian and Ubuntu have it in musl-tools\n")
+    );
+    assert!(!place.path().join("built---release").exists());
+    assert!(build("aarch64-apple-darwin").status.success());
+    assert!(place.path().join("built---release").exists());
 }
 
 #[test]
