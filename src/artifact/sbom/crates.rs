@@ -143,27 +143,21 @@ mod tests {
         })
     }
 
+    /// What the rows of a list have under a key.
+    fn texts<'d>(rows: &'d Value, key: &str) -> Vec<&'d str> {
+        rows.as_array().expect("rows").iter().filter_map(|row| row[key].as_str()).collect()
+    }
+
     #[test]
     fn crates_that_are_linked_are_inside_each_version_by_itself() {
         let [cyclonedx, spdx] = documents();
-        let purls: Vec<&str> = cyclonedx["components"]
-            .as_array()
-            .expect("rows")
-            .iter()
-            .filter_map(|one| one["purl"].as_str())
-            .collect();
-        assert_eq!(purls, ["pkg:cargo/tool@1.0.0", "pkg:cargo/tool@2.0.0"]);
+        assert_eq!(texts(&cyclonedx["components"], "purl"), ["pkg:cargo/tool@1.0.0", "pkg:cargo/tool@2.0.0"]);
         assert_eq!(cyclonedx["metadata"]["component"]["name"], "venvoy 1.2.3");
         assert_eq!(cyclonedx["components"][0]["licenses"][0]["expression"], "MIT OR Apache-2.0");
         assert_eq!(cyclonedx["components"][1]["hashes"][0]["content"], "2".repeat(64));
         assert_eq!(cyclonedx["dependencies"][1]["dependsOn"], json!(["pkg:cargo/tool@2.0.0"]));
-        let ids: Vec<&str> = spdx["packages"]
-            .as_array()
-            .expect("rows")
-            .iter()
-            .filter_map(|one| one["SPDXID"].as_str())
-            .collect();
-        assert_eq!(ids, ["SPDXRef-RootPackage", "SPDXRef-Package-tool-1.0.0", "SPDXRef-Package-tool-2.0.0"]);
+        let ids = ["SPDXRef-RootPackage", "SPDXRef-Package-tool-1.0.0", "SPDXRef-Package-tool-2.0.0"];
+        assert_eq!(texts(&spdx["packages"], "SPDXID"), ids);
     }
 
     #[test]
