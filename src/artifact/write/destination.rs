@@ -71,9 +71,7 @@ pub(super) enum Published {
 /// Finds out how to write to `dest` and waits until no other run does. `inside` forces the way for mount points.
 pub(super) fn open(dest: &Path, options: &WriteOptions<'_>, inside: bool) -> Result<Destination> {
     let path = resolve(dest)?;
-    let (Some(parent), Some(name)) =
-        (path.parent().map(Path::to_path_buf), path.file_name().map(OsStr::to_owned))
-    else {
+    let Some((parent, name)) = parted(&path) else {
         return Err(Error::new(
             Kind::Destination,
             format!("{}: not a place for an environment", path.display()),
@@ -90,9 +88,7 @@ pub(super) fn open(dest: &Path, options: &WriteOptions<'_>, inside: bool) -> Res
 pub(super) fn of_site(site: &Site, options: &WriteOptions<'_>) -> Result<Destination> {
     let path = site.packages_dir();
     fs::create_dir_all(&path).map_err(|e| failed("make the directory", &path, e))?;
-    let (Some(parent), Some(name)) =
-        (path.parent().map(Path::to_path_buf), path.file_name().map(OsStr::to_owned))
-    else {
+    let Some((parent, name)) = parted(&path) else {
         return Err(Error::new(Kind::Destination, format!("{}: not a place for packages", path.display())));
     };
     let lock = lock(&path, options)?;
@@ -111,11 +107,7 @@ pub(super) fn recover(dest: &Path) -> Result<()> {
 /// Removes what killed runs left of `dest`, unless another run is at work there.
 pub(super) fn tidy(dest: &Path) {
     let Ok(path) = resolve(dest) else { return };
-    let (Some(parent), Some(name)) =
-        (path.parent().map(Path::to_path_buf), path.file_name().map(OsStr::to_owned))
-    else {
-        return;
-    };
+    let Some((parent, name)) = parted(&path) else { return };
     let inside = is_mount_point(&path, &parent) || !can_write(&parent);
     sweep_if_free(Destination { path, parent, name, inside, root: None, lock: None });
 }
@@ -123,11 +115,7 @@ pub(super) fn tidy(dest: &Path) {
 /// Removes what killed runs left among the packages of an interpreter, unless another run is at work there.
 pub(super) fn tidy_site(site: &Site) {
     let path = site.packages_dir();
-    let (Some(parent), Some(name)) =
-        (path.parent().map(Path::to_path_buf), path.file_name().map(OsStr::to_owned))
-    else {
-        return;
-    };
+    let Some((parent, name)) = parted(&path) else { return };
     sweep_if_free(Destination {
         path,
         parent,
@@ -161,6 +149,11 @@ pub(super) fn beside(dest: &Path) -> Option<TempDir> {
     }
     prefix.push(INFIX);
     tempfile::Builder::new().prefix(&prefix).rand_bytes(RANDOM).tempdir_in(parent).ok()
+}
+
+/// The directory that a path is in, and its name there.
+fn parted(path: &Path) -> Option<(PathBuf, OsString)> {
+    Some((path.parent()?.to_path_buf(), path.file_name()?.to_owned()))
 }
 
 /// The absolute path, a link to a directory followed.
