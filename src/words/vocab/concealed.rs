@@ -19,10 +19,12 @@ const SHORTEST: usize = 6;
 pub struct Concealed(Arc<Mutex<Vec<(String, Secret)>>>);
 
 impl Concealed {
-    /// Remembers the value of the variable `name`, as it is and as a URL's path writes it.
+    /// Remembers the value of the variable `name`, as it is, as a URL's path writes it, and as messages and JSON quote it.
     pub fn add(&self, name: &str, value: &str) {
         let mut known = self.0.lock();
-        for form in [value.to_owned(), in_path(value)] {
+        let quoted = [format!("{value:?}"), serde_json::Value::from(value).to_string()];
+        let inside = quoted.iter().map(|text| text[1..text.len() - 1].to_owned());
+        for form in [value.to_owned(), in_path(value)].into_iter().chain(inside) {
             if form.len() >= SHORTEST && known.iter().all(|(_, secret)| secret.expose() != form) {
                 known.push((name.to_owned(), Secret::new(form)));
             }
@@ -81,6 +83,16 @@ mod tests {
         assert_eq!(concealed.hide("cannot expand canary one"), "cannot expand ${TOKEN}");
         assert_eq!(concealed.reveal(&concealed.hide(url)), url);
         assert!(!format!("{concealed:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_value_is_replaced_where_it_is_quoted() {
+        let concealed = Concealed::default();
+        let value = "can\"ary\tone\u{7f}\u{1}";
+        concealed.add("TOKEN", value);
+        let json = serde_json::json!({ "value": value }).to_string();
+        assert_eq!(concealed.hide(&json), r#"{"value":"${TOKEN}"}"#);
+        assert_eq!(concealed.hide(&format!("got {value:?}")), r#"got "${TOKEN}""#);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod show;
 mod source_url;
 mod specifier;
 mod timestamp;
+mod userinfo;
 mod wheel_name;
 
 pub(crate) use archive_format::ArchiveFormat;
