@@ -232,6 +232,58 @@ fn one_changed_package_changes_its_layer_and_the_environments() {
 }
 
 #[test]
+fn where_layers_are_few_packages_share_one_with_those_of_their_size() {
+    let package = |name: &str, version: &str, bytes: usize| {
+        Package::new(&greeter(name, version).file(&format!("{name}_data.bin"), noise(bytes)))
+    };
+    let large = ["la", "lb", "lc", "ld", "le"].map(|name| package(name, "1.0", 300_000));
+    let small = ["sa", "sb", "sc", "sd", "se"].map(|name| package(name, "1.0", 1000));
+    let before = [&large[..], &small[..]].concat();
+    let project = Project::with_wheels(&before);
+    let history = |out: &str| {
+        pack(&project, &[&["--oci", out, "--max-layers", "6"], &DESCRIBED[..]].concat()).succeeds();
+        let (_, config) = image(&project.path("project").join(out));
+        let all = config["history"].as_array().expect("history").iter();
+        all.map(|one| one["comment"].as_str().expect("text").to_owned()).collect::<Vec<_>>()
+    };
+    let own = "the environment's own files";
+    let small = "sa 1.0, sb 1.0, sc 1.0 and 2 more";
+    assert_eq!(history("out"), ["la 1.0", "lb 1.0", "lc 1.0", "ld 1.0, le 1.0", small, own]);
+    let digests = |out: &str| layers(&project.path("project").join(out)).into_iter().collect::<BTreeSet<_>>();
+    let changed = |at: usize, package: &Package, out: &str, expected: [&str; 6], sent: usize| {
+        project.wheels(std::slice::from_ref(package));
+        let mut after = before.clone();
+        after[at] = package.clone();
+        project.lock(&after.iter().fold(Lock::new(), Lock::package));
+        assert_eq!(history(out), expected);
+        assert_eq!(digests(out).difference(&digests("out")).count(), sent, "{out}");
+    };
+    let newer = "sa 1.0, sb 1.0, sc 1.1 and 2 more";
+    changed(
+        7,
+        &package("sc", "1.1", 2000),
+        "small",
+        ["la 1.0", "lb 1.0", "lc 1.0", "ld 1.0, le 1.0", newer, own],
+        2,
+    );
+    changed(
+        4,
+        &package("le", "1.1", 310_000),
+        "large",
+        ["la 1.0", "lb 1.0", "lc 1.0", "ld 1.0, le 1.1", small, own],
+        2,
+    );
+    // The largest now: the last of those that were alone gives it its place.
+    changed(
+        4,
+        &package("le", "1.2", 900_000),
+        "most",
+        ["la 1.0", "lb 1.0", "le 1.2", "lc 1.0, ld 1.0", small, own],
+        3,
+    );
+}
+
+#[test]
 fn distributions_that_share_a_path_are_in_one_layer() {
     let sharing = |name: &str| {
         Package::new(&greeter(name, "1.0").file("shared/__init__.py", "").file("shared/data.txt", "the same"))

@@ -8,6 +8,7 @@ use crate::{
         pack::{
             archive::{self, FORMAT, Items},
             image::{Base, LAYER_LIMIT, Layer},
+            layers::GROUPING,
             pieces::{self, Pieces},
             split::{Part, split},
             store::{self, Record},
@@ -153,7 +154,7 @@ impl Packing<'_> {
     fn layers_key(&self, plan: Sha256, budget: usize) -> Sha256 {
         let Common { owner, mtime } = self.run.common;
         let text = format!(
-            "image {FORMAT}\n{plan}\n{}\n{owner:?}\n{mtime}\n{budget}\n{:?}\n",
+            "image {FORMAT} {GROUPING}\n{plan}\n{}\n{owner:?}\n{mtime}\n{budget}\n{:?}\n",
             self.run.place,
             self.local_names()
         );
