@@ -7,7 +7,7 @@ mod reading;
 pub(crate) mod variables;
 mod warm;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -124,9 +124,16 @@ pub struct SyncArgs {
 /// What is measured.
 #[derive(Debug, Default, Args)]
 pub struct WatchArgs {
-    /// Write a page that shows where the time went; `json` prints it as JSON instead.
+    /// Write a page that shows where the time went; `json` prints it as JSON instead; given twice, both.
     #[arg(long, value_name = "FILE.html|json", num_args = 0..=1, require_equals = true, default_missing_value = "venvoy-timings.html")]
-    pub timings: Option<PathBuf>,
+    pub timings: Vec<PathBuf>,
+}
+
+impl WatchArgs {
+    /// Whether the timings go to standard output.
+    pub fn prints_timings(&self) -> bool {
+        self.timings.iter().any(|file| file == Path::new("json"))
+    }
 }
 
 /// `install`: `sync`, and a clear word to those who would add packages.

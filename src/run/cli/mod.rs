@@ -6,7 +6,11 @@ mod reading;
 mod ui;
 mod usage;
 
-use std::{ffi::OsString, path::Path, process::ExitCode};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
@@ -222,8 +226,8 @@ fn pack(args: &PackArgs, global: &Global, env: Env, ui: &Ui, out: &mut Stdout) -
     let pack = PackOptions::new(&args.artifact)?;
     let output = OutputOptions::for_artifact(&args.make, &common.project, &common.env)?;
     let request = Options::new(&args.packages, LockOptions::new, common)?;
-    let timings = args.watch.timings.as_deref();
-    let prints_timings = timings == Some(Path::new("json"));
+    let timings = &*args.watch.timings;
+    let prints_timings = args.watch.prints_timings();
     if prints_timings && pack.takes_stdout() {
         return Err(Error::new(Kind::Usage, "--timings=json and an artifact both go to standard output")
             .help("write one of them to a file"));
@@ -262,14 +266,14 @@ fn warm(args: &WarmArgs, global: &Global, env: &Env, ui: &Ui, mut out: Stdout) -
         let (warmed, outcome) = commands::warm(&asks, &keep, progress)?;
         if args.json {
             out.json(&warmed)?;
-        } else if !keep.takes_stdout() && args.watch.timings.as_deref() != Some(Path::new("json")) {
+        } else if !keep.takes_stdout() && !args.watch.prints_timings() {
             output::warmed(&mut out, &warmed);
         }
         let code = out.finish(ExitCode::SUCCESS)?;
         outcome?;
         Ok((code, output::warmed_line(&warmed, start.elapsed())))
     };
-    let timings = args.watch.timings.as_deref();
+    let timings = &*args.watch.timings;
     let common = asks.iter().find_map(|ask| ask.targets.first().map(|(_, options)| &options.common));
     if let Some(common) = common {
         return measured(timings, common, ui, told);
@@ -342,24 +346,24 @@ fn sync(
 ) -> Result<()> {
     let (request, output) = request(args, lock, global, env, ui)?;
     let json = args.json.then_some(out);
-    measured(args.watch.timings.as_deref(), &request.common, ui, |progress| {
+    measured(&args.watch.timings, &request.common, ui, |progress| {
         sync_told(&request, &output, progress, json).map(|line| ((), line))
     })
 }
 
-/// Runs what gives a result and the line that says what was done. With `file`, what it tells its watchers is written down
-/// there.
+/// Runs what gives a result and the line that says what was done. What it tells its watchers is written down in each of
+/// these files.
 fn measured<T>(
-    file: Option<&Path>,
+    files: &[PathBuf],
     common: &Common,
     ui: &Ui,
     run: impl FnOnce(&dyn Progress) -> Result<(T, String)>,
 ) -> Result<T> {
-    let Some(file) = file else {
+    if files.is_empty() {
         let (value, line) = run(ui)?;
         ui.done(&line);
         return Ok(value);
-    };
+    }
     let timings = Timings::new(ui);
     let result = run(&timings);
     let ended = match &result {
@@ -367,10 +371,12 @@ fn measured<T>(
         Err(error) => format!("failed: {}", error.in_one_line()),
     };
     // Where the time of a run went that failed is of interest too.
-    let written = write_timings(&timings.report(common.env.concealed().hide(&ended)), file, common, ui);
+    let report = timings.report(common.env.concealed().hide(&ended));
+    let written: Vec<Result<()>> =
+        files.iter().map(|file| write_timings(&report, file, common, ui)).collect();
     let (value, line) = result?;
     ui.done(&line);
-    written.map(|()| value)
+    written.into_iter().collect::<Result<()>>().map(|()| value)
 }
 
 /// Writes or prints where the time went.

@@ -140,17 +140,33 @@ fn flows(report: &Report) -> String {
     out
 }
 
+/// What a row opens to, by click or key: each of these parts, when it began and how long it took.
+fn opened(shown: &str, parts: &[&PartOf], named: bool) -> String {
+    let mut steps = String::new();
+    for part in parts {
+        let word = part.part.word();
+        let name = if named { format!(" {}", escape(&part.package)) } else { String::new() };
+        let _ = write!(
+            steps,
+            "<li><span><span class=\"key {word}\"></span>{word}{name}</span><span class=n>from {}</span><span class=n>{}</span>",
+            time(part.start_ms),
+            time(part.ms)
+        );
+    }
+    format!("<details><summary>{}</summary><ul class=steps>{steps}</ul></details>", escape(shown))
+}
+
 /// What each thread was busy with.
 fn threads(report: &Report) -> String {
     let mut out = String::new();
     for number in 0..report.threads {
-        let own = report.parts.iter().filter(|part| part.thread == number);
-        let busy: f64 = own.clone().map(|part| part.ms).sum();
-        let bars: String = own.map(|part| bar(part, report, true)).collect();
+        let own: Vec<&PartOf> = report.parts.iter().filter(|part| part.thread == number).collect();
+        let busy: f64 = own.iter().map(|part| part.ms).sum();
+        let bars: String = own.iter().map(|part| bar(part, report, true)).collect();
         let _ = writeln!(
             out,
             "<tr><th scope=row>{}<td class=n>{}<td class=n>{:.0} %<td class=lane>{bars}",
-            number + 1,
+            opened(&(number + 1).to_string(), &own, true),
             time(busy),
             share(busy, report)
         );
@@ -211,10 +227,10 @@ fn rows(report: &Report) -> String {
         let (left, width) = (share(start, report), share(end - start, report));
         let bars: String = parts.iter().map(|part| bar(part, report, false)).collect();
         let bytes = if bytes > 0 { size(bytes) } else { String::new() };
-        let name = escape(name);
+        let name = opened(name, &parts, false);
         let _ = writeln!(
             out,
-            "<tr tabindex=0 data-total=\"{:.3}\" data-busy=\"{busy:.3}\" data-wait=\"{wait:.3}\"><th scope=row>{name}<td class=n>{bytes}<td class=n>{}{cells}<td class=n>{}\
+            "<tr data-total=\"{:.3}\" data-busy=\"{busy:.3}\" data-wait=\"{wait:.3}\"><th scope=row>{name}<td class=n>{bytes}<td class=n>{}{cells}<td class=n>{}\
              <td class=lane><i class=wait style=\"left:{left:.3}%;width:{width:.3}%\"></i>{bars}",
             end - start,
             time(end - start),
@@ -255,7 +271,7 @@ pub(super) mod tests {
             let value = row.split(&format!("data-{name}=\"")).nth(1).expect(name);
             value.split('"').next().expect("a value").parse().expect("a number")
         };
-        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("<tr tabindex=0")).collect();
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("<tr data-total")).collect();
         assert_eq!(rows.len(), 3);
         for row in rows {
             assert!((number(row, "busy") + number(row, "wait") - number(row, "total")).abs() < 0.01, "{row}");

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod backend;
 pub mod bill;
+pub mod browser;
 pub mod build;
 pub mod ca;
 pub mod client;
