@@ -53,11 +53,17 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     if let Some(tree) = remove::asked(args.iter().cloned()) {
         return remove::run(&tree);
     }
+    let bare = args.len() <= 1;
     let cli = match parse(args.into_iter()) {
         Ok(Ok(cli)) => cli,
         Ok(Err(other)) => {
             eprintln!("error: {}", not_taken(other).report());
             return ExitCode::from(Kind::Usage.exit_code());
+        }
+        // As with pipenv: an answer, not a complaint.
+        Err(_) if bare => {
+            let _ = pipenv::with_others(Cli::command()).print_help();
+            return ExitCode::SUCCESS;
         }
         Err(error) => {
             let _ = error.print();

@@ -10,6 +10,7 @@ mod questions;
 mod requirements;
 mod run;
 mod timings;
+mod upstream;
 
 /// pipenv, of which `tests/tools.txt` names the version that all is compared with.
 fn pipenv() -> std::path::PathBuf {
