@@ -128,6 +128,14 @@ fn try_run(args: &RunArgs, global: &Global, env: Env, ui: &Ui) -> Result<u8, Fai
     let venv = if args.system { None } else { Some(ready(args, named, &common, global, env, nested, ui)?) };
     let steps = Steps::new(&common, venv.as_deref(), &args.command)?;
     steps.lines().for_each(|line| ui.detail(&format!("$ {line}")));
+    if let Some(venv) = &venv
+        && let Some(pip) = steps.foreign_pip(venv)
+    {
+        let (shown, pip) = (venv.strip_prefix(&common.project.dir).unwrap_or(venv).display(), pip.display());
+        ui.warn(&format!(
+            "{shown} has no pip: {pip} lists and changes another Python's packages; `venvoy sync --seed` puts pip into it"
+        ));
+    }
     steps.run()
 }
 

@@ -48,6 +48,8 @@ impl From<Error> for Failure {
 #[derive(Debug, PartialEq, Eq)]
 struct Step {
     program: PathBuf,
+    /// Whether the program was looked for on PATH.
+    searched: bool,
     arguments: Vec<OsString>,
     /// Variables that differ from this process's.
     variables: BTreeMap<OsString, OsString>,
@@ -132,6 +134,20 @@ impl Steps {
                 .chain(step.arguments.iter().map(OsString::as_os_str));
             words.map(quoted).collect::<Vec<_>>().join(" ")
         })
+    }
+
+    /// The pip of another Python that stands in for an environment's without one: what it lists, installs and removes is
+    /// not the environment's.
+    pub(crate) fn foreign_pip(&self, venv: &Path) -> Option<&Path> {
+        let is_pip = |step: &&Step| {
+            let name = step.program.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            let version = name.strip_prefix("pip");
+            let named = version.is_some_and(|rest| rest.bytes().all(|c| c.is_ascii_digit() || c == b'.'));
+            // pip takes the Python to work on as an option.
+            let told = step.arguments.first().is_some_and(|word| word.as_bytes().starts_with(b"--python"));
+            named && step.searched && !told && step.program.parent() != Some(&venv.join("bin"))
+        };
+        self.0.iter().find(is_pip).map(|step| &*step.program)
     }
 
     /// Runs all but the last, then becomes the last. Comes back only with the exit code of one that failed.
@@ -230,13 +246,14 @@ impl Step {
         let arguments: Vec<OsString> = arguments.iter().map(|argument| expanded(argument, &value)).collect();
         let path = value("PATH").unwrap_or_default();
         if let Some(program) = find(command, &path) {
-            return Ok(Step { program, arguments, variables });
+            let searched = !command.as_bytes().contains(&b'/');
+            return Ok(Step { program, searched, arguments, variables });
         }
         if command.to_str().is_some_and(|name| BUILTINS.contains(&name)) {
             let line =
                 std::iter::once(command).chain(&arguments).map(|word| quoted(word)).collect::<Vec<_>>();
             let arguments = vec!["-c".into(), line.join(" ").into()];
-            return Ok(Step { program: "/bin/sh".into(), arguments, variables });
+            return Ok(Step { program: "/bin/sh".into(), searched: false, arguments, variables });
         }
         Err(not_found(command, &path, common))
     }

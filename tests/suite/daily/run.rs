@@ -361,6 +361,28 @@ fn a_script_that_is_wrong_is_named() {
     project.run(&["run", "open"]).mentions(&["a quote is not closed"]).ends_with(3);
 }
 
+/// What `pip install` would change is somebody else's then.
+#[test]
+fn the_pip_of_another_python_is_told() {
+    let project = project("freeze = 'pip3.11 freeze'")
+        .program("pip", "echo pip: \"$@\"")
+        .program("pip3.11", "echo 3.11: \"$@\"");
+    let warning = |name: &str| {
+        format!(
+            "warning: .venv has no pip: {{root}}/bin/{name} lists and changes another Python's packages; `venvoy sync --seed` puts pip into it"
+        )
+    };
+    let run = project.run(&["run", "pip", "install", "x"]);
+    run.says(&[&warning("pip")]);
+    assert_eq!(run.stdout, "pip: install x\n");
+    project.run(&["run", "freeze"]).says(&[&warning("pip3.11")]);
+    prints(&project.run(&["run", "-q", "pip", "freeze"]), "pip: freeze\n");
+    prints(&project.run(&["run", "pip", "--python", ".venv", "freeze"]), "pip: --python .venv freeze\n");
+    prints(&project.run(&["run", "../bin/pip", "freeze"]), "pip: freeze\n");
+    write_executable(&project.venv().join("bin/pip"), b"#!/bin/sh\necho own\n");
+    prints(&project.run(&["run", "pip", "freeze"]), "own\n");
+}
+
 /// What a run costs on top of the command stays small as nothing is started for it: no process, no thread.
 #[test]
 fn nothing_but_the_command_is_started() {
