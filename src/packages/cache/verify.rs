@@ -16,6 +16,9 @@ use crate::words::{
     vocab::Sha256,
 };
 
+/// Kinds that are derived from files in ways that cannot be compared without doing them again.
+const UNPROVEN: [&str; 4] = ["bytecode", super::INTERPRETERS, "layers", "images"];
+
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -40,8 +43,8 @@ impl Found {
 }
 
 impl Cache {
-    /// Digests these things again on all cores, and removes what is not as it should be. Unpacked wheels are left to
-    /// those who can read wheels.
+    /// Digests these things again on all cores, and removes what is not as it should be. Unpacked wheels and proofs are left
+    /// to those who can read wheels.
     ///
     /// # Errors
     /// Where something damaged cannot be removed.
@@ -82,11 +85,13 @@ impl Cache {
                     _ => damaged(),
                 }
             }
-            "bytecode" | super::INTERPRETERS if !self.is_own_work(root, item) => {
-                self.remove(item)?;
-                Ok(Found { unproven: 1, ..Found::default() })
-            }
-            _ => Ok(Found::default()),
+            kind => match UNPROVEN.iter().find(|one| **one == kind) {
+                Some(kind) if !self.is_own_work(root, kind, item) => {
+                    self.remove(item)?;
+                    Ok(Found { unproven: 1, ..Found::default() })
+                }
+                _ => Ok(Found::default()),
+            },
         }
     }
 
@@ -141,17 +146,35 @@ impl Cache {
         Ok(Some(bytes))
     }
 
-    fn is_own_work(&self, root: &Dir, item: &Item) -> bool {
+    /// Where something is.
+    pub(crate) fn place_of(&self, item: &Item) -> PathBuf {
+        self.0.roots.first().map_or_else(|| item.path.clone(), |root| root.path().join(&item.path))
+    }
+
+    /// Whether something derived from a file is what this user's venvoy made here, to the very file.
+    pub(crate) fn made(&self, kind: &'static str, item: &Item) -> bool {
+        self.0.roots.first().is_some_and(|root| self.is_own_work(root, kind, item))
+    }
+
+    /// Takes what was derived from a file as if it had been made here, once it was found to be right.
+    pub(crate) fn vouch(&self, kind: &'static str, item: &Item) {
+        let look = || {
+            let root = self.0.roots.first()?;
+            let file = root.below(item.path.parent()?).ok()?.file(item.path.file_name()?).ok()?;
+            let metadata = file.metadata().ok()?;
+            Some((name_of(item)?, Identity::of(&metadata), is_own(&metadata)))
+        };
+        if let Some((name, identity, own)) = look() {
+            self.ledger(kind).record(&name, identity, own);
+        }
+    }
+
+    fn is_own_work(&self, root: &Dir, kind: &'static str, item: &Item) -> bool {
         let look = || {
             let dir = root.below(item.path.parent()?).ok()?;
             let file = dir.file(item.path.file_name()?).ok()?;
             let identity = Identity::of(&file.metadata().ok()?);
-            let kind = if item.kind == super::INTERPRETERS { super::INTERPRETERS } else { "bytecode" };
-            let name = match item.from {
-                Some(from) => format!("{from}/{}", item.name),
-                None => key_of(&item.path)?.to_string(),
-            };
-            Some(self.ledger(kind).knows(&name, &identity))
+            Some(self.ledger(kind).knows(&name_of(item)?, &identity))
         };
         look().unwrap_or(false)
     }
@@ -160,6 +183,14 @@ impl Cache {
 /// Whether somebody removed it since it was listed, which is no damage.
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
+}
+
+/// What the ledger calls it.
+fn name_of(item: &Item) -> Option<String> {
+    match item.from {
+        Some(from) => Some(format!("{from}/{}", item.name)),
+        None => Some(key_of(&item.path)?.to_string()),
+    }
 }
 
 /// The key in `KIND/ab/cdef...`.

@@ -8,7 +8,7 @@ pub(crate) mod deflate;
 mod dist_info;
 mod entry_points;
 mod handle;
-mod proof;
+pub(crate) mod proof;
 mod read;
 mod record;
 #[cfg(test)]

@@ -17,13 +17,15 @@ use std::{
     },
 };
 
+use rayon::prelude::*;
+
 use super::{
     Method, STREAM_LIMIT, Wheel, WheelEntry,
     deflate::{self, StreamEnd, walk},
     refused, with_scratch,
 };
 use crate::{
-    packages::cache::{Cache, Keyed},
+    packages::cache::{Cache, Item, Keyed},
     words::{error::Result, vocab::Sha256},
 };
 
@@ -136,6 +138,30 @@ impl Proof {
         let rows = rows.chunks_exact(ROW).zip(&wheel.entries).map(parse).collect::<Option<_>>()?;
         Some(Proof { rows, learnt: AtomicBool::new(false) })
     }
+}
+
+/// Looks at a wheel's record in the cache; says whether it is right. One that this user's venvoy wrote, to the very file, is taken
+/// to be. Any other is compared with what inflating the wheel shows, once; so is it known that an exchanged one, or one that is whole
+/// and another wheel's, is not.
+pub(crate) fn examine(item: &Item, wheel: &Wheel, cache: &Cache) -> bool {
+    let read = cache.read_kept_file(&item.path);
+    let Some(proof) = read.ok().and_then(|bytes| Proof::parse(&bytes, wheel)) else { return false };
+    if cache.made(KIND, item) {
+        return true;
+    }
+    let right = |(entry, row): (usize, &OnceLock<Proven>)| {
+        row.get().is_none_or(|row| wheel.prove(entry).is_ok_and(|shown| shown == *row))
+    };
+    let right = proof.rows.par_iter().enumerate().all(right);
+    if right {
+        cache.vouch(KIND, item);
+    }
+    right
+}
+
+/// Whether it is such a record, of this version.
+pub(crate) fn is_proof(item: &Item) -> bool {
+    item.kind == KIND && item.name == Sha256::of(HEAD).to_string()
 }
 
 fn place<'c>(wheel: &Wheel, cache: &'c Cache) -> Keyed<'c> {

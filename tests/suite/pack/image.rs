@@ -451,6 +451,39 @@ fn a_file_that_declares_9_gb_is_refused_before_it_takes_them() {
 }
 
 #[test]
+fn verify_finds_what_is_known_of_a_wheel_to_be_damaged_or_of_another() {
+    // As many entries, streams as long.
+    let packages = ["aa", "bb"].map(|name| Package::simple(name, "1.0"));
+    let project = Project::with_wheels(&packages);
+    let packed = || pack(&project, &[&["--oci", "o.tar"], &DESCRIBED[..]].concat()).succeeds().stdout.clone();
+    let (first, cache) = (packed(), project.path("cache"));
+    let dir = project.path("cache/v1/proofs");
+    let proofs = || if dir.is_dir() { below(&dir) } else { Vec::new() };
+    let verify = || {
+        let run = project.run(&["cache", "verify"]);
+        (run.code, run.stdout.lines().filter(|line| line.contains("/proofs/")).count())
+    };
+    let [one, other] = &proofs()[..] else { panic!("{:?}", proofs()) };
+    assert_eq!((verify(), proofs().len()), ((Some(0), 0), 2));
+    // Restored from elsewhere: compared with the wheels, and taken.
+    let copy = project.path("copy");
+    let copied = Command::new("cp").arg("-a").arg(&cache).arg(&copy).status();
+    assert!(copied.expect("cp runs").success());
+    fs::remove_dir_all(&cache).expect("removed");
+    fs::rename(&copy, &cache).expect("restored");
+    assert_eq!((verify(), proofs().len()), ((Some(0), 0), 2));
+    // Whole, and another wheel's.
+    fs::copy(one, other).expect("exchanged");
+    assert_eq!((verify(), proofs().len()), ((Some(8), 1), 1));
+    assert_eq!(verify(), (Some(0), 0));
+    let mut bytes = fs::read(one).expect("a record");
+    *bytes.last_mut().expect("bytes") ^= 1;
+    fs::write(one, &bytes).expect("written");
+    assert_eq!((verify(), proofs().len()), ((Some(8), 1), 0));
+    assert_eq!((packed(), verify(), proofs().len()), (first, (Some(0), 0), 2));
+}
+
+#[test]
 fn layers_that_were_tampered_with_are_made_again() {
     let project = Project::with_wheels(&[Package::new(&greeter("demo", "1.0").file("x.bin", noise(5000)))]);
     let args = [&["--oci", "out"], &DESCRIBED[..]].concat();

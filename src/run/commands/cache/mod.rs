@@ -14,7 +14,7 @@ use crate::{
     artifact::write,
     packages::{
         cache::{Cache, Found, Item, Options, Policy, Trust, Usage},
-        wheel::{Strictness, Wheel},
+        wheel::{Strictness, Wheel, proof},
     },
     words::{
         args::{CacheAction, PruneArgs},
@@ -212,6 +212,7 @@ fn verify(
     }
     let mut found = cache.verify(&items, &interrupt::check)?;
     found.damaged.extend(examine_unpacked(dir, &items)?);
+    found.damaged.extend(examine_proofs(cache, &items)?);
     let there: HashSet<Sha256> =
         items.iter().filter(|item| item.kind == "files").filter_map(|item| item.from).collect();
     let missing = needs.map(|needs| needs.iter().filter(|digest| !there.contains(digest)).count());
@@ -254,16 +255,37 @@ fn examine_unpacked(dir: &Path, items: &[Item]) -> Result<Vec<PathBuf>> {
     for item in items.iter().filter(|item| item.kind == "unpacked") {
         interrupt::check()?;
         let mtime = item.path.iter().nth(2).and_then(|time| time.to_str()?.parse().ok());
-        let wheel = || {
-            let file = doubting.file(&item.from?)?;
-            let name = file.path().file_name()?.to_str()?.parse().ok()?;
-            Some(Wheel::open(file, name, Strictness::Warn).ok()?.0)
-        };
-        let (Some(mtime), Some(wheel)) = (mtime, wheel()) else {
+        let (Some(mtime), Some(wheel)) = (mtime, wheel_of(&doubting, item)) else {
             doubting.remove(item)?;
             continue;
         };
         damaged.extend(write::examine(&doubting.unpacked(mtime)?, &wheel)?);
+    }
+    Ok(damaged)
+}
+
+/// The wheel that something is derived from.
+fn wheel_of(cache: &Cache, item: &Item) -> Option<Wheel> {
+    let file = cache.file(&item.from?)?;
+    let name = file.path().file_name()?.to_str()?.parse().ok()?;
+    Some(Wheel::open(file, name, Strictness::Warn).ok()?.0)
+}
+
+/// Compares what is known of wheels with the wheels, and removes what is of one that is not here. Their files were digested
+/// before.
+fn examine_proofs(cache: &Cache, items: &[Item]) -> Result<Vec<PathBuf>> {
+    let mut damaged = Vec::new();
+    for item in items.iter().filter(|item| proof::is_proof(item)) {
+        interrupt::check()?;
+        let wheel = wheel_of(cache, item);
+        if wheel.as_ref().is_some_and(|wheel| proof::examine(item, wheel, cache)) {
+            continue;
+        }
+        cache.remove(item)?;
+        // One of a wheel that is not here goes with it, and is no damage.
+        if wheel.is_some() {
+            damaged.push(cache.place_of(item));
+        }
     }
     Ok(damaged)
 }
