@@ -66,8 +66,9 @@ def libraries(*files: Path) -> set[Path]:
 
 
 def python(interpreter: str) -> Path:
-    """Debian with the interpreter in /usr/local, as a tar archive."""
-    prefix = Path(interpreter).resolve().parent.parent
+    """Debian with the interpreter (`python3.N` in the `bin` of its prefix) in /usr/local, as a tar archive."""
+    program = Path(interpreter).resolve()
+    prefix, name = program.parent.parent, program.name
     system = debian()
     key = hashlib.sha256(f"{prefix} {system.stat().st_mtime_ns}".encode() + Path(__file__).read_bytes())
     archive = WORK / f"python-{key.hexdigest()[:16]}.tar"
@@ -81,12 +82,12 @@ def python(interpreter: str) -> Path:
     skip = shutil.ignore_patterns(*LEFT_OUT)
     shutil.copytree(prefix / "lib", local / "lib", symlinks=True, ignore=skip, dirs_exist_ok=True)
     shutil.copytree(prefix / "include", local / "include", symlinks=True, dirs_exist_ok=True)
-    shutil.copy(prefix / "bin/python3.9", local / "bin/python3.9")
+    shutil.copy(program, local / "bin" / name)
     for link in ("python", "python3"):
-        (local / "bin" / link).symlink_to("python3.9")
-    for module in (local / "lib/python3.9").glob("_sysconfigdata*.py"):
+        (local / "bin" / link).symlink_to(name)
+    for module in (local / "lib" / name).glob("_sysconfigdata*.py"):
         module.write_text(module.read_text().replace(str(prefix), "/usr/local"))
-    linked = libraries(local / "bin/python3.9", *local.glob("lib/**/*.so*"))
+    linked = libraries(local / "bin" / name, *local.glob("lib/**/*.so*"))
     for library in linked:
         if not any(
             (root / place / library.name).exists() for place in ("usr/local/lib", "usr/lib/x86_64-linux-gnu", "lib64")
@@ -100,15 +101,21 @@ def python(interpreter: str) -> Path:
     return archive
 
 
-def import_python(engine: Engine, interpreter: str, index: str, authority: Path) -> None:
-    """Makes `python:3.9-slim`; its pip asks the index of the tests, and a company's CA is trusted."""
+def import_interpreter(engine: Engine, interpreter: str, tag: str, more: tuple[str, ...] = ()) -> None:
+    """Makes an image of Debian with the interpreter, with these changes, too."""
     changes = ["ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "ENV LANG=C.UTF-8"]
     # As the official image says which Python it has.
     version = run(interpreter, "-c", "import platform; print(platform.python_version())").strip()
-    changes += [f"ENV PYTHON_VERSION={version}"]
-    changes += [f"ENV PIP_INDEX_URL={index} PIP_DISABLE_PIP_VERSION_CHECK=1", 'CMD ["python3"]']
+    changes += [f"ENV PYTHON_VERSION={version}", *more, 'CMD ["python3"]']
     flags = [part for change in changes for part in ("--change", change)]
-    engine("import", *flags, python(interpreter), PYTHON)
+    engine("import", *flags, python(interpreter), tag)
+
+
+def import_python(engine: Engine, interpreter: str, index: str, authority: Path) -> None:
+    """Makes `python:3.9-slim`; its pip asks the index of the tests, and a company's CA is trusted."""
+    import_interpreter(
+        engine, interpreter, PYTHON, (f"ENV PIP_INDEX_URL={index} PIP_DISABLE_PIP_VERSION_CHECK=1",)
+    )
     context = authority.parent / "authority"
     context.mkdir()
     shutil.copy(authority, context / "company.crt")
