@@ -132,6 +132,7 @@ fn secrets(job: &Job, context: &Context) -> Vec<Secret> {
         if encoded != secret {
             secrets.push(Secret::new(encoded));
         }
+        secrets.extend(password.quoted());
         secrets.push(password);
     }
     secrets

@@ -22,9 +22,8 @@ impl Concealed {
     /// Remembers the value of the variable `name`, as it is, as a URL's path writes it, and as messages and JSON quote it.
     pub fn add(&self, name: &str, value: &str) {
         let mut known = self.0.lock();
-        let quoted = [format!("{value:?}"), serde_json::Value::from(value).to_string()];
-        let inside = quoted.iter().map(|text| text[1..text.len() - 1].to_owned());
-        for form in [value.to_owned(), in_path(value)].into_iter().chain(inside) {
+        let quoted = Secret::new(value).quoted().into_iter().map(|secret| secret.expose().to_owned());
+        for form in [value.to_owned(), in_path(value)].into_iter().chain(quoted) {
             if form.len() >= SHORTEST && known.iter().all(|(_, secret)| secret.expose() != form) {
                 known.push((name.to_owned(), Secret::new(form)));
             }

@@ -18,6 +18,20 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// The secret as those write it who show a string with its quotation marks (Rust, JSON, Python), where that is
+    /// something else.
+    pub(crate) fn quoted(&self) -> Vec<Secret> {
+        let inside = |text: &str| text[1..text.len() - 1].to_owned();
+        let debug = inside(&format!("{:?}", self.0));
+        let json = inside(&serde_json::Value::from(self.0.as_str()).to_string());
+        // Python quotes with the mark that is not there, and with single ones where both are.
+        let repr = debug.replace("\\\"", "\"");
+        let repr = if repr.contains('"') { repr.replace('\'', "\\'") } else { repr };
+        let mut forms = vec![debug, json, repr];
+        forms.dedup();
+        forms.into_iter().filter(|form| *form != self.0).map(Secret).collect()
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -103,6 +117,19 @@ mod tests {
         assert_eq!(format!("{secret} {secret:?}"), "**** ****");
         let credentials = Credentials::new("ci", secret);
         assert!(!format!("{credentials:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_secret_has_the_forms_in_which_others_quote_it() {
+        let forms = |text: &str| {
+            let quoted = Secret::new(text).quoted();
+            quoted.into_iter().map(|form| form.expose().to_owned()).collect::<Vec<_>>()
+        };
+        assert!(forms("plain-token_1").is_empty());
+        assert_eq!(forms("a\\b\t"), ["a\\\\b\\t"]);
+        assert_eq!(forms("a\"b"), ["a\\\"b"]);
+        // What Python prints: 'a"\'b'.
+        assert_eq!(forms("a\"'b"), ["a\\\"'b", "a\"\\'b"]);
     }
 
     #[test]

@@ -302,6 +302,22 @@ fn credentials_reach_pip_and_no_code_of_the_project() {
     assert!(asked.iter().any(|r| r.path == format!("/{name}") && r.header("authorization") == Some(&login)));
 }
 
+/// A message that quotes it writes a backslash twice, a tab as two characters.
+#[test]
+fn a_secret_that_a_build_quotes_is_struck_out() {
+    let token = "canary\\one\ttwo\"three'four";
+    let mut run = Run::default();
+    run.set("CI_JOB_TOKEN", token);
+    let show = format!("import json\ntoken = {}\n", serde_json::Value::from(token))
+        + "print('shown:', token, repr(token), repr([token]), json.dumps(token))\nreturn wheel(out)";
+    let built = run.built(&run.sdist(&in_tree(&show)));
+    let log = fs::read_to_string(built.log.expect("a log")).expect("read");
+    assert!(log.contains("shown: **** '****' ['****'] \"****\""), "{log}");
+    for part in ["canary", "one", "two", "three", "four"] {
+        assert!(!log.contains(part), "{log}");
+    }
+}
+
 /// pip hands the URLs of indexes on to a second pip, where a build requirement has to be built and needs something for
 /// that itself: in arguments, which all can read.
 #[test]
