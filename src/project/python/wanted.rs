@@ -53,6 +53,11 @@ impl FromStr for Wanted {
 }
 
 impl Wanted {
+    /// This, if it names one minor version: `3.11`, `3.11.7`.
+    pub(crate) fn single(&self) -> Option<&Self> {
+        matches!(self, Wanted::Components { release, .. } if release.len() > 1).then_some(self)
+    }
+
     /// Whether a Python of that full version (`3.13.0a1`) fits.
     pub fn matches(&self, python_full_version: &str, free_threaded: bool) -> bool {
         // `3.13.0+` is what a build from an untagged checkout calls itself.

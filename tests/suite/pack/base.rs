@@ -16,6 +16,7 @@ use super::{
 };
 use crate::support::{
     files::below,
+    lock::Lock,
     package::{Package, sha256},
     project::Project,
 };
@@ -247,7 +248,7 @@ fn bases_that_do_not_fit_are_refused_with_what_there_is() {
         2,
         &[
             "error: the base plain does not say where its Python is (it has no PYTHON_VERSION)",
-            "  help: say it: --python-home /usr/bin",
+            "  help: say both: --python-home /usr/bin --python-version 3.11",
         ],
     );
     base(&project, "old", "amd64", |config| config["config"]["Env"] = json!(["PYTHON_VERSION=3.8.1"]));
@@ -271,6 +272,44 @@ fn bases_that_do_not_fit_are_refused_with_what_there_is() {
     pack(&project, &["--oci", "out", "--base", "lies"])
         .fails(8, &["  help: the layout is damaged: copy the base again"]);
     assert!(!project.path("project/out").exists());
+}
+
+#[test]
+fn of_a_base_that_does_not_say_its_python_the_project_does_or_it_is_asked_for() {
+    let package = Package::simple("demo", "1.0");
+    let project = Project::with_wheels(std::slice::from_ref(&package));
+    base(&project, "plain", "amd64", |config| config["config"]["Env"] = json!(["PATH=/bin"]));
+    let requiring = |version: &str| {
+        project.lock(&Lock::new().package(&package).meta("requires", json!({"python_version": version})));
+    };
+    let here = ["--oci", "out.tar", "--base", "plain", "--python-home", "/usr/bin"];
+    for any in ["*", ">=3.8", "3"] {
+        requiring(any);
+        pack(&project, &here).ends(
+            2,
+            &[
+                "error: the base plain does not say which Python it has (it has no PYTHON_VERSION)",
+                "  help: say it: --python-version 3.11; or let [requires] of the project name one version",
+            ],
+        );
+    }
+    let digest = |args: &[&str]| {
+        // No interpreter is looked for.
+        let mut command = project.command(&[&["pack", "--find-links", "../wheels"], args].concat());
+        project.finish(command.env("PATH", "/nowhere")).succeeds().stdout.clone()
+    };
+    requiring("3.10");
+    let required = digest(&here);
+    pack(&project, &here[..4]).ends(
+        2,
+        &[
+            "error: the base plain does not say where its Python is (it has no PYTHON_VERSION)",
+            "  help: say it: --python-home /usr/bin",
+        ],
+    );
+    let asked = |version: &str| digest(&[&here[..], &["--python-version", version]].concat());
+    assert_eq!(asked("3.10"), required);
+    assert_ne!(asked("3.11"), required);
 }
 
 /// A registry that has the image of the layout `base`, where `mount` answers requests for mounts.

@@ -16,7 +16,7 @@ use crate::{
         registry::{Reference, Registry},
     },
     packages::cache::Cache,
-    project::python::Target,
+    project::{lock::Requires, python::Target},
     run::options::TargetOptions,
     words::{
         choices::EngineKind,
@@ -280,20 +280,35 @@ fn described_platform(text: &str) -> Platform {
     }
 }
 
-/// What official Python images say of themselves: PYTHON_VERSION, and an interpreter in /usr/local/bin.
-pub(super) fn take_from(base: &Base, target: &mut TargetOptions) -> Result<()> {
-    let version = base.env("PYTHON_VERSION").map(str::to_owned);
+/// What official Python images say of themselves: PYTHON_VERSION, and an interpreter in /usr/local/bin. Where the base does not
+/// say its version, the project's does; an interpreter that happens to be on this machine says nothing of a base's.
+pub(super) fn take_from(base: &Base, requires: &Requires, target: &mut TargetOptions) -> Result<()> {
+    let of_base = base.env("PYTHON_VERSION").map(str::to_owned);
+    let required = || Some(requires.wanted().ok()??.single()?.to_string());
+    let version = target.version.clone().or(of_base.clone()).or_else(required);
+    let asked = target.python.is_some() || target.executable.is_some() || target.described.is_some();
+    let missing = |what: &str, help: &str| {
+        let message = format!("the base {} does not say {what} (it has no PYTHON_VERSION)", base.name);
+        Error::new(Kind::Usage, message).help(help)
+    };
+    let unknown = version.is_none() && !asked;
     if target.home.is_none() && target.executable.is_none() {
-        if version.is_none() {
-            return Err(Error::new(
-                Kind::Usage,
-                format!("the base {} does not say where its Python is (it has no PYTHON_VERSION)", base.name),
-            )
-            .help("say it: --python-home /usr/bin"));
+        if of_base.is_none() {
+            let help = if unknown {
+                "say both: --python-home /usr/bin --python-version 3.11"
+            } else {
+                "say it: --python-home /usr/bin"
+            };
+            return Err(missing("where its Python is", help));
         }
         target.home = Some(PathBuf::from("/usr/local/bin"));
     }
-    let version = target.version.clone().or(version);
+    if unknown {
+        return Err(missing(
+            "which Python it has",
+            "say it: --python-version 3.11; or let [requires] of the project name one version",
+        ));
+    }
     if let (None, None, Some(version)) = (&target.described, &target.python, version) {
         if let [platform] = target.platforms.as_slice() {
             target.described = Some((version, platform.clone()));

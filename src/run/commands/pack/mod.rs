@@ -201,7 +201,7 @@ impl Run<'_> {
         let converted = self.pack.oci.is_some() || self.pack.members == Members::PerFile;
         let base = if converted { base.map(Base::into_oci) } else { base };
         if let Some(base) = &base {
-            base::take_from(base, &mut options.target)?;
+            base::take_from(base, self.inputs.requires(), &mut options.target)?;
         }
         let target =
             self.inputs.target(&options.common, &options.target, options.lock.deploy, self.progress)?;
