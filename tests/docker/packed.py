@@ -121,6 +121,7 @@ def check(docker: Engine, binary: Path, index: str, place: Path) -> None:
         with_docker(packed, archive, pushed, digest)
         with_skopeo(place, layout, archive, pushed, digest)
         documented(packed, address)
+        inside(packed, address)
     rootfs = with_umoci(place, layout)
     with_podman(place, archive)
     lazily(packed)
@@ -207,6 +208,24 @@ def documented(packed: Packed, address: str) -> None:
         # What --copy brings is a layer that the packages do not get.
         if image != alone and docker.layers(image)[: len(packages)] != packages:
             fail(f"pack: the image built by {who} has other layers than the packed base")
+
+
+def inside(packed: Packed, address: str) -> None:
+    """The page's way to the list of what is inside, which is attached to an image."""
+    digest = packed.pack("--push", f"{address}/team/shop:1.4", "--sbom", "cyclonedx", "attach")
+    text = docs.files(REPOSITORY / "docs" / "registries.md")["inside.sh"]
+    # The registry of the tests has no TLS, and nobody here has a policy for signatures.
+    for before, after in {
+        "registry.example/": f"{address}/",
+        "skopeo inspect": "skopeo inspect --tls-verify=false",
+        "skopeo copy": "skopeo copy --insecure-policy --src-tls-verify=false",
+    }.items():
+        text = text.replace(before, after)
+    run("sh", "-euc", text, cwd=packed.place, env={**packed.env, "digest": digest})
+    blobs = [path for path in (packed.place / "inside").iterdir() if path.name not in ("manifest.json", "version")]
+    found = json.loads(max(blobs, key=lambda path: path.stat().st_size).read_bytes())
+    if found.get("bomFormat") != "CycloneDX" or "flask" not in {one["name"].lower() for one in found["components"]}:
+        fail(f"pack: what is inside is not listed: {found}")
 
 
 def described() -> tuple[str, ...]:
