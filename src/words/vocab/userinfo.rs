@@ -147,7 +147,13 @@ fn is_scheme(before: &[Glyph], schemes: &[&str]) -> bool {
 /// The quotation marks that stand before a URL, if there are any: one, or the three of TOML.
 fn opener(glyphs: &[Glyph], colon: usize) -> Option<Opener> {
     let of_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
-    let end = glyphs[..colon].iter().rposition(|glyph| !of_scheme(glyph.meant))?;
+    // A tab or line end that is written stands inside of what is quoted.
+    let inside = |glyph: &Glyph| of_scheme(glyph.meant) || glyph.written && is_left_out(glyph);
+    let begin = glyphs[..colon].iter().rposition(|glyph| !inside(glyph))?;
+    // Spaces and control characters before a URL are no part of it to those who read it.
+    let end = glyphs[..=begin]
+        .iter()
+        .rposition(|glyph| !(glyph.meant.is_whitespace() || glyph.meant.is_control()))?;
     let mark = glyphs[end];
     if mark.written || !matches!(mark.meant, '"' | '\'' | '`' | '<') {
         return None;
@@ -288,6 +294,8 @@ mod tests {
             (r"https:\/\/u:canary@h.example\/@x", r"https:\/\/****@h.example\/@x"),
             (r"postgres:\/\/u:canary@h.example\/x", r"postgres:\/\/****@h.example\/x"),
             (r"https:/\t/u:canary@h.example/x", r"https:/\t/****@h.example/x"),
+            (r#"" https://u x:canary@h.example/x""#, r#"" https://****@h.example/x""#),
+            (r#""ht\ttps://u x:canary@h.example/x""#, r#""ht\ttps://****@h.example/x""#),
             (
                 r"https\u003a\u002f\u002Fu:canary\u0040h.example/x",
                 r"https\u003a\u002f\u002F****\u0040h.example/x",
