@@ -185,9 +185,14 @@ impl Project {
         Run::of(&command.output().expect("venvoy runs"), self.root.path(), self.port)
     }
 
-    /// Starts `venvoy sync`.
+    /// Starts `venvoy sync`, to be sent signals: where the tests run behind a script's `&`, SIGINT is ignored, and so it
+    /// would be by what they start.
     pub fn start(&self, args: &[&str]) -> Child {
-        let mut command = self.command(&[&["sync", "--find-links", "../wheels"], args].concat());
+        let venvoy = self.command(&[&["sync", "--find-links", "../wheels"], args].concat());
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT").arg(venvoy.get_program()).args(venvoy.get_args());
+        command.current_dir(self.dir()).env_clear().stdin(Stdio::null());
+        command.envs(venvoy.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("venvoy runs")
     }
 
