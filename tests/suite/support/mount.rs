@@ -27,17 +27,17 @@ impl Mount {
         }
     }
 
-    /// Mounts an XFS, whose files can share blocks, in a file elsewhere.
-    pub fn xfs(at: &Path, image: &Path) -> Option<Self> {
+    /// Mounts a file system whose files can share blocks (`xfs`, `btrfs`), in a file elsewhere.
+    pub fn cloning(kind: &str, at: &Path, image: &Path) -> Option<Self> {
         std::fs::create_dir_all(at).expect("a directory");
         // No smaller one can be made; it is sparse.
         std::fs::File::create(image).and_then(|file| file.set_len(320 << 20)).expect("a file");
-        let made = as_root("mkfs.xfs").arg("-q").arg(image).output();
+        let made = as_root(&format!("mkfs.{kind}")).arg("-q").arg(image).output();
         let mounted = || as_root("mount").args(["-o", "loop"]).arg(image).arg(at).output();
         match made.and_then(|made| if made.status.success() { mounted() } else { Ok(made) }) {
             Ok(output) if output.status.success() => Some(Mount(at.to_owned())),
             other => {
-                eprintln!("skipped: no XFS can be made and mounted here: {other:?}");
+                eprintln!("skipped: no {kind} can be made and mounted here: {other:?}");
                 None
             }
         }

@@ -533,26 +533,66 @@ impl Dice {
 #[test]
 fn files_are_linked_before_they_are_cloned_where_both_can_be() {
     let (a, b1, b2) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"));
+    for kind in ["xfs", "btrfs"] {
+        let project = Project::new();
+        for package in [&a, &b1, &b2] {
+            project.wheels(std::slice::from_ref(package));
+        }
+        let Some(_disk) = Mount::cloning(kind, &project.dir(), &project.path("disk.img")) else { continue };
+        let cache = project.dir().join("cache").to_str().expect("UTF-8").to_owned();
+        let project = project.variable("VENVOY_CACHE_DIR", cache);
+        for (mode, packages, links) in [
+            ("auto", [&a, &b1], 2),
+            ("reflink", [&a, &b2], 1),
+            ("hardlink", [&a, &b1], 2),
+            ("copy", [&a, &b2], 1),
+        ] {
+            project.lock(&lock(&packages));
+            let run = project.sync_with(&["--fresh", "--link", mode]);
+            assert_eq!(run.code, Some(0), "{kind} {mode}: {}", run.stderr);
+            let linked = fs::metadata(project.site("a/__init__.py")).expect("it is there").nlink();
+            assert_eq!(linked, links, "{kind} {mode}");
+            assert_eq!(project.run(&["check"]).code, Some(0), "{kind} {mode}");
+        }
+    }
+}
+
+/// As in a container whose image was warmed: a link copies the file up first, which is as fast as any other way.
+#[test]
+fn a_cache_in_the_lower_layer_of_an_overlay_serves_every_way_and_stays_as_it_was() {
+    let (a, b1, b2) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"));
     let project = Project::new();
     for package in [&a, &b1, &b2] {
         project.wheels(std::slice::from_ref(package));
     }
-    let Some(_xfs) = Mount::xfs(&project.dir(), &project.path("disk.img")) else { return };
-    let cache = project.dir().join("cache").to_str().expect("UTF-8").to_owned();
-    let project = project.variable("VENVOY_CACHE_DIR", cache);
-    for (mode, packages, links) in [
-        ("auto", [&a, &b1], 2),
-        ("reflink", [&a, &b2], 1),
-        ("hardlink", [&a, &b1], 2),
-        ("copy", [&a, &b2], 1),
-    ] {
-        project.lock(&lock(&packages));
-        let run = project.sync_with(&["--fresh", "--link", mode]);
-        assert_eq!(run.code, Some(0), "{mode}: {}", run.stderr);
-        let linked = fs::metadata(project.site("a/__init__.py")).expect("it is there").nlink();
-        assert_eq!(linked, links, "{mode}");
-        assert_eq!(project.run(&["check"]).code, Some(0), "{mode}");
+    let cache = project.dir().join("cache");
+    let project = project.variable("VENVOY_CACHE_DIR", cache.to_str().expect("UTF-8").to_owned());
+    let sync = |packages: &[&Package], args: &[&str]| {
+        project.lock(&lock(packages));
+        let run = project.sync_with(args);
+        assert_eq!(run.code, Some(0), "{args:?}: {}", run.stderr);
+        project.run(&["digest"]).stdout
+    };
+    let other = sync(&[&a, &b2], &[]);
+    let before = sync(&[&a, &b1], &[]);
+    let is_whole = |when: &str| {
+        let run = project.run(&["cache", "verify"]);
+        assert_eq!(run.code, Some(0), "{when}: {}", run.stderr);
+        assert_eq!(project.run(&["check"]).code, Some(0), "{when}");
+    };
+    let upper = project.path("upper");
+    let Some(_memory) = Mount::tmpfs(&upper, "32m") else { return };
+    for mode in ["auto", "hardlink", "copy", "unpack"] {
+        let upper = upper.join(mode);
+        let Some(_overlay) = Mount::overlay(&project.dir(), &upper) else { return };
+        assert_eq!(sync(&[&a, &b1], &["--fresh", "--link", mode]), before, "{mode}");
+        is_whole(mode);
+        assert_eq!(sync(&[&a, &b2], &["--link", mode]), other, "{mode}");
+        is_whole(mode);
     }
+    project.lock(&lock(&[&a, &b1]));
+    assert!(project.sync().stderr.contains("up to date"), "what is below was not written to");
+    is_whole("below");
 }
 
 /// Random locks one after the other, with other options now and then, some runs killed at a random moment: after each
