@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import buildah
 import project
 from engine import Engine, fail, run
-from images import PYTHON
 from serve import Indexes
 
 import docs
@@ -47,28 +47,15 @@ def check(engine: Engine, indexes: Indexes, place: Path) -> None:
     command = f"{install.removeprefix('RUN ')} && {SEEN.removeprefix('RUN ')}"
     said = engine("run", "--rm", "--network", "host", "above-prod", "sh", "-c", command)
     digests["a container"] = digest_of(said, "a container")
-    digests["buildah"] = digest_of(buildah(engine, context, place), "buildah")
+    digests["buildah"] = digest_of(layered(engine, context, place), "buildah")
     for name, digest in digests.items():
         if digest != digests["fresh"]:
             fail(f"the environment of {name} is {digest}, a fresh one {digests['fresh']}")
     print(f"above: the environment is the same by {', '.join(digests)}")
 
 
-def buildah(engine: Engine, context: Path, place: Path) -> str:
-    """What buildah prints while it builds the file on overlay, each `RUN` a layer of its own.
-
-    With vfs, which copies all of an image for each layer, the outcome is the same; it takes minutes.
-    """
-    store = place / "buildah-above"
-    options = ("--root", store / "root", "--runroot", store / "run", "--storage-driver", "overlay")
-    try:
-        for image in (PYTHON, "venvoy"):
-            archive = place / "image.tar"
-            engine("save", "--output", archive, image)
-            run("buildah", *options, "pull", "--quiet", f"docker-archive:{archive}")
-            archive.unlink()
-        build = ("bud", "--layers", "--isolation", "chroot", "--network", "host", "-f", FILE, "-t", "above", ".")
+def layered(engine: Engine, context: Path, place: Path) -> str:
+    """What buildah prints while it builds the file, each `RUN` a layer of its own."""
+    build = ("bud", "--layers", "--isolation", "chroot", "--network", "host", "-f", FILE, "-t", "above", ".")
+    with buildah.store(engine, place) as options:
         return run("buildah", *options, *build, cwd=context)
-    finally:
-        run("buildah", *options, "rmi", "--all", "--force", expect=None)
-        run("rm", "-rf", store, expect=None)

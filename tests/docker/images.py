@@ -15,7 +15,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from engine import Engine, run
+from engine import Engine, fail, run
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
@@ -97,6 +97,8 @@ def python(interpreter: str) -> Path:
     clean = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
     run("chroot", root, "python3", "-m", "ensurepip", env=clean)
     (local / "bin/pip").symlink_to("pip3")
+    for earlier in WORK.glob("python-*.tar"):
+        earlier.unlink()
     pack(root, archive)
     return archive
 
@@ -155,8 +157,17 @@ def import_rust(engine: Engine) -> None:
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
     run("chroot", root, "apt-get", "-qq", "update", env=clean)
     run("chroot", root, "apt-get", "-qq", "install", "-y", "--no-install-recommends", "gcc", "libc6-dev", env=clean)
-    archive = WORK / "rust.tar"
-    pack(root, archive)
     changes += [f"LABEL stand-in={label}"]
-    engine("import", *[part for change in changes for part in ("--change", change)], archive, RUST)
-    archive.unlink()
+    flags = [part for change in changes for part in ("--change", change)]
+    # Not by way of a file, which would take as much room again.
+    with subprocess.Popen(["tar", "-C", root, "--one-file-system", "-c", "."], stdout=subprocess.PIPE) as archive:
+        engine("import", *flags, "-", RUST, stdin=archive.stdout)
+    if archive.returncode != 0:
+        fail(f"tar of {root} ended with {archive.returncode}")
+    shutil.rmtree(root)
+
+
+def tidy(engine: Engine) -> None:
+    """Removes what the next run makes anew, so that run after run takes no more room than one."""
+    engine("image", "prune", "--all", "--force", "--filter", "label!=stand-in")
+    engine("builder", "prune", "--force", "--keep-storage", "3gb")

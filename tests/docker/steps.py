@@ -10,10 +10,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import buildah
 import checks
 import project
 from engine import Engine, fail, run
-from images import PYTHON, REPOSITORY, WORK
+from images import REPOSITORY, WORK
 from serve import PASSWORD, PRIVATE_HOST, USER, Indexes
 
 import docs
@@ -221,20 +222,15 @@ class Steps:
 
     def buildah(self) -> None:
         """The same file, built by buildah without a daemon."""
-        store = self.place / "buildah"
-        options = ("--root", store / "root", "--runroot", store / "run", "--storage-driver", "overlay")
-        for image in (PYTHON, "venvoy"):
-            archive = self.place / "image.tar"
-            self.engine("save", "--output", archive, image)
-            run("buildah", *options, "pull", "--quiet", f"docker-archive:{archive}")
-            archive.unlink()
         command = shlex.split(self.files["buildah.sh"])
-        start = time.monotonic()
-        run("buildah", *options, *command[1:2], "--network", "host", *command[2:], cwd=self.project)
-        self.note("buildah: the whole build", time.monotonic() - start)
         archive = self.place / "image.tar"
-        run("buildah", *options, "push", "--quiet", "shop", f"docker-archive:{archive}:buildah:latest")
+        with buildah.store(self.engine, self.place) as options:
+            start = time.monotonic()
+            run("buildah", *options, *command[1:2], "--network", "host", *command[2:], cwd=self.project)
+            self.note("buildah: the whole build", time.monotonic() - start)
+            run("buildah", *options, "push", "--quiet", "shop", f"docker-archive:{archive}:buildah:latest")
         self.engine("load", "--input", archive)
+        archive.unlink()
         checks.works(self.engine, "buildah", SCRIPTS)
         ours, docker = (checks.environment(self.engine, image, self.place) for image in ("buildah", "after"))
         if set(ours.differences(docker)) - {".venv"}:

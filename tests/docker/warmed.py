@@ -6,14 +6,13 @@ import hashlib
 import json
 import os
 import shlex
-import shutil
 from pathlib import Path
 
+import buildah
 import gitlab
 import project
 import yaml
 from engine import Engine, fail, run
-from images import PYTHON
 from serve import Indexes
 
 import docs
@@ -68,17 +67,9 @@ def by_name(engine: Engine, context: Path, place: Path) -> None:
     pipeline = yaml.safe_load(docs.files(gitlab.PAGE)["warm.gitlab-ci.yml"])
     line = next(line for line in pipeline["image"]["script"] if line.startswith("docker build "))
     words = shlex.split(line.replace("$CI_REGISTRY_IMAGE:$CI_COMMIT_SHORT_SHA", "localhost/warmed:1"))
-    store = place / "buildah-of-warmed"
-    options = ("--root", store / "root", "--runroot", store / "run", "--storage-driver", "overlay")
-    for image in (PYTHON, "venvoy"):
-        archive = place / "image.tar"
-        engine("save", "--output", archive, image)
-        run("buildah", *options, "pull", "--quiet", f"docker-archive:{archive}")
-        archive.unlink()
-    # Without a container, as where cgroups are not to be had, and so with this machine's network.
-    run("buildah", *options, words[1], "--isolation", "chroot", *words[2:], cwd=context)
-    container = run("buildah", *options, "from", "--quiet", "localhost/warmed:1").strip().splitlines()[-1]
-    if "it runs" not in run("buildah", *options, "run", "--isolation", "chroot", container, "--", *COMMAND):
-        fail("buildah's image from a warmed cache does not run")
-    run("buildah", *options, "rm", "--all")
-    shutil.rmtree(store, ignore_errors=True)
+    with buildah.store(engine, place) as options:
+        # Without a container, as where cgroups are not to be had, and so with this machine's network.
+        run("buildah", *options, words[1], "--isolation", "chroot", *words[2:], cwd=context)
+        container = run("buildah", *options, "from", "--quiet", "localhost/warmed:1").strip().splitlines()[-1]
+        if "it runs" not in run("buildah", *options, "run", "--isolation", "chroot", container, "--", *COMMAND):
+            fail("buildah's image from a warmed cache does not run")
