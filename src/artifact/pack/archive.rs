@@ -161,7 +161,7 @@ pub(crate) fn plain(
     items: &Items<'_>,
     wheels: Wheels<'_>,
     common: Common,
-    out: &mut dyn Write,
+    out: &mut (dyn Write + Send),
     failed: Failed<'_>,
 ) -> Result<()> {
     let mut header = Vec::with_capacity(4 * tar::BLOCK);

@@ -23,8 +23,8 @@ use crate::{
     packages::{
         cache::Cache,
         wheel::{
-            Content, Method, Proof, Proven, STREAM_LIMIT, Scratch, Wheel, WheelEntry, deflate::StreamEnd,
-            with_scratch,
+            Content, Method, Proof, Proven, STREAM_LIMIT, Scratch, Taker, Wheel, WheelEntry,
+            deflate::StreamEnd, with_scratch,
         },
     },
     words::{
@@ -220,7 +220,11 @@ impl Piece {
             (_, sink) => {
                 let mut ignore = |_: &[u8]| {};
                 let sink = sink.unwrap_or(&mut ignore);
-                let found = wheel.stream_and_end(entry, known.map(|known| known.sha256), sink)?;
+                let known = known.map(|known| known.sha256).or_else(|| wheel.known(entry));
+                let found = Proven::from(wheel.stream_known(entry, known, &mut |bytes| {
+                    sink(bytes);
+                    Ok(())
+                })?);
                 self.settle(wheels, dist, entry, found)?;
                 found.end.unwrap_or(NO_STREAM)
             }
@@ -230,11 +234,7 @@ impl Piece {
 
     /// Inflates the bytes into `sink`, piece by piece. They were checked when the piece was made, or are now; a stream that
     /// does not inflate to that many bytes any more is an error.
-    pub(crate) fn inflate(
-        &self,
-        wheels: Wheels<'_>,
-        sink: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
+    pub(crate) fn inflate(&self, wheels: Wheels<'_>, sink: &mut Taker<'_>) -> Result<()> {
         let size = self.written.size;
         match &self.body {
             Body::Empty => Ok(()),

@@ -364,7 +364,7 @@ impl Medium for Here<'_> {
     fn filled(&self, file: &PlanFile, _: EntryAt, bytes: File, whole: Whole) -> Result<Written> {
         let spot = self.spot(file);
         let written = match whole {
-            Whole::Entry(Checked { sha256, size }) => Written { sha256, size },
+            Whole::Entry(Checked { sha256, size, .. }) => Written { sha256, size },
             Whole::Smaller(size) => {
                 let digest = Sha256::of_file(&bytes).map_err(|e| spot.failed("read", e))?;
                 Written { sha256: digest.0, size }

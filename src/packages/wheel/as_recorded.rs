@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::Wheel;
+use super::{Wheel, access::Access};
 use crate::packages::cache::Cache;
 
 /// What is known of a wheel's entries. Its clones share it.
@@ -37,10 +37,13 @@ impl Wheel {
     /// theirs. Digesting costs a fourth of unpacking.
     pub(crate) fn rely_on(&mut self, cache: &Cache) {
         self.as_recorded.known = cache.is_as_recorded(&self.file);
+        self.access = Access::of(cache);
     }
 
-    /// Lets the cache know, once this run has found every entry that has a digest in RECORD to have that digest.
+    /// Lets the cache know, once this run has found every entry that has a digest in RECORD to have that digest. And where
+    /// inflating can begin in its large entries, which spares a later run nothing unless it relies on that.
     pub(crate) fn settle(&self, cache: &Cache) {
+        self.keep_points(cache);
         let AsRecorded { known, found } = &self.as_recorded;
         let all = || {
             let mut entries = self.entries.iter().zip(found.iter());

@@ -3,6 +3,7 @@
 //! The archive's directory is read by our own strict reader ([`zip_directory`]): a wheel that two zip
 //! readers could see differently is refused, so that what was reviewed is what is installed.
 
+mod access;
 mod as_recorded;
 pub(crate) mod deflate;
 mod dist_info;
@@ -21,10 +22,11 @@ mod zip_directory;
 
 use std::sync::Arc;
 
+use access::Access;
 use as_recorded::AsRecorded;
 use handle::Handle;
 pub(crate) use proof::{HEAD as PROOF_HEAD, Proof, Proven, Section};
-pub(crate) use read::{Checked, Content, STREAM_LIMIT, Scratch, with_scratch};
+pub(crate) use read::{Checked, Content, STREAM_LIMIT, Scratch, Taker, with_scratch};
 
 use crate::{
     packages::cache::VerifiedFile,
@@ -48,6 +50,7 @@ pub(crate) struct Wheel {
     /// The open file.
     handle: Handle,
     as_recorded: AsRecorded,
+    access: Access,
     /// `NAME-VERSION.dist-info` as the wheel spells it.
     pub dist_info: RelPath,
     /// `NAME-VERSION.data` as the wheel spells it, if it has one.
@@ -131,7 +134,7 @@ impl Wheel {
         let handle = Handle::of(&open);
         let mut contents = zip_directory::read(&open, file.path(), file.size())?;
         contents.unify(|entry| {
-            read::stream(&open, file.path(), entry, None, &mut |_| Ok(())).map(|checked| checked.sha256)
+            read::stream(&open, file.path(), entry, None, None, &mut |_| Ok(())).map(|checked| checked.sha256)
         })?;
         let odd = std::mem::take(&mut contents.complaints);
         let index = contents.index()?;
@@ -189,7 +192,9 @@ impl Wheel {
             }
         }
         let as_recorded = AsRecorded::nothing(kept.len());
-        let wheel = Wheel { name, file, handle, as_recorded, dist_info, data_dir, entries: kept, scripts };
+        let access = Access::default();
+        let wheel =
+            Wheel { name, file, handle, as_recorded, access, dist_info, data_dir, entries: kept, scripts };
         Ok((wheel, warnings))
     }
 

@@ -20,7 +20,7 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    Method, STREAM_LIMIT, Wheel, WheelEntry,
+    Checked, Method, STREAM_LIMIT, Wheel, WheelEntry,
     deflate::{self, StreamEnd, walk},
     refused, with_scratch,
 };
@@ -40,6 +40,12 @@ pub(crate) struct Proven {
     pub sha256: Sha256,
     /// Where its deflate stream ends; `None` where it is stored.
     pub end: Option<StreamEnd>,
+}
+
+impl From<Checked> for Proven {
+    fn from(checked: Checked) -> Self {
+        Proven { sha256: checked.sha256, end: checked.end }
+    }
 }
 
 /// What is known of each of a wheel's entries, in their order. Their sizes and CRC-32s were as the archive says.
@@ -180,6 +186,12 @@ impl Section {
     pub(crate) fn new(file: Arc<File>, at: u64, length: u64) -> Self {
         Section { file, at, end: at.saturating_add(length) }
     }
+
+    /// The same from its byte `skip` on.
+    pub(super) fn from(&self, skip: u64) -> Self {
+        let at = self.at.saturating_add(skip).min(self.end);
+        Section { file: Arc::clone(&self.file), at, end: self.end }
+    }
 }
 
 impl io::Read for Section {
@@ -197,15 +209,11 @@ impl Wheel {
         let WheelEntry { size, compressed_size, method, .. } = self.entries[entry];
         let large = size.max(compressed_size) > STREAM_LIMIT;
         match method {
-            Method::Stored if large => {
-                let sha256 = self.stream(entry, &mut |_| Ok(()))?.sha256;
-                Ok(Proven { sha256, end: None })
-            }
+            _ if large => self.stream(entry, &mut |_| Ok(())).map(Proven::from),
             Method::Stored => {
                 let sha256 = with_scratch(|scratch| self.inflate(entry, scratch).map(|found| found.sha256))?;
                 Ok(Proven { sha256, end: None })
             }
-            Method::Deflated if large => self.stream_and_end(entry, None, &mut |_| {}),
             Method::Deflated => with_scratch(|scratch| self.inflate_and_end(entry, scratch)),
         }
     }

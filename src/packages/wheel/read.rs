@@ -1,13 +1,21 @@
 //! The bytes of an entry: read at once, checked against its local header, inflated, digested.
 
-use std::{cell::RefCell, fs::File, io, ops::Range, os::unix::fs::FileExt as _, path::Path};
+use std::{
+    cell::RefCell,
+    fs::File,
+    io::{self, Read as _},
+    ops::Range,
+    os::unix::fs::FileExt as _,
+    path::Path,
+    sync::Arc,
+};
 
-use flate2::{Decompress, FlushDecompress, Status};
 use sha2::Digest as _;
 
 use super::{
     Method, Proven, Section, Wheel, WheelEntry,
-    deflate::{self, StreamEnd},
+    access::APART,
+    deflate::{self, AccessPoint, StreamEnd},
     refused,
     zip_directory::{LOCAL_SIZE, REFUSED_FLAGS, Sizes, len, u16_at, u32_at, u64_at},
 };
@@ -20,7 +28,7 @@ use crate::words::{
 /// run's memory does not grow with its largest file: a worker holds at most twice this.
 pub(crate) const STREAM_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// How much of a streamed entry is held at a time, compressed and inflated.
+/// How much of what is stored is held at a time, in bytes.
 const CHUNK: usize = 256 * 1024;
 const DESCRIPTOR: u16 = 1 << 3;
 
@@ -62,7 +70,12 @@ pub(crate) struct Checked {
     pub sha256: Sha256,
     /// Their number.
     pub size: u64,
+    /// Where its deflate stream ends; `None` where it is stored.
+    pub end: Option<StreamEnd>,
 }
+
+/// Takes an entry's bytes piece by piece, perhaps on another thread than the one that inflates.
+pub(crate) type Taker<'s> = dyn FnMut(&[u8]) -> Result<()> + Send + 's;
 
 impl Wheel {
     /// An entry's bytes, whole. Never more than the declared size is written.
@@ -73,60 +86,32 @@ impl Wheel {
             .context(|| format!("cannot unpack wheel {}", self.name))
     }
 
-    /// Hands an entry's bytes to `sink` piece by piece, in order. Size, CRC-32 and the end of the
-    /// compressed stream are known to be right only when this returns: discard what `sink` got on an
+    /// Hands an entry's bytes to `sink` piece by piece, in order, each while the next is inflated. Size, CRC-32 and the end of
+    /// the compressed stream are known to be right only when this returns: discard what `sink` got on an
     /// error. Errors of `sink` come back as they are.
-    pub(crate) fn stream(&self, entry: usize, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Checked> {
-        let mut from_sink = false;
-        let mut watched = |bytes: &[u8]| sink(bytes).inspect_err(|_| from_sink = true);
-        let file = self.handle.file(&self.file)?;
-        let result = stream(&file, self.file.path(), &self.entries[entry], self.known(entry), &mut watched);
-        match result {
-            Err(error) if !from_sink => Err(error.context(format!("cannot unpack wheel {}", self.name))),
-            other => other,
-        }
+    pub(crate) fn stream(&self, entry: usize, sink: &mut Taker<'_>) -> Result<Checked> {
+        self.stream_known(entry, self.known(entry), sink)
     }
 
-    /// A deflated entry's bytes piece by piece, as [`Wheel::stream`] has them, and the end of its stream, all in one pass.
-    /// `sink` gets a piece while the next is inflated. The digest is computed unless it is `known`.
-    pub(crate) fn stream_and_end(
+    /// The same. The digest is computed unless it is `known`.
+    pub(crate) fn stream_known(
         &self,
         entry: usize,
         known: Option<Sha256>,
-        sink: &mut (dyn FnMut(&[u8]) + Send),
-    ) -> Result<Proven> {
-        let one = &self.entries[entry];
-        let known = known.or_else(|| self.known(entry));
+        sink: &mut Taker<'_>,
+    ) -> Result<Checked> {
+        let mut from_sink = false;
+        let mut watched = |bytes: &[u8]| sink(bytes).inspect_err(|_| from_sink = true);
         let file = self.handle.file(&self.file)?;
-        let (mut crc, mut sha256, mut left) = (libdeflater::Crc::new(), sha2::Sha256::new(), one.size);
-        let mut take = |bytes: &[u8]| -> io::Result<()> {
-            left = left.checked_sub(bytes.len() as u64).ok_or(io::ErrorKind::InvalidData)?;
-            crc.update(bytes);
-            if known.is_none() {
-                sha256.update(bytes);
+        let mut points = self.wants_points(entry).then(Vec::new);
+        match stream(&file, self.file.path(), &self.entries[entry], known, points.as_mut(), &mut watched) {
+            Err(error) if !from_sink => Err(error.context(format!("cannot unpack wheel {}", self.name))),
+            Err(error) => Err(error),
+            Ok(checked) => {
+                self.access.found(entry, points.unwrap_or_default());
+                Ok(checked)
             }
-            sink(bytes);
-            Ok(())
-        };
-        let found = data_at(&file, self.file.path(), one).map(|at| {
-            let mut data = Section::new(file, at, one.compressed_size);
-            deflate::inflate_in_pieces(&mut data, &mut take)
-        });
-        let checked = found.and_then(|end| {
-            let end = end.map_err(|error| damaged().because(error))?;
-            if left > 0 {
-                return Err(wrong_size(one, one.size - left));
-            }
-            check_crc(one, crc.sum())?;
-            Ok(Proven { sha256: known.unwrap_or_else(|| Sha256(sha256.finalize().into())), end: Some(end) })
-        });
-        checked.or_else(|error| {
-            // What else reads it says best what is wrong.
-            self.stream(entry, &mut |_| Ok(()))?;
-            Err(error
-                .context(format!("entry {:?} cannot be unpacked", one.path.as_str()))
-                .context(format!("cannot unpack wheel {}", self.name)))
-        })
+        }
     }
 
     /// What is to be known of a deflated entry that is small enough to be held.
@@ -246,89 +231,83 @@ fn inflate_into(
     if got == out.len() { Ok(()) } else { Err(wrong_size(entry, got as u64)) }
 }
 
-/// [`Wheel::stream`] before there is a wheel. Its digest is not computed where it is `known`.
+/// [`Wheel::stream`] before there is a wheel. Its digest is not computed where it is `known`. Access points are added to
+/// `points`.
 pub(super) fn stream(
-    handle: &File,
+    file: &Arc<File>,
     path: &Path,
     entry: &WheelEntry,
     known: Option<Sha256>,
-    sink: &mut dyn FnMut(&[u8]) -> Result<()>,
+    points: Option<&mut Vec<AccessPoint>>,
+    sink: &mut Taker<'_>,
 ) -> Result<Checked> {
     let mut sha256 = sha2::Sha256::new();
     let mut crc = libdeflater::Crc::new();
     let mut size = 0_u64;
-    let mut sink_failed = false;
-    let mut take = |bytes: &[u8], size: &mut u64| {
-        *size += bytes.len() as u64;
-        if *size > entry.size {
-            return Err(too_long(entry));
+    let (mut stopped, mut sink_failed) = (None, false);
+    let mut take = |bytes: &[u8]| {
+        size += bytes.len() as u64;
+        if size > entry.size {
+            stopped = Some(too_long(entry));
+        } else {
+            crc.update(bytes);
+            if known.is_none() {
+                sha256.update(bytes);
+            }
+            stopped = sink(bytes).inspect_err(|_| sink_failed = true).err();
         }
-        crc.update(bytes);
-        if known.is_none() {
-            sha256.update(bytes);
-        }
-        sink(bytes).inspect_err(|_| sink_failed = true)
+        if stopped.is_none() { Ok(()) } else { Err(io::Error::from(io::ErrorKind::Other)) }
     };
-    let result = (|| {
-        let read = |from: u64, bytes: &mut [u8]| {
-            handle.read_exact_at(bytes, from).map_err(|e| Error::io("cannot read", path, e))
-        };
-        let data_start = data_at(handle, path, entry)?;
-        let data_end = data_start + entry.compressed_size;
-
-        let mut input = vec![0; CHUNK];
-        let mut output = vec![0; if entry.method == Method::Deflated { CHUNK } else { 0 }];
-        let mut inflater = Decompress::new(false);
-        let mut at = data_start;
-        let mut ended = entry.method == Method::Stored;
-        while at < data_end {
-            let chunk = &mut input[..len((data_end - at).min(CHUNK as u64))?];
-            read(at, chunk)?;
-            at += chunk.len() as u64;
-            if entry.method == Method::Stored {
-                take(chunk, &mut size)?;
-                continue;
-            }
-            let mut rest: &[u8] = chunk;
-            loop {
-                let (before_in, before_out) = (inflater.total_in(), inflater.total_out());
-                let status =
-                    inflater.decompress(rest, &mut output, FlushDecompress::None).map_err(|_| damaged())?;
-                rest = &rest[len(inflater.total_in() - before_in)?..];
-                let got = len(inflater.total_out() - before_out)?;
-                take(&output[..got], &mut size)?;
-                if status == Status::StreamEnd {
-                    // What may follow is passed over, as by Python's zipfile, which pip reads wheels with.
-                    ended = true;
-                    at = data_end;
-                    break;
-                }
-                // A full output buffer may hide more output even when all input is taken.
-                if rest.is_empty() && got < output.len() {
-                    break;
-                }
-                if got == 0 && inflater.total_in() == before_in {
-                    return Err(damaged());
-                }
-            }
+    let end = match data_at(file, path, entry) {
+        Ok(at) => {
+            let mut data = Section::new(Arc::clone(file), at, entry.compressed_size);
+            let end = match entry.method {
+                // What may follow a stream is passed over, as by Python's zipfile, which pip reads wheels with.
+                Method::Deflated => match points {
+                    None => deflate::inflate_in_pieces(&mut data, &mut take).map(Some),
+                    Some(points) => {
+                        deflate::inflate_and_mark(&mut data, &mut take, APART).map(|(end, found)| {
+                            *points = found;
+                            Some(end)
+                        })
+                    }
+                },
+                Method::Stored => copy_in_pieces(&mut data, &mut take).map(|()| None),
+            };
+            end.map_err(|error| match (stopped, error.kind()) {
+                (Some(stopped), _) => stopped,
+                (None, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => damaged(),
+                (None, _) => Error::io("cannot read", path, error),
+            })
         }
-        if !ended {
-            return Err(damaged());
-        }
+        Err(error) => Err(error),
+    };
+    let checked = end.and_then(|end| {
         if size != entry.size {
             return Err(wrong_size(entry, size));
         }
-        Ok(size)
-    })();
-    match result {
-        Ok(size) => {
-            check_crc(entry, crc.sum())
-                .context(|| format!("entry {:?} cannot be unpacked", entry.path.as_str()))?;
-            let sha256 = known.unwrap_or_else(|| Sha256(sha256.finalize().into()));
-            Ok(Checked { sha256, size })
+        check_crc(entry, crc.sum())?;
+        let sha256 = known.unwrap_or_else(|| Sha256(sha256.finalize().into()));
+        Ok(Checked { sha256, size, end })
+    });
+    match checked {
+        Err(error) if !sink_failed => {
+            Err(error.context(format!("entry {:?} cannot be unpacked", entry.path.as_str())))
         }
-        Err(error) if sink_failed => Err(error),
-        Err(error) => Err(error.context(format!("entry {:?} cannot be unpacked", entry.path.as_str()))),
+        other => other,
+    }
+}
+
+/// Gives `sink` what is stored, piece by piece.
+fn copy_in_pieces(data: &mut Section, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match data.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => sink(&buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

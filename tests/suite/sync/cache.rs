@@ -495,3 +495,20 @@ fn what_has_arrived_is_unpacked_beside_the_environment_where_nothing_can_be_link
         staging.map(|name| project.join(name)).collect()
     });
 }
+
+#[test]
+fn a_large_entry_is_the_same_by_one_thread_and_by_several() {
+    // As large as entries are that have access points, and in several blocks.
+    let large: Vec<u8> = (0..20_000_000_u32).flat_map(|number| (number / 3 * 7).to_le_bytes()).collect();
+    let demo = Package::new(&greeter("demo", "1.0").file("demo_large.bin", &large));
+    let server = index(std::slice::from_ref(&demo));
+    let project = Project::at(&server, std::slice::from_ref(&demo));
+    for (venv, mode) in [("first", "unpack"), ("second", "unpack"), ("third", "copy")] {
+        project.sync_with(&["--link", mode, "--venv", venv]).succeeds();
+        assert_eq!(files::below(&project.path("cache/v1/points")).len(), 1, "{venv}");
+        let place = files::below(&project.dir().join(venv));
+        let data = place.iter().find(|path| path.ends_with("demo_large.bin")).expect("a file");
+        assert!(fs::read(data).expect("a file") == large, "{venv}");
+        assert_eq!(project.run(&["check", "--venv", venv]).code, Some(0), "{venv}");
+    }
+}

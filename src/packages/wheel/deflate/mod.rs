@@ -3,7 +3,7 @@
 //! Streams can be joined into one without inflating and compressing them again, once the mark of the last block is
 //! cleared in each but the last (zlib's `examples/gzjoin.c`). No library that inflates fast says to the bit where that mark is,
 //! and a second pass for it alone took longer than inflating; so this decodes streams itself: into memory, or adding up
-//! lengths only.
+//! lengths only. As it knows where blocks begin, several threads can inflate one stream that was inflated before.
 
 use std::{
     cell::RefCell,
@@ -39,6 +39,17 @@ impl StreamEnd {
     pub(crate) fn bytes(&self) -> u64 {
         self.end.div_ceil(8)
     }
+}
+
+/// A place between two blocks of a stream, where inflating can begin (zlib's `examples/zran.c` has such).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AccessPoint {
+    /// Where the block's head begins, in bits from the stream's first.
+    pub bit: u64,
+    /// How many bytes the stream inflates to before it.
+    pub at: u64,
+    /// The last [`WINDOW`] of these, which distances may reach.
+    pub window: Box<[u8]>,
 }
 
 /// What a stream is read from; it may be read by another thread.
@@ -85,11 +96,32 @@ pub(crate) fn inflate_in_pieces(
     input: &mut Input<'_>,
     sink: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
 ) -> io::Result<StreamEnd> {
+    pieces(input, sink, None).map(|(end, _)| end)
+}
+
+/// The same, and notes access points that are at least `apart` bytes of what is inflated from each other, and as many from
+/// the beginning.
+///
+/// # Errors
+/// Those of [`inflate_in_pieces`].
+pub(crate) fn inflate_and_mark(
+    input: &mut Input<'_>,
+    sink: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+    apart: u64,
+) -> io::Result<(StreamEnd, Vec<AccessPoint>)> {
+    pieces(input, sink, Some(Marks { apart: apart.max(WINDOW as u64), base: 0, found: Vec::new() }))
+}
+
+fn pieces(
+    input: &mut Input<'_>,
+    sink: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+    marks: Option<Marks>,
+) -> io::Result<(StreamEnd, Vec<AccessPoint>)> {
     with_tools(|Tools { buffer, codes, windows: [this, next] }| {
         this.resize(WINDOW + PIECE, 0);
         next.resize(WINDOW + PIECE, 0);
         let mut bits = Bits::new(input, buffer);
-        let mut way = Way::default();
+        let mut way = Way { marks, ..Way::default() };
         let mut room = Room { out: this, at: 0 };
         let mut ended = way.go::<true>(codes, &mut bits, &mut room)?;
         let (mut given, mut at, mut size) = (0, room.at, 0);
@@ -98,12 +130,13 @@ pub(crate) fn inflate_in_pieces(
             size += piece.len() as u64;
             if ended {
                 sink(piece)?;
-                return Ok(way.end(&bits, size));
+                return Ok((way.end(&bits, size), way.marks.map(|marks| marks.found).unwrap_or_default()));
             }
             // What a distance may still reach comes first.
             let reach = at.min(WINDOW);
             next[..reach].copy_from_slice(&this[at - reach..at]);
             let mut room = Room { out: next, at: reach };
+            way.rebase(size - reach as u64);
             let (taken, went) = rayon::join(|| sink(piece), || way.go::<true>(codes, &mut bits, &mut room));
             taken?;
             ended = went?;
@@ -113,8 +146,50 @@ pub(crate) fn inflate_in_pieces(
     })
 }
 
+/// Inflates what lies between two access points, or before the first, or behind the last, and gives `sink` the bytes piece by
+/// piece. `input` begins with the byte that has the bit at which `from` is, else with the stream.
+///
+/// # Errors
+/// Those of `input` and `sink`; [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`] where a block does not end
+/// at `until`, or the stream not behind the last block.
+pub(crate) fn inflate_between(
+    input: &mut Input<'_>,
+    from: Option<&AccessPoint>,
+    until: Option<u64>,
+    sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    with_tools(|Tools { buffer, codes, windows: [out, _] }| {
+        out.resize(WINDOW + PIECE, 0);
+        let mut bits = Bits::new(input, buffer);
+        let (mut reach, first) = (0, from.map_or(0, |from| from.bit));
+        if let Some(from) = from {
+            reach = from.window.len().min(WINDOW);
+            out[..reach].copy_from_slice(&from.window[..reach]);
+            bits.fill()?;
+            bits.take((first % 8) as u32);
+        }
+        let until = until.map(|until| until.saturating_sub(first - first % 8));
+        let mut way = Way { until, ..Way::default() };
+        loop {
+            let mut room = Room { out, at: reach };
+            let ended = way.go::<true>(codes, &mut bits, &mut room)?;
+            let at = room.at;
+            sink(&out[reach..at])?;
+            if ended {
+                let right = match until {
+                    Some(until) => bits.position() == until && !way.last,
+                    None => way.last,
+                };
+                return if right { Ok(()) } else { Err(invalid("a block that ends elsewhere")) };
+            }
+            reach = at.min(WINDOW);
+            out.copy_within(at - reach..at, 0);
+        }
+    })
+}
+
 /// How far back a distance reaches (RFC 1951).
-const WINDOW: usize = 32 << 10;
+pub(crate) const WINDOW: usize = 32 << 10;
 
 /// How much is inflated at a time, where it is not all at once.
 const PIECE: usize = 512 << 10;
@@ -126,6 +201,31 @@ struct Way {
     /// Whether the last block was begun, and where the one that was begun last begins.
     last: bool,
     begin: u64,
+    /// The bit at which to end where a block does.
+    until: Option<u64>,
+    marks: Option<Marks>,
+}
+
+/// Access points in the making.
+struct Marks {
+    apart: u64,
+    /// How many bytes there were before the room's first.
+    base: u64,
+    found: Vec<AccessPoint>,
+}
+
+impl Marks {
+    /// Notes a place between two blocks, where it is far enough from the last one.
+    fn look(&mut self, bit: u64, room: &Room<'_>) {
+        let at = self.base + room.at as u64;
+        let last = self.found.last().map_or(0, |point| point.at);
+        if at - last >= self.apart
+            && let Some(from) = room.at.checked_sub(WINDOW)
+            && let Some(window) = room.out.get(from..room.at)
+        {
+            self.found.push(AccessPoint { bit, at, window: window.into() });
+        }
+    }
 }
 
 #[derive(Default)]
@@ -150,7 +250,15 @@ impl Way {
         loop {
             match self.within {
                 Within::Between if self.last => return Ok(true),
-                Within::Between => self.within = self.head(codes, bits)?,
+                Within::Between if self.until.is_some_and(|until| bits.position() >= until) => {
+                    return Ok(true);
+                }
+                Within::Between => {
+                    if let Some(marks) = &mut self.marks {
+                        marks.look(bits.position(), room);
+                    }
+                    self.within = self.head(codes, bits)?;
+                }
                 Within::Coded => {
                     if !codes.block::<PUT>(bits, room)? {
                         return Ok(false);
@@ -185,6 +293,13 @@ impl Way {
             _ => return Err(invalid("a block of an unknown type")),
         }
         Ok(Within::Coded)
+    }
+
+    /// Says how many bytes there were before the next room's first.
+    fn rebase(&mut self, base: u64) {
+        if let Some(marks) = &mut self.marks {
+            marks.base = base;
+        }
     }
 
     fn end(&self, bits: &Bits<'_>, size: u64) -> StreamEnd {

@@ -60,6 +60,33 @@ impl Read for InPieces<'_> {
     }
 }
 
+/// What lies between a stream's access points, the last part first; a block does not end where none of them is.
+fn part_by_part(stream: &[u8], end: StreamEnd, size: usize) -> Vec<u8> {
+    let (same, points) = inflate_and_mark(&mut &*stream, &mut |_| Ok(()), 0).expect("a whole stream");
+    assert_eq!(same, end);
+    let mut out = vec![0; size];
+    let ends: Vec<_> = std::iter::once(None).chain(points.iter().map(Some)).collect();
+    for (at, &from) in ends.iter().enumerate().rev() {
+        let (bit, mut place) =
+            from.map_or((0, 0), |from| (from.bit, usize::try_from(from.at).expect("small")));
+        let until = ends.get(at + 1).copied().flatten();
+        let inflate = |until: Option<u64>, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>| {
+            let begin = usize::try_from(bit / 8).expect("small");
+            inflate_between(&mut &stream[begin..], from, until, sink)
+        };
+        let mut put = |bytes: &[u8]| {
+            out[place..place + bytes.len()].copy_from_slice(bytes);
+            place += bytes.len();
+            Ok(())
+        };
+        inflate(until.map(|until| until.bit), &mut put).expect("a part");
+        assert_eq!(place as u64, until.map_or(size as u64, |until| until.at));
+        inflate(Some(until.map_or(end.end, |until| until.bit) - 1), &mut |_| Ok(()))
+            .expect_err("no block ends there");
+    }
+    out
+}
+
 fn check(bytes: &[u8], stream: &[u8]) {
     let end = walk(&mut &*stream).expect("a whole stream");
     assert_eq!((end.size, end.bytes()), (bytes.len() as u64, stream.len() as u64));
@@ -73,6 +100,7 @@ fn check(bytes: &[u8], stream: &[u8]) {
     };
     assert_eq!(inflate_in_pieces(&mut &*stream, &mut take).expect("a whole stream"), end);
     assert!(pieces == bytes);
+    assert_eq!(part_by_part(stream, end, bytes.len()), bytes);
     if let Some(less) = bytes.len().checked_sub(1) {
         super::inflate(stream, &mut out[..less]).expect_err("there is no room for its last byte");
     }
