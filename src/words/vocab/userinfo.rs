@@ -96,6 +96,7 @@ fn escape(after: &str) -> Option<(char, usize, bool)> {
         't' => Some(('\t', 1, true)),
         'n' => Some(('\n', 1, true)),
         'r' => Some(('\r', 1, true)),
+        '0' => Some(('\0', 1, true)),
         'b' => Some(('\u{8}', 1, true)),
         'f' => Some(('\u{c}', 1, true)),
         'u' if after.starts_with("u{") => {
@@ -294,6 +295,7 @@ mod tests {
             (r"https:\/\/u:canary@h.example\/@x", r"https:\/\/****@h.example\/@x"),
             (r"postgres:\/\/u:canary@h.example\/x", r"postgres:\/\/****@h.example\/x"),
             (r"https:/\t/u:canary@h.example/x", r"https:/\t/****@h.example/x"),
+            (r#""\0https://u x:canary@h.example/x""#, r#""\0https://****@h.example/x""#),
             (r#"" https://u x:canary@h.example/x""#, r#"" https://****@h.example/x""#),
             (r#""ht\ttps://u x:canary@h.example/x""#, r#""ht\ttps://****@h.example/x""#),
             (
