@@ -66,7 +66,31 @@ impl Dir {
 
     /// The directory at a relative path below this one.
     pub(super) fn below(&self, path: impl AsRef<Path>) -> io::Result<Self> {
-        parts(path.as_ref())?.into_iter().try_fold(self.clone(), |dir, name| dir.sub(name))
+        let path = path.as_ref();
+        let parts = parts(path)?;
+        match if parts.len() > 1 { self.below_at_once(path) } else { None } {
+            Some(opened) => opened,
+            None => parts.into_iter().try_fold(self.clone(), |dir, name| dir.sub(name)),
+        }
+    }
+
+    /// The same by one call of the kernel rather than one for each directory on the way. `None` where that cannot say it: an
+    /// older kernel, a sandbox that does not know the call, something in the way.
+    #[cfg(target_os = "linux")]
+    fn below_at_once(&self, path: &Path) -> Option<io::Result<Self>> {
+        use rustix::fs::ResolveFlags;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        match rustix::fs::openat2(&*self.file, path, flags, Mode::empty(), resolve) {
+            Ok(fd) => Some(Ok(Dir { file: Arc::new(fd.into()), shown: self.shown.join(path) })),
+            Err(gone @ rustix::io::Errno::NOENT) => Some(Err(gone.into())),
+            Err(_) => None,
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn below_at_once(&self, _: &Path) -> Option<io::Result<Self>> {
+        None
     }
 
     /// The same, made where it is not there. What else has its name is removed: only directories belong there.
