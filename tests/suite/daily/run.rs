@@ -3,12 +3,12 @@
 
 use std::{fs, os::unix::process::ExitStatusExt as _, process::Stdio};
 
+use super::{prints, with_demo};
 use crate::support::{
     executable::write_executable,
     lock::Lock,
     package::{Package, greeter},
     project::Project,
-    run::Run,
 };
 
 fn demo() -> Package {
@@ -17,16 +17,9 @@ fn demo() -> Package {
 
 /// A project whose environment has `demo`, with this `[scripts]` table.
 fn project(scripts: &str) -> Project {
-    let project = Project::with_wheels(&[demo()]);
-    project.sync().succeeds();
+    let project = with_demo();
     project.write("project/Pipfile", format!("[packages]\n[scripts]\n{scripts}"));
     project
-}
-
-#[track_caller]
-fn prints(run: &Run, expected: &str) {
-    run.says(&[]);
-    assert_eq!(run.stdout, expected);
 }
 
 #[test]

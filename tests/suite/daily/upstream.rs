@@ -3,25 +3,13 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{files, lock::Lock, package::Package, project::Project, run::Run};
-
-/// A project with an environment that has `demo`.
-fn project() -> Project {
-    let project = Project::with_wheels(&[Package::simple("demo", "1.0")]);
-    project.sync().succeeds();
-    project
-}
-
-#[track_caller]
-fn prints(run: &Run, expected: &str) {
-    run.says(&[]);
-    assert_eq!(run.stdout, expected);
-}
+use super::{prints, with_demo};
+use crate::support::{files, lock::Lock, package::Package, project::Project};
 
 /// `test_env`: without a Pipfile.
 #[test]
 fn env_is_loaded_where_there_is_no_pipfile() {
-    let project = project();
+    let project = with_demo();
     assert!(!project.dir().join("Pipfile").exists());
     project.write("project/.env", "HELLO=WORLD");
     prints(&project.run(&["run", "python", "-c", "import os; print(os.environ['HELLO'])"]), "WORLD\n");
@@ -30,7 +18,7 @@ fn env_is_loaded_where_there_is_no_pipfile() {
 /// `test_scripts`, `test_scripts_resolve_dot_env_vars`.
 #[test]
 fn a_scripts_variables_are_those_of_env_and_of_the_environment() {
-    let project = project();
+    let project = with_demo();
     project.write(
         "project/Pipfile",
         "[scripts]\nscriptwithenv = \"echo $HELLO\"\nhello = \"echo $HELLO_VAR\"\n",
@@ -44,7 +32,7 @@ fn a_scripts_variables_are_those_of_env_and_of_the_environment() {
 /// `test_run_inline_env_vars`, with its quotes.
 #[test]
 fn variables_before_a_scripts_command_may_have_spaces_beside_quoted_code() {
-    let project = project();
+    let project = with_demo();
     let code = r#"python -c \"import os; print(os.environ['GREET'])\""#;
     let pipfile =
         format!("[scripts]\nsimple_env = \"GREET=hi {code}\"\nspaces_env = \"GREET='hello world' {code}\"\n");
@@ -58,7 +46,7 @@ fn variables_before_a_scripts_command_may_have_spaces_beside_quoted_code() {
 /// `test_run_shell_builtins`.
 #[test]
 fn pwd_is_where_the_command_was_typed() {
-    prints(&project().run(&["run", "pwd"]), "{root}/project\n");
+    prints(&with_demo().run(&["run", "pwd"]), "{root}/project\n");
 }
 
 /// `test_pipenv_run_pip_freeze_has_expected_output`: with `--seed`, which puts pip into the environment.
@@ -213,7 +201,7 @@ fn install_takes_the_default_categories_unless_dev_is_asked_for() {
 /// Pipfile as it was.
 #[test]
 fn what_cannot_be_installed_does_not_wind_up_in_the_pipfile() {
-    let project = project();
+    let project = with_demo();
     let pipfile = "[packages]\n\n[dev-packages]\n";
     project.write("project/Pipfile", pipfile);
     let before = files::snapshot(&project.dir());
