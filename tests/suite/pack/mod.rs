@@ -5,6 +5,7 @@ mod diff;
 mod image;
 mod inside;
 mod lazy;
+mod output;
 mod push;
 mod python;
 mod quirks;
