@@ -27,6 +27,9 @@ pub(super) struct Candidate {
     pub(super) size: u64,
 }
 
+/// How often a file is digested that changed meanwhile.
+const TRIES: u32 = 20;
+
 /// What the ledger calls wheels whose entries are what their RECORDs say.
 pub(super) const AS_RECORDED: &str = "records";
 
@@ -67,25 +70,36 @@ impl Cache {
     }
 
     /// Compares a file with its digest unless that was done before; `None` if it is another's.
+    ///
+    /// # Errors
+    /// Also where it was never the same file for as long as it takes to read it: that is no damage.
     pub(super) fn digested(
         &self,
         dir: &Dir,
         name: &OsStr,
         digest: &Sha256,
     ) -> std::io::Result<Option<Identity>> {
-        let file = dir.file(name)?;
-        let metadata = file.metadata()?;
-        let identity = Identity::of(&metadata);
         let (ledger, key) = (self.ledger(KIND), digest.to_string());
-        if ledger.knows(&key, &identity) {
+        for _ in 0..TRIES {
+            let file = dir.file(name)?;
+            let metadata = file.metadata()?;
+            let identity = Identity::of(&metadata);
+            if ledger.knows(&key, &identity) {
+                return Ok(Some(identity));
+            }
+            let (got, _) = Sha256::of_file(&file)?;
+            // Who writes to it meanwhile changes its identity. So does who links it, and who publishes the same bytes under
+            // its name: what is there now is looked at anew, and removed by nobody.
+            if Identity::of(&file.metadata()?) != identity || !dir.is(name, &file)? {
+                continue;
+            }
+            if got != *digest {
+                return Ok(None);
+            }
+            ledger.record(&key, identity, is_own(&metadata));
             return Ok(Some(identity));
         }
-        // Who writes to it meanwhile changes its identity.
-        if Sha256::of_file(&file)?.0 != *digest || Identity::of(&file.metadata()?) != identity {
-            return Ok(None);
-        }
-        ledger.record(&key, identity, is_own(&metadata));
-        Ok(Some(identity))
+        Err(std::io::Error::other("it changes while it is read"))
     }
 
     /// Whether each entry of this wheel was found to be what its RECORD says, in this very file, by this user's venvoy.

@@ -537,6 +537,35 @@ fn fifos_in_the_place_of_everything_stop_nobody() {
 }
 
 #[test]
+fn what_is_published_or_linked_anew_while_it_is_digested_is_no_damage() {
+    let root = scratch();
+    let cache = open(root.path());
+    let bytes = vec![7; 64 << 10];
+    let digest = store(&cache, &bytes).sha256();
+    let done = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while done.load(Ordering::Relaxed) == 0 {
+                // Where there are no locks, several bring the same file.
+                let stored = store(&cache, &bytes);
+                let link = root.path().join("link");
+                fs::hard_link(stored.path(), &link).and_then(|()| fs::remove_file(&link)).expect("linked");
+                assert_eq!(fs::read(stored.path()).expect("it stays"), bytes);
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let read = || {
+            // Each of these has verified nothing yet.
+            let doubting = Cache::open(root.path(), Options { trust: Trust::Nothing, ..Options::default() });
+            doubting.file(&digest).is_some() && doubting.notes().is_empty()
+        };
+        let found = (0..300).filter(|_| read()).count();
+        done.store(1, Ordering::Relaxed);
+        assert_eq!(found, 300);
+    });
+}
+
+#[test]
 fn usage_clear_and_prune_know_what_is_there() {
     let root = scratch();
     let cache = open(root.path());
