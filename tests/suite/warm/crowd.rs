@@ -244,10 +244,23 @@ fn to_warm_a_cache_that_keeps_nothing_is_an_error_and_a_sync_goes_on() {
     assert!(project.path("house").join(&large.file).is_file());
 }
 
-/// The command on a system where no file system has locks, as NFS mounted with `nolock` or without a lock server.
-fn without_locks(command: &Command) -> Command {
-    let mut traced = Command::new("strace");
+/// The command on a system where no file system has locks, as NFS mounted with `nolock` or without a lock server. Its
+/// `/tmp` is below the project's root: the builds of other tests have locks, and would take its builds for left behind.
+fn without_locks(root: &Path, command: &Command) -> Command {
+    const OWN_TMP: &str = r#"
+        mkdir -p "$0/tmp/${0##*/}"
+        mount --bind "$0" "$0/tmp/${0##*/}"
+        mount --rbind "$0/tmp" /tmp
+        cd "$1"
+        shift
+        exec "$@"
+    "#;
+    let mut traced = Command::new("unshare");
+    // Whoever is not root is it in a namespace of its own.
+    traced.args(if rustix::process::getuid().is_root() { vec!["-m"] } else { vec!["-r", "-m"] });
+    traced.args(["sh", "-euc", OWN_TMP]).arg(root).arg(command.get_current_dir().unwrap_or(root));
     traced.args([
+        "strace",
         "-f",
         "--seccomp-bpf",
         "-qq",
@@ -256,11 +269,13 @@ fn without_locks(command: &Command) -> Command {
         "--trace=flock",
         "--inject=flock:error=ENOLCK",
     ]);
-    traced.arg(command.get_program()).args(command.get_args()).env_clear();
-    traced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    if let Some(directory) = command.get_current_dir() {
-        traced.current_dir(directory);
+    // The program may be below the `/tmp` that is hidden.
+    let program = root.join("venvoy");
+    if !program.exists() {
+        fs::copy(command.get_program(), &program).expect("copied");
     }
+    traced.arg(program).args(command.get_args()).env_clear();
+    traced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     traced
 }
 
@@ -269,7 +284,9 @@ fn a_cache_on_a_file_system_without_locks_serves_also_several_at_once() {
     let packages = [Package::simple("demo", "1.0"), backend::sdist("lib", lib("from an sdist"))];
     let server = index(&packages);
     let project = Project::at(&server, &packages);
-    let run = |args: &[&str]| project.finish(&mut without_locks(&project.command(args)));
+    let dir = project.dir();
+    let root = dir.parent().expect("a root");
+    let run = |args: &[&str]| project.finish(&mut without_locks(root, &project.command(args)));
     let kept = run(&["warm", "--unpacked"]);
     kept.succeeds();
     assert!(kept.stderr.matches("warning: ").count() <= 1, "{}", kept.stderr);
