@@ -90,8 +90,8 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&Seen, &mut TcpStream), log: &Mu
 fn quick() -> FetchOptions {
     FetchOptions {
         backoff: Duration::from_millis(1),
-        read_timeout: Duration::from_secs(2),
-        connect_timeout: Duration::from_secs(2),
+        read_timeout: Duration::from_secs(30),
+        connect_timeout: Duration::from_secs(30),
         retries: 2,
         ..FetchOptions::default()
     }
@@ -231,7 +231,8 @@ fn a_body_that_trickles_is_not_waited_for() {
         }
     });
     let url = server.url("/file");
-    let mut reply = reply(&client(&[]), &Request::get(&url)).expect("a reply");
+    let impatient = FetchOptions { read_timeout: Duration::from_secs(1), ..quick() };
+    let mut reply = reply(&client_with(impatient, &[]), &Request::get(&url)).expect("a reply");
     let error = reply.bytes(1000).expect_err("too slow").into_error().report();
     assert!(error.contains(&format!("127.0.0.1:{} sends too slowly: ", server.port)), "{error}");
 }
