@@ -8,6 +8,7 @@ use crate::support::{
     executable::write_executable,
     lock::Lock,
     package::{Package, greeter},
+    process::started_by,
     project::Project,
 };
 
@@ -204,12 +205,10 @@ fn the_command_finds_signals_and_limits_as_venvoy_found_them() {
     let project = project("");
     let code = "import resource, signal; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])";
     let script = "ulimit -S -n 333; exec \"$@\"";
-    let mut command = std::process::Command::new("sh");
-    let inner = project.command(&["run", "python", "-c", code]);
-    command.args(["-c", script, "sh"]).arg(inner.get_program()).args(inner.get_args());
-    command.current_dir(project.dir()).env_clear();
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    prints(&project.finish(&mut command), "333\n");
+    let mut sh = std::process::Command::new("sh");
+    sh.args(["-c", script, "sh"]);
+    let run = project.command(&["run", "python", "-c", code]);
+    prints(&project.finish(&mut started_by(sh, &run)), "333\n");
     let ignored = ["-c", "yes | head -1; grep SigIgn /proc/self/status"];
     let bare = std::process::Command::new("sh").args(ignored).output().expect("sh").stdout;
     prints(&project.run(&[&["run", "sh"], &ignored[..]].concat()), &String::from_utf8(bare).expect("UTF-8"));
@@ -380,16 +379,8 @@ fn the_pip_of_another_python_is_told() {
 #[test]
 fn nothing_but_the_command_is_started() {
     let project = project("");
-    let inner = project.command(&["run", "demo"]);
-    let mut command = std::process::Command::new("strace");
-    command.args(["-f", "-qq", "-o"]).arg(project.path("trace"));
-    command
-        .args(["-e", "trace=execve,execveat,clone,clone3,fork,vfork"])
-        .arg(inner.get_program())
-        .args(inner.get_args());
-    command.current_dir(project.dir()).env_clear();
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    prints(&project.finish(&mut command), "demo 1.0\n");
+    let calls = ["-e", "trace=execve,execveat,clone,clone3,fork,vfork"];
+    prints(&project.traced(&calls, &["run", "demo"]), "demo 1.0\n");
     let trace = project.read("trace");
     let until = trace.find("/project/.venv/bin/demo").unwrap_or_else(|| panic!("{trace}"));
     let before: Vec<&str> = trace[..until].lines().collect();

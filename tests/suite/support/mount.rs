@@ -5,6 +5,8 @@ use std::{
     process::Command,
 };
 
+use super::process::started_by;
+
 /// A mounted tmpfs, unmounted when dropped.
 pub struct Mount(PathBuf);
 
@@ -84,9 +86,9 @@ impl Drop for Mount {
 /// The command run where `script` has mounted something for it alone; in the script, `$0` is `source`. Without the
 /// privilege there is no such place, and the test that wants one says so and ends.
 pub fn with_mounts(script: &str, source: &Path, command: &Command) -> Option<Command> {
-    let wrapped = |program: &std::ffi::OsStr| {
+    let wrapped = || {
         let mut wrapped = Command::new("unshare");
-        wrapped.args(["--mount", "sh", "-c", &format!("{script} && exec \"$@\"")]).arg(source).arg(program);
+        wrapped.args(["--mount", "sh", "-c", &format!("{script} && exec \"$@\"")]).arg(source);
         wrapped
     };
     through(&wrapped, command)
@@ -95,32 +97,23 @@ pub fn with_mounts(script: &str, source: &Path, command: &Command) -> Option<Com
 /// The command run where there is no network at all, not even a loopback. Without the privilege there is no such place,
 /// and the test that wants one says so and ends.
 pub fn without_network(command: &Command) -> Option<Command> {
-    let wrapped = |program: &std::ffi::OsStr| {
+    let wrapped = || {
         let mut wrapped = Command::new("unshare");
-        wrapped.arg("--net").arg(program);
+        wrapped.arg("--net");
         wrapped
     };
     through(&wrapped, command)
 }
 
 /// The command as `wrapped` starts its program, where that can start anything at all.
-fn through(wrapped: &dyn Fn(&std::ffi::OsStr) -> Command, command: &Command) -> Option<Command> {
-    let possible = wrapped("true".as_ref()).output();
+fn through(wrapped: &dyn Fn() -> Command, command: &Command) -> Option<Command> {
+    let possible = wrapped().arg("true").output();
     if !possible.as_ref().is_ok_and(|output| output.status.success()) {
         assert!(std::env::var_os("CI").is_none(), "no namespace of one's own can be had here: {possible:?}");
         eprintln!("skipped: no namespace of one's own can be had here: {possible:?}");
         return None;
     }
-    let mut wrapped = wrapped(command.get_program());
-    wrapped
-        .args(command.get_args())
-        .env_clear()
-        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
-        .stdin(std::process::Stdio::null());
-    if let Some(directory) = command.get_current_dir() {
-        wrapped.current_dir(directory);
-    }
-    Some(wrapped)
+    Some(started_by(wrapped(), command))
 }
 
 fn as_root(program: &str) -> Command {

@@ -16,6 +16,7 @@ use super::{
     files::{self, Snapshot},
     lock::Lock,
     package::Package,
+    process::started_by,
     program::{PATH, script, script_in},
     run::Run,
     server::Server,
@@ -108,6 +109,11 @@ impl Project {
         lib.path().join("site-packages").join(name)
     }
 
+    /// How many distributions are in the environment.
+    pub fn distributions(&self) -> usize {
+        files::names(&self.site("")).iter().filter(|name| name.ends_with(".dist-info")).count()
+    }
+
     pub fn wheels(&self, packages: &[Package]) {
         for package in packages {
             self.write(&format!("wheels/{}", package.file), &package.bytes);
@@ -180,6 +186,13 @@ impl Project {
         self.run(&[&["sync", "--find-links", "../wheels"], args].concat())
     }
 
+    /// Runs venvoy with strace watching it, which may let system calls fail. What that prints is in `trace`.
+    pub fn traced(&self, options: &[&str], args: &[&str]) -> Run {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-o"]).arg(self.path("trace")).args(options);
+        self.finish(&mut started_by(strace, &self.command(args)))
+    }
+
     /// Runs a prepared command.
     pub fn finish(&self, command: &mut Command) -> Run {
         Run::of(&command.output().expect("venvoy runs"), self.root.path(), self.port)
@@ -189,10 +202,9 @@ impl Project {
     /// would be by what they start.
     pub fn start(&self, args: &[&str]) -> Child {
         let venvoy = self.command(&[&["sync", "--find-links", "../wheels"], args].concat());
-        let mut command = Command::new("env");
-        command.arg("--default-signal=INT").arg(venvoy.get_program()).args(venvoy.get_args());
-        command.current_dir(self.dir()).env_clear().stdin(Stdio::null());
-        command.envs(venvoy.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut env = Command::new("env");
+        env.arg("--default-signal=INT");
+        let mut command = started_by(env, &venvoy);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("venvoy runs")
     }
 

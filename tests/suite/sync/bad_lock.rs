@@ -5,6 +5,7 @@ use std::process::Command;
 use crate::support::{
     lock::Lock,
     package::{Package, greeter, sha256},
+    process::started_by,
     program::script_of_python,
     project::Project,
 };
@@ -361,11 +362,9 @@ fn peak(entries: usize, args: &[&str]) -> usize {
         r#"{"hash": {"sha256": "0"}, "sources": [{"name": "main", "url": "http://127.0.0.1:9/simple"}]}"#;
     let project = with_lock(format!(r#"{{"_meta": {meta}, "default": {{{}}}}}"#, lines.join(",\n")));
     project.write("project/Pipfile", "[packages]\n");
-    let venvoy = project.command(args);
-    let mut command = Command::new("python3");
-    command.args(["-c", PEAK]).arg(venvoy.get_program()).args(venvoy.get_args()).current_dir(project.dir());
-    command.env_clear().envs(venvoy.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let run = project.finish(&mut command);
+    let mut python = Command::new("python3");
+    python.args(["-c", PEAK]);
+    let run = project.finish(&mut started_by(python, &project.command(args)));
     run.succeeds();
     run.stdout.trim().parse::<usize>().expect("a number") << 10
 }

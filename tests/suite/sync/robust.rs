@@ -20,6 +20,7 @@ use crate::support::{
     lock::Lock,
     mount::Mount,
     package::{Package, greeter, noise},
+    process::started_by,
     program::{clean, script, script_of_python, tool},
     project::Project,
     server::{self, Server},
@@ -623,15 +624,9 @@ fn where_no_thread_can_be_had_that_is_said_and_nothing_changes() {
     let before = project.snapshot();
     let mut said = 0;
     for first in 1..30 {
-        let mut command = Command::new("strace");
-        let calls = "clone,clone3";
-        command
-            .args(["-f", "-qq", "-o", "/dev/null", &format!("--trace={calls}")])
-            .arg(format!("--inject={calls}:error=EAGAIN:when={first}+"));
-        let sync = project.command(&["sync", "--find-links", "../wheels", "--fresh"]);
-        command.arg(sync.get_program()).args(sync.get_args()).current_dir(project.dir()).env_clear();
-        command.envs(sync.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let run = project.finish(&mut command);
+        let inject = format!("--inject=clone,clone3:error=EAGAIN:when={first}+");
+        let sync = ["sync", "--find-links", "../wheels", "--fresh"];
+        let run = project.traced(&["--trace=clone,clone3", &inject], &sync);
         assert!(!run.stderr.contains("panicked"), "{first}: {}", run.stderr);
         if run.code == Some(0) {
             break;
@@ -651,13 +646,8 @@ fn a_fault_of_venvoy_itself_is_told_apart_and_shows_no_secret() {
     let server = index(&[demo("1.0")]);
     let url = server.url("/simple").replace("http://", "http://me:canary4711@");
     let project = Project::of(&Lock::of(&url, &[demo("1.0")]));
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-P", "anon_inode:[eventfd]"]);
-    command.args(["--trace=write", "--inject=write:error=EIO:when=1"]);
-    let sync = project.command(&["sync"]);
-    command.arg(sync.get_program()).args(sync.get_args()).current_dir(project.dir()).env_clear();
-    command.envs(sync.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let run = project.finish(&mut command);
+    let fail = ["-P", "anon_inode:[eventfd]", "--trace=write", "--inject=write:error=EIO:when=1"];
+    let run = project.traced(&fail, &["sync"]);
     assert_eq!(run.code, Some(70), "{}", run.stderr);
     assert!(
         run.stderr.contains("fault: venvoy ") && run.stderr.contains("`venvoy doctor` prints"),
@@ -676,11 +666,9 @@ fn with_too_few_descriptors_a_run_ends() {
     let project = Project::with_wheels(&[demo("1.0"), Package::simple("other", "1.0")]);
     for limit in 11..20 {
         let pack = project.command(&["pack", "--find-links", "../wheels", "--output", "../app.tar"]);
-        let mut command = Command::new("timeout");
-        command.args(["60", "sh", "-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"]);
-        command.arg(pack.get_program()).args(pack.get_args()).current_dir(project.dir()).env_clear();
-        command.envs(pack.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let run = project.finish(&mut command);
+        let mut timeout = Command::new("timeout");
+        timeout.args(["60", "sh", "-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"]);
+        let run = project.finish(&mut started_by(timeout, &pack));
         assert_ne!(run.code, Some(124), "{limit}: {}", run.stderr);
     }
 }

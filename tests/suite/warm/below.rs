@@ -12,6 +12,7 @@ use crate::support::{
     files,
     index::index,
     package::{Package, greeter},
+    process::started_by,
     project::Project,
     server::Server,
 };
@@ -133,17 +134,9 @@ fn warnings(stderr: &str) -> Vec<String> {
 
 /// A root's command as a user who may do nothing special.
 fn as_nobody(command: &Command) -> Command {
-    let mut wrapped = Command::new("setpriv");
-    wrapped
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .env_clear()
-        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    if let Some(directory) = command.get_current_dir() {
-        wrapped.current_dir(directory);
-    }
-    wrapped
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    started_by(setpriv, command)
 }
 
 fn names_one(warnings: &[String], what: &str) {
