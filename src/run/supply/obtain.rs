@@ -126,17 +126,8 @@ fn try_obtain(
     match &resolved.what {
         What::Wheel(file, name) => {
             let get = || indexed(session, entry, file, via);
-            let mut tries = 0;
-            let (wheel, fetched) = loop {
-                tries += 1;
-                let (verified, fetched) = get()?;
-                match open(session, builder, verified.clone(), (**name).clone()) {
-                    // A disk that lost bits must not be a dead end: a cached file that is no longer what it was is
-                    // fetched anew. So is one that somebody pruned a moment ago.
-                    Err(error) if tries < TRIES && is_to_be_fetched_anew(session, &verified, &error)? => {}
-                    opened => break (opened?, fetched),
-                }
-            };
+            let open = |file| open(session, builder, file, (**name).clone());
+            let (wheel, fetched) = while_there(session, get, open)?;
             session.progress.detail(&format!(
                 "{} {}: {} ({}), from {}: {}",
                 entry.name,
@@ -150,13 +141,31 @@ fn try_obtain(
             Ok(Obtained { input: DistInput::new(wheel), came, checkout: None })
         }
         What::Sdist(file, _) => {
-            let (verified, _) = indexed(session, entry, file, via)?;
-            let source = BuildSource::Sdist { file: verified, file_name: file.filename.clone() };
-            build(session, builder, entry, source, installed)
+            let get = || indexed(session, entry, file, via);
+            let build = |verified| {
+                let source = BuildSource::Sdist { file: verified, file_name: file.filename.clone() };
+                build(session, builder, entry, source, installed)
+            };
+            Ok(while_there(session, get, build)?.0)
         }
-        What::Direct => {
-            let source = direct(session, builder, entry)?;
-            build(session, builder, entry, source, installed)
+        What::Direct => build_direct(session, builder, entry, installed),
+    }
+}
+
+/// Gets a file and does `work` with it, anew where the file turns out to be gone from the cache or damaged there. A disk that
+/// lost bits must not be a dead end, and somebody may prune the cache at any moment.
+fn while_there<T>(
+    session: &Session<'_>,
+    get: impl Fn() -> Result<(VerifiedFile, u64)>,
+    work: impl Fn(VerifiedFile) -> Result<T>,
+) -> Result<(T, u64)> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (file, fetched) = get()?;
+        match work(file.clone()) {
+            Err(error) if tries < TRIES && is_to_be_fetched_anew(session, &file, &error)? => {}
+            outcome => return Ok((outcome?, fetched)),
         }
     }
 }
@@ -188,21 +197,30 @@ fn open(
     Ok(Arc::new(wheel))
 }
 
-/// What an entry that names its own source is built from.
-fn direct(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry) -> Result<BuildSource> {
+/// Builds what names its own source.
+fn build_direct(
+    session: &Session<'_>,
+    builder: &Builder<'_>,
+    entry: &Entry,
+    installed: &Installed,
+) -> Result<Obtained> {
     let editable = entry.editable && !session.request.build.no_editable;
-    Ok(match &entry.origin {
+    let source = match &entry.origin {
         EntryOrigin::Vcs(vcs) => {
             let place = editable.then(|| builder.checkout_dir(entry.name.as_str()));
             BuildSource::Vcs { vcs: Vcs::clone(vcs), editable: place }
         }
         EntryOrigin::Url(url) => {
             let file_name = last_component(url)?;
-            let (file, _) = match &*entry.hashes.sha256 {
-                [] => session.unpinned(url.url(), Some(url), &file_name, None, None)?,
-                hashes => session.verified(url.url(), Some(url), &file_name, None, hashes)?,
+            let get = || match &*entry.hashes.sha256 {
+                [] => session.unpinned(url.url(), Some(url), &file_name, None, None),
+                hashes => session.verified(url.url(), Some(url), &file_name, None, hashes),
             };
-            BuildSource::Url { file, url: SourceUrl::clone(url), file_name }
+            let build = |file| {
+                let (url, file_name) = (SourceUrl::clone(url), file_name.clone());
+                build(session, builder, entry, BuildSource::Url { file, url, file_name }, installed)
+            };
+            return Ok(while_there(session, get, build)?.0);
         }
         EntryOrigin::Path(path) => {
             let path = local_path(session.request, path);
@@ -215,7 +233,8 @@ fn direct(session: &Session<'_>, builder: &Builder<'_>, entry: &Entry) -> Result
         EntryOrigin::Index => {
             return Err(Error::new(Kind::Lock, "an index entry has no source of its own"));
         }
-    })
+    };
+    build(session, builder, entry, source, installed)
 }
 
 /// A path of the lock as it is on disk: relative ones are relative to the project, and in a

@@ -1,6 +1,6 @@
 //! Entries that name their own source, through the whole command: URLs, directories, sdists, repositories.
 
-use std::{path::Path, process::Command};
+use std::{os::unix::fs::DirBuilderExt as _, path::Path, process::Command};
 
 use crate::support::{
     backend::{self, lib},
@@ -81,6 +81,44 @@ fn an_sdist_of_the_index_is_built_once() {
 }
 
 /// The source distribution `lib` 1.0.
+/// Another run may prune the cache at any moment, also between a look at a file and its use.
+#[test]
+fn what_is_pruned_before_it_is_built_is_fetched_again() {
+    // Nobody else builds this one.
+    let package = backend::sdist("lib", lib("pruned"));
+    let server = index(std::slice::from_ref(&package));
+    let url = json!({"file": server.url(&package.path()), "hashes": [format!("sha256:{}", package.sha256)]});
+    for project in [Project::at(&server, std::slice::from_ref(&package)), locked(url)] {
+        project.sync().succeeds();
+        let rebuild = ["sync", "--fresh", "--find-links", "../wheels"];
+        let forget = || std::fs::remove_dir_all(project.path("cache/v1/built")).expect("what was built");
+        forget();
+        project.traced(&["--trace=mkdir,mkdirat"], &rebuild).succeeds();
+        let trace = project.read("trace");
+        let names = trace.split("\"/tmp/venvoy-build-").skip(1).map(|rest| rest.split(['/', '"']).next());
+        let is_digest = |name: &&str| name.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
+        let place = names.flatten().find(is_digest).expect("a place for the build");
+        let place = format!("/tmp/venvoy-build-{place}");
+        forget();
+        // Another build has the place, so that this one has found its file and waits.
+        std::fs::DirBuilder::new().mode(0o700).create(&place).expect("a directory");
+        let lock = std::fs::File::open(&place).expect("opened");
+        lock.lock().expect("locked");
+        std::thread::scope(|scope| {
+            let run = scope.spawn(|| project.traced(&["--trace=flock"], &rebuild));
+            let waits =
+                || std::fs::read_to_string(project.path("trace")).unwrap_or_default().contains("EAGAIN");
+            while !waits() && !run.is_finished() {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            std::fs::remove_dir_all(project.path("cache/v1/files")).expect("files");
+            drop(lock);
+            run.join().expect("no panic").succeeds();
+        });
+        assert_eq!(project.script("lib"), "pruned");
+    }
+}
+
 fn sdist() -> Package {
     backend::sdist("lib", lib("from an sdist"))
 }
