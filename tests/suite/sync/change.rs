@@ -329,6 +329,24 @@ fn what_is_left_out_with_slim_follows_the_code_that_comes_and_goes() {
 }
 
 #[test]
+fn with_slim_and_seed_what_stays_is_not_touched() {
+    let (a, b) = (package("a", "1.0"), package("b", "1.0"));
+    let place = Place::new(&[&a, &b]);
+    let args = ["--slim", "--seed", "--link", "unpack"];
+    place.sync(&[&a], &args);
+    let pip = || inode(&place.site("pip/__init__.py"));
+    let before = (pip(), inode(&place.site("a/__init__.py")));
+    // pip, and what else the interpreter ships.
+    let kept = place.project.distributions();
+    for (wanted, told) in [(&[&a, &b][..], "1 added"), (&[&a], "1 removed")] {
+        let said = place.sync(wanted, &args);
+        assert!(said.contains(&format!("{told}; {kept} kept")), "{said}");
+        place.assert_as_fresh(wanted, &["--slim", "--seed"]);
+    }
+    assert_eq!(before, (pip(), inode(&place.site("a/__init__.py"))));
+}
+
+#[test]
 fn a_manifest_that_was_edited_is_not_believed() {
     let (a, b1, b2) = (package("a", "1.0"), package("b", "1.0"), package("b", "2.0"));
     let place = Place::new(&[&a, &b1, &b2]);

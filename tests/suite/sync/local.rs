@@ -89,6 +89,52 @@ fn what_is_there_stays_although_the_lock_has_moved_on() {
 }
 
 #[test]
+fn local_projects_are_added_to_a_slim_environment_as_well() {
+    let tested = Package::new(
+        &WheelBuilder::new("tested", "1.0")
+            .file("tested/__init__.py", "")
+            .file("tested/tests/test_it.py", "")
+            .file("tested/docs/index.md", ""),
+    );
+    let (alpha, newer) = (dependency("alpha", "1.0"), dependency("alpha", "2.0"));
+    let project = Project::with_wheels(&[alpha.clone(), newer.clone(), tested.clone()]);
+    let plant = |says: &str, code: &str| {
+        plant(&project, says);
+        let code = format!("{code}\ndef main():\n    print('zoo')\n");
+        project.plant("project", &of_module("zoo", "1.0", "zoo", &code, Some("zoo")));
+    };
+    for seed in [&[][..], &["--seed"]] {
+        project.lock(&lock(&[alpha.clone(), tested.clone()]));
+        let sync = |args: &[&str]| ok(&project.sync_with(&[seed, &["--slim"], args].concat()));
+        plant("one", "");
+        sync(&["--fresh", "--no-install-local"]);
+        let kept = project.distributions();
+        let alpha = || fs::metadata(project.site("alpha/__init__.py")).expect("it is there").ino();
+        let (before, tests) = (alpha(), project.site("tested/tests"));
+        let said = sync(&["--only-install-local"]);
+        assert!(said.contains(&format!("2 added; {kept} kept")), "{said}");
+        assert!(!tests.exists());
+        // What the project's code needs of the others comes.
+        plant("two", "def test():\n    from tested.tests import test_it\n");
+        let said = sync(&["--only-install-local"]);
+        assert!(said.contains(&format!("2 changed; {kept} kept")), "{said}");
+        assert!(tests.exists());
+        assert_eq!((before, project.script("lib")), (alpha(), "two".into()));
+        assert!(sync(&[]).contains("up to date"), "the same as one run makes");
+        let digest = project.run(&["digest"]).stdout;
+        sync(&["--fresh"]);
+        assert_eq!(digest, project.run(&["digest"]).stdout);
+        // What the lock has otherwise by now is not looked at, and stays with all the others.
+        project.lock(&lock(&[newer.clone(), tested.clone()]));
+        plant("three", "");
+        let said = sync(&["--only-install-local"]);
+        assert!(said.contains(&format!("2 changed; {kept} kept")), "{said}");
+        assert!(project.site("alpha-1.0.dist-info").exists() && tests.exists());
+        assert_eq!(project.script("lib"), "three");
+    }
+}
+
+#[test]
 fn without_something_to_add_to_or_to_add_nothing_is_done() {
     let project = project();
     plant(&project, "one");

@@ -33,7 +33,8 @@ pub(in crate::run::commands) struct Difference {
     first: usize,
     /// Of what comes the distributions that are there as they are wanted, but depend on others that change.
     again: HashSet<usize>,
-    /// With `--slim` what is known of the entries that are there, by position.
+    /// What is known of those that are there already, by position among the places: of the first ones always, of the entries
+    /// with `--slim` or once they are to come again.
     rest: HashMap<usize, Obtained>,
     summary: Summary,
     local: Local,
@@ -116,19 +117,29 @@ impl Difference {
     ) -> Result<bool> {
         let is_entangled = |at: &usize| self.places[*at].is_some_and(|place| entangled.contains(&place));
         let places: Vec<usize> = (0..self.places.len()).filter(is_entangled).collect();
-        // Where only local projects are installed, others cannot come again; and the interpreter's own are no entries.
-        if self.local == Local::Only
-            || places.len() < entangled.len()
-            || places.iter().any(|at| *at < self.first)
-        {
+        // Where only local projects are installed, others cannot come again.
+        if self.local == Local::Only || places.len() < entangled.len() {
             return Ok(false);
         }
-        let unknown: Vec<usize> =
-            places.iter().filter(|at| !self.rest.contains_key(at)).map(|at| at - self.first).collect();
-        let obtained = obtain_all(run.session, builder, entries, &unknown, ahead, run.place.threads)?;
-        self.rest.extend(unknown.into_iter().map(|at| at + self.first).zip(obtained));
+        self.know(run, builder, entries, &places, ahead)?;
         self.come_again(places, previous);
         Ok(true)
+    }
+
+    /// Gets the wheels of what is at these places, where they are not known yet.
+    fn know(
+        &mut self,
+        run: &Run<'_>,
+        builder: &Builder<'_>,
+        entries: &[Entry],
+        places: &[usize],
+        ahead: Option<&Ahead>,
+    ) -> Result<()> {
+        let unknown: Vec<usize> = places.iter().filter(|at| !self.rest.contains_key(at)).copied().collect();
+        let wanted: Vec<usize> = unknown.iter().map(|at| at - self.first).collect();
+        let obtained = obtain_all(run.session, builder, entries, &wanted, ahead, run.place.threads)?;
+        self.rest.extend(unknown.into_iter().zip(obtained));
+        Ok(())
     }
 
     /// Lets what is at these places come again; what is known of it is in `rest`.
@@ -153,13 +164,16 @@ impl Difference {
         entries: &[Entry],
         previous: &Previous<'_>,
     ) -> Result<bool> {
+        // To look at the working tree of an editable repository, another one would have to be made.
         let is_checkout = |entry: &Entry| entry.editable && matches!(entry.origin, EntryOrigin::Vcs(_));
-        if self.local == Local::Only || self.first > 0 || entries.iter().any(is_checkout) {
+        let has_checkouts = entries.iter().any(is_checkout);
+        if has_checkouts && self.local != Local::Only {
             return Ok(false);
         }
-        let staying: Vec<usize> = (0..entries.len()).filter(|&at| self.places[at].is_some()).collect();
-        let obtained = obtain_all(run.session, builder, entries, &staying, None, run.place.threads)?;
-        self.rest = staying.iter().copied().zip(obtained).collect();
+        let is_unseen = |at: usize| at.checked_sub(self.first).is_some_and(|at| is_checkout(&entries[at]));
+        let is_seen = |at: &usize| self.places[*at].is_some() && !is_unseen(*at);
+        let staying: Vec<usize> = (0..self.places.len()).filter(is_seen).collect();
+        self.know(run, builder, entries, &staying, None)?;
         let mut all: BTreeMap<usize, &mut DistInput> =
             self.rest.iter_mut().map(|(at, one)| (*at, &mut one.input)).collect();
         all.extend(self.coming.iter_mut().map(|(at, one)| (*at, &mut one.input)));
@@ -169,6 +183,10 @@ impl Difference {
         let listed: HashMap<usize, HashSet<RelPath>> = all.keys().copied().zip(listed).collect();
         for (input, cut) in all.into_values().zip(inputs) {
             *input = cut;
+        }
+        // Where only local projects are installed, something that is there may be unknown here: then all of it is left alone.
+        if self.local == Local::Only && (has_checkouts || self.leaves_others(previous.dists())) {
+            return Ok(true);
         }
         let differs = |at: &usize| {
             let Some(position) = self.places[*at] else { return false };
@@ -180,12 +198,22 @@ impl Difference {
         Ok(true)
     }
 
+    /// Whether something stays that is neither an entry as the lock has it nor replaced by one.
+    fn leaves_others(&self, previous: &[(Sha256, RelPath)]) -> bool {
+        let staying: HashSet<usize> = self.places.iter().flatten().copied().collect();
+        let names: HashSet<String> =
+            self.coming.iter().map(|(_, one)| one.input.wheel.name.name.to_string()).collect();
+        let is_known = |at: usize| staying.contains(&at) || names.contains(&named(&previous[at].1).0);
+        !(0..previous.len()).all(is_known)
+    }
+
     /// Lets these wheels be there before all entries, as a virtual environment has them before anything is installed
     /// into it.
     pub(super) fn install_first(&mut self, wheels: Vec<DistInput>, whole: &HashMap<Sha256, usize>) {
         let places: Vec<_> = wheels.iter().map(|input| whole.get(&input.key).copied()).collect();
-        let first = wheels.into_iter().enumerate().filter(|(at, _)| places[*at].is_none());
-        let first: Vec<_> = first.map(|(at, input)| (at, Obtained::there(input))).collect();
+        let wheels = wheels.into_iter().map(Obtained::there).enumerate();
+        let (there, first): (Vec<_>, Vec<_>) = wheels.partition(|(at, _)| places[*at].is_some());
+        self.rest = there.into_iter().collect();
         let coming = std::mem::take(&mut self.coming);
         let coming = coming.into_iter().map(|(at, one)| (at + places.len(), one));
         self.coming = first.into_iter().chain(coming).collect();

@@ -62,12 +62,13 @@ pub(super) fn apply(
         return Ok(None);
     }
     let mut difference = Difference::find(run, builder, entries, keys, &whole, ahead)?;
-    if run.frame.make.seed && local != Local::Only {
+    let slim = !run.frame.make.slim.kinds.is_empty();
+    if run.frame.make.seed && (local != Local::Only || slim) {
         let locked: Vec<&PackageName> = entries.iter().map(|entry| &entry.name).collect();
         difference.install_first(seeds(run.session, &locked, key::of_wheel)?, &whole);
     }
     // What `--slim` leaves out of one distribution depends on the code of the others.
-    if !run.frame.make.slim.kinds.is_empty() && !difference.slim(run, builder, entries, &previous)? {
+    if slim && !difference.slim(run, builder, entries, &previous)? {
         return Ok(None);
     }
     // Of distributions that share a path the later counts, so those that stay must keep their order.
