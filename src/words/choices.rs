@@ -55,7 +55,8 @@ pub(crate) enum SbomFormat {
 /// How files get from the cache into the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LinkMode {
-    /// Hard link where the cache is on the same file system, else reflink (macOS: the other way round), else unpack.
+    /// Hard link where the cache is on the same file system, else reflink (macOS: the other way round), else unpack, but for
+    /// entries of 64 MiB or more: from the second time on they are kept unpacked and copied.
     #[default]
     Auto,
     /// Share blocks with the cache's unpacked copy (btrfs, xfs).

@@ -9,6 +9,7 @@
 mod ahead;
 mod bytecode;
 mod change;
+mod copy;
 mod destination;
 pub(crate) mod journal;
 mod publish;

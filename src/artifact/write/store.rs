@@ -26,6 +26,7 @@ use rustix::{
 
 use super::{
     LinkMode,
+    copy::{AT_ONCE, copy as copy_file},
     unpack::{Spot, mode_of},
 };
 use crate::{
@@ -46,6 +47,9 @@ const LEFT: Duration = Duration::from_hours(1);
 /// The most wheels that are examined at a time.
 const EXAMINED: usize = 256;
 
+/// Which part (one of so many) of the room that a disk has left one file may take that nobody asked for.
+const SHARE: u64 = 4;
+
 const REFLINK: u8 = 0;
 const HARDLINK: u8 = 1;
 const COPY: u8 = 2;
@@ -65,6 +69,8 @@ pub(super) struct Store {
     method: AtomicU8,
     /// The user asked for exactly this method: a refusal is an error.
     exact: bool,
+    /// Entries of fewer bytes are not kept here.
+    smallest: u64,
     /// Whether unpacked files are added.
     fill: AtomicBool,
     /// How many wheels' directories are open: they stay so until the environment is written.
@@ -139,11 +145,17 @@ impl Store {
             (Ok(a), Ok(b)) => a.st_dev == b.st_dev,
             _ => false,
         };
+        // Too far away for links, and nobody asked for a copy of all: small entries are inflated as fast as they are copied.
+        let (method, smallest) = match (link, same) {
+            (LinkMode::Auto, false) => (COPY, AT_ONCE),
+            _ => (method, 0),
+        };
         let store = Store {
             place: StoreRoot::Kept(unpacked.clone()),
             shown,
             method: AtomicU8::new(method),
             exact,
+            smallest,
             fill: AtomicBool::new(true),
             open: AtomicU64::new(0),
             mtime: unpacked.mtime(),
@@ -164,6 +176,7 @@ impl Store {
             shown: path.to_owned(),
             method: AtomicU8::new(MOVE),
             exact: false,
+            smallest: 0,
             fill: AtomicBool::new(false),
             open: AtomicU64::new(0),
             mtime,
@@ -217,9 +230,14 @@ impl Store {
         Ok(())
     }
 
+    /// Whether an entry of so many bytes would be here.
+    pub(super) fn keeps(&self, size: u64) -> bool {
+        size >= self.smallest
+    }
+
     /// Opens a wheel's directory, making it where files will be added. Others' directories are not used: they could
     /// change what is in them at any time.
-    pub(super) fn wheel(&self, sha256: Sha256) -> Option<StoredWheel> {
+    pub(super) fn wheel(&self, wheel: &Wheel) -> Option<StoredWheel> {
         // The others are unpacked from the wheel.
         if self.open.fetch_add(1, Ordering::Relaxed) >= share_of_descriptors() {
             return None;
@@ -227,11 +245,14 @@ impl Store {
         let from = match &self.place {
             StoreRoot::Ahead(root) => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                From::Ahead(rustix::fs::openat(root, sha256.to_string(), flags, Mode::empty()).ok()?)
+                let name = wheel.file.sha256().to_string();
+                From::Ahead(rustix::fs::openat(root, name, flags, Mode::empty()).ok()?)
             }
             StoreRoot::Kept(unpacked) => {
+                let sha256 = wheel.file.sha256();
                 let found = unpacked.wheel(sha256);
-                let fill = self.fill.load(Ordering::Relaxed);
+                // Large entries are kept from the second time on: the first one may be the only one.
+                let fill = self.fill.load(Ordering::Relaxed) && (self.smallest == 0 || wheel.has_points());
                 let make = || if fill { unpacked.wheel_or_new(sha256) } else { None };
                 From::Kept(found.or_else(make).filter(UnpackedWheel::is_own)?)
             }
@@ -282,7 +303,7 @@ impl Store {
             let done = match method {
                 HARDLINK => rustix::fs::linkat(wheel.dir(), &name, to.dir, to.name, AtFlags::empty()),
                 MOVE => rustix::fs::renameat(wheel.dir(), &name, to.dir, to.name),
-                _ => self.copy_out(wheel, &name, method, to),
+                _ => self.copy_out(wheel, &name, method, size, to),
             };
             match done {
                 Ok(()) => return Ok(Fetched::Yes),
@@ -300,12 +321,12 @@ impl Store {
 
     /// Adds a file that was just unpacked at `from`, digest matched, time and mode set. The store is a
     /// convenience: where it cannot be written, the run goes on without.
-    pub(super) fn add(&self, wheel: &StoredWheel, entry: usize, from: &Spot<'_>) -> Result<()> {
-        while self.fill.load(Ordering::Relaxed) {
+    pub(super) fn add(&self, wheel: &StoredWheel, entry: usize, size: u64, from: &Spot<'_>) -> Result<()> {
+        while self.fill.load(Ordering::Relaxed) && self.has_room(wheel, size) {
             let method = self.method.load(Ordering::Relaxed);
             let name = entry_name(entry, from.executable);
             let done = match method {
-                REFLINK | COPY => self.copy_in(wheel, &name, method, from),
+                REFLINK | COPY => self.copy_in(wheel, &name, method, size, from),
                 HARDLINK => rustix::fs::linkat(from.dir, from.name, wheel.dir(), &name, AtFlags::empty()),
                 _ => return Ok(()),
             };
@@ -322,6 +343,12 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Whether a file of so many bytes may be added. What nobody asked for by name takes no disk's last room.
+    fn has_room(&self, wheel: &StoredWheel, size: u64) -> bool {
+        let is_free = |stat: rustix::fs::StatVfs| stat.f_bavail.saturating_mul(stat.f_frsize) / SHARE >= size;
+        self.smallest == 0 || rustix::fs::fstatvfs(wheel.dir()).is_ok_and(is_free)
     }
 
     /// Moves on to the next method, unless the user asked for this one.
@@ -343,11 +370,18 @@ impl Store {
         Ok(())
     }
 
-    fn copy_out(&self, wheel: &StoredWheel, name: &str, method: u8, to: &Spot<'_>) -> rustix::io::Result<()> {
+    fn copy_out(
+        &self,
+        wheel: &StoredWheel,
+        name: &str,
+        method: u8,
+        size: u64,
+        to: &Spot<'_>,
+    ) -> rustix::io::Result<()> {
         // First what may be gone: nothing is left behind then.
         let from = open_to_read(wheel.dir(), name)?;
         let out = to.create()?;
-        copy(method, from, &out)?;
+        copy(method, from, size, &out)?;
         to.finish(&out, self.mtime)
     }
 
@@ -356,6 +390,7 @@ impl Store {
         wheel: &StoredWheel,
         name: &str,
         method: u8,
+        size: u64,
         from: &Spot<'_>,
     ) -> rustix::io::Result<()> {
         let source = open_to_read(from.dir, from.name)?;
@@ -363,7 +398,7 @@ impl Store {
         let temporary = format!(".{name}.{}", std::process::id());
         let inner = Spot { dir: wheel.dir(), name: &temporary, ..*from };
         let done = inner.create().and_then(|out| {
-            copy(method, source, &out)?;
+            copy(method, source, size, &out)?;
             inner.finish(&out, self.mtime)?;
             rustix::fs::renameat(wheel.dir(), &temporary, wheel.dir(), name)
         });
@@ -374,14 +409,12 @@ impl Store {
     }
 }
 
-fn copy(method: u8, source: OwnedFd, mut out: &File) -> rustix::io::Result<()> {
+fn copy(method: u8, source: OwnedFd, size: u64, out: &File) -> rustix::io::Result<()> {
     if method == REFLINK {
         return rustix::fs::ioctl_ficlone(out, &source);
     }
-    match io::copy(&mut File::from(source), &mut out) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
-    }
+    copy_file(&File::from(source), size, out)
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
 /// Digests all that is kept of a wheel, and removes what is not what RECORD says: that is the answer.

@@ -326,8 +326,8 @@ impl Medium for Here<'_> {
         let (fill, spot) = (self.fill, &self.spot(file));
         let wheel = &*fill.plan.dists[from.dist].wheel;
         let (position, entry) = (from.entry, &wheel.entries[from.entry]);
-        let stored = fill.store.and_then(|store| {
-            let open = || store.wheel(wheel.file.sha256());
+        let stored = fill.store.filter(|store| store.keeps(entry.size)).and_then(|store| {
+            let open = || store.wheel(wheel);
             Some((store, fill.wheels[from.dist].get_or_init(open).as_ref()?))
         });
         let store = match (stored, entry.sha256) {
@@ -346,7 +346,7 @@ impl Medium for Here<'_> {
         let sha256 = spot.unpack(wheel, position, scratch, fill.held, fill.plan.mtime)?;
         let matched = fill.contents.compare(wheel, position, sha256)?;
         if let (Some((store, stored)), true) = (store, matched) {
-            store.add(stored, position, spot)?;
+            store.add(stored, position, entry.size, spot)?;
         }
         Ok(Written { sha256, size: entry.size })
     }

@@ -40,7 +40,7 @@ const KIND: &str = "points";
 pub(crate) const HEAD: &[u8] = b"venvoy points 1\n";
 
 /// Entries of fewer bytes have none: a thread inflates them in a tenth of a second.
-const SMALLEST: u64 = if cfg!(test) { 256 << 10 } else { 64 << 20 };
+pub(crate) const LARGE_ENTRY: u64 = if cfg!(test) { 256 << 10 } else { 64 << 20 };
 
 /// How many bytes lie between two points at least. A point takes 32 KiB, or half of it once they are compressed.
 pub(super) const APART: u64 = if cfg!(test) { 64 << 10 } else { 16 << 20 };
@@ -78,6 +78,11 @@ impl Wheel {
     /// Whether points of an entry are worth noting while it is inflated.
     pub(super) fn wants_points(&self, entry: usize) -> bool {
         has_points(&self.entries[entry]) && self.access.cache.is_some() && self.kept_points(entry).is_none()
+    }
+
+    /// Whether an earlier run noted points of any of its entries, and so inflated all of it.
+    pub(crate) fn has_points(&self) -> bool {
+        self.entries.iter().position(has_points).is_some_and(|entry| self.kept_points(entry).is_some())
     }
 
     fn kept_points(&self, entry: usize) -> Option<&[AccessPoint]> {
@@ -170,7 +175,7 @@ impl Part<'_> {
 }
 
 fn has_points(entry: &WheelEntry) -> bool {
-    entry.method == Method::Deflated && entry.size >= SMALLEST
+    entry.method == Method::Deflated && entry.size >= LARGE_ENTRY
 }
 
 fn place<'c>(wheel: &Wheel, cache: &'c Cache) -> Keyed<'c> {

@@ -23,6 +23,7 @@ mod zip_directory;
 use std::sync::Arc;
 
 use access::Access;
+pub(crate) use access::LARGE_ENTRY;
 use as_recorded::AsRecorded;
 use handle::Handle;
 pub(crate) use proof::{HEAD as PROOF_HEAD, Proof, Proven, Section};

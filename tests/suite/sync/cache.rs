@@ -15,7 +15,7 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
-        Arc, OnceLock,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -496,19 +496,63 @@ fn what_has_arrived_is_unpacked_beside_the_environment_where_nothing_can_be_link
     });
 }
 
+/// A package with an entry as large as those are that have access points, in several blocks, and its bytes.
+static WITH_LARGE_ENTRY: LazyLock<(Package, Vec<u8>)> = LazyLock::new(|| {
+    let large: Vec<u8> = (0..17_000_000_u32).flat_map(|number| (number / 3 * 7).to_le_bytes()).collect();
+    let wheel =
+        greeter("demo", "1.0").file("demo_large.bin", &large).file("small.txt", "something to damage");
+    (Package::new(&wheel), large)
+});
+
+fn large_of(project: &Project, venv: &str) -> Vec<u8> {
+    let files = files::below(&project.dir().join(venv));
+    let data = files.iter().find(|path| path.ends_with("demo_large.bin")).expect("a file");
+    fs::read(data).expect("a file")
+}
+
 #[test]
 fn a_large_entry_is_the_same_by_one_thread_and_by_several() {
-    // As large as entries are that have access points, and in several blocks.
-    let large: Vec<u8> = (0..20_000_000_u32).flat_map(|number| (number / 3 * 7).to_le_bytes()).collect();
-    let demo = Package::new(&greeter("demo", "1.0").file("demo_large.bin", &large));
-    let server = index(std::slice::from_ref(&demo));
-    let project = Project::at(&server, std::slice::from_ref(&demo));
-    for (venv, mode) in [("first", "unpack"), ("second", "unpack"), ("third", "copy")] {
+    let (demo, large) = &*WITH_LARGE_ENTRY;
+    let server = index(std::slice::from_ref(demo));
+    let project = Project::at(&server, std::slice::from_ref(demo));
+    for (venv, mode) in [("first", "unpack"), ("second", "unpack"), ("third", "copy"), ("fourth", "copy")] {
         project.sync_with(&["--link", mode, "--venv", venv]).succeeds();
         assert_eq!(files::below(&project.path("cache/v1/points")).len(), 1, "{venv}");
-        let place = files::below(&project.dir().join(venv));
-        let data = place.iter().find(|path| path.ends_with("demo_large.bin")).expect("a file");
-        assert!(fs::read(data).expect("a file") == large, "{venv}");
+        assert!(large_of(&project, venv) == *large, "{venv}");
         assert_eq!(project.run(&["check", "--venv", venv]).code, Some(0), "{venv}");
     }
+}
+
+#[test]
+fn where_nothing_can_be_linked_large_entries_are_kept_unpacked_from_the_second_time_on() {
+    let (demo, large) = &*WITH_LARGE_ENTRY;
+    let server = index(std::slice::from_ref(demo));
+    let project = Project::at(&server, std::slice::from_ref(demo));
+    let Some(disk) = Mount::tmpfs(&project.path("cache"), "100m") else { return };
+    let kept = || files::below(&project.path("cache/v1/unpacked"));
+    let sync = |venv: &str, more: &[&str]| {
+        project.sync_with(&[&["--venv", venv], more].concat()).succeeds();
+        assert!(large_of(&project, venv) == *large, "{venv}");
+    };
+    sync("first", &[]);
+    assert_eq!(kept(), Vec::<PathBuf>::new(), "it may be the only time");
+    sync("small", &[]);
+    assert_eq!(kept(), Vec::<PathBuf>::new(), "it would take more than a quarter of what the disk has left");
+    disk.change("size=1g");
+    sync("unpack", &["--link", "unpack"]);
+    assert_eq!(kept(), Vec::<PathBuf>::new(), "another way was asked for");
+    sync("second", &[]);
+    let [copy] = &*kept() else { panic!("{:?}", kept()) };
+    assert_eq!(fs::metadata(copy).expect("a file").len(), large.len() as u64);
+    // Had the next environment been inflated from the wheel, it would not have this.
+    tamper(copy, &[0, 0, 0, 0]);
+    project.sync_with(&["--venv", "third"]).succeeds();
+    assert!(large_of(&project, "third") != *large);
+    sync("strict", &["--strict"]);
+    // What was cut short is no copy any more.
+    sync("fourth", &[]);
+    let [copy] = &*kept() else { panic!("{:?}", kept()) };
+    fs::File::options().write(true).open(copy).and_then(|file| file.set_len(5)).expect("cut");
+    sync("fifth", &[]);
+    project.run(&["cache", "verify"]).succeeds().mentions(&["all as their digests say"]);
 }
