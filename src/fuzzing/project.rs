@@ -80,6 +80,8 @@ pub(super) fn url(bytes: &[u8]) -> Read {
     let shown = shown_url(url.url());
     if let Ok(parsed) = url::Url::parse(text)
         && let Some(password) = parsed.password().filter(|password| password.len() > 3)
+        // What stands elsewhere too, also in a host before its capitals are made small, is shown there.
+        && text.matches(password).count() <= 1
         && !parsed.host_str().unwrap_or_default().contains(password)
         && !parsed.path().contains(password)
         && !parsed.query().unwrap_or_default().contains(password)

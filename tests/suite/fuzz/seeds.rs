@@ -36,6 +36,7 @@ pub fn of(reader: &str) -> Vec<Vec<u8>> {
             "git+ssh://git@h.example:22/a.git@v1",
             "\u{1b}[31mred\u{1b}[0m \u{202e}x",
             "http://[::1]:80/",
+            "https://me:pasS4711@pasS4711a=b",
         ]),
         "lock" => project_files("Pipfile.lock").into_iter().chain(texts(&LOCKS)).collect(),
         "pipfile" => project_files("Pipfile").into_iter().chain(texts(&PIPFILES)).collect(),
