@@ -78,7 +78,7 @@ impl Error {
 
     /// An operating-system error about `path`, with what was being done to it ("cannot read").
     pub fn io(action: &str, path: &std::path::Path, error: std::io::Error) -> Self {
-        let full = error.kind() == std::io::ErrorKind::StorageFull;
+        let full = super::files::is_full(&error);
         let error = Error::new(Kind::Io, format!("{action} {}", path.display())).because(error);
         if full {
             error.help("free some space on that file system and run the same command again; nothing was lost")

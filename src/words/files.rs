@@ -26,6 +26,11 @@ pub(crate) fn share_of_descriptors() -> u64 {
     *SHARE.get_or_init(|| getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit / 4))
 }
 
+/// Whether there is no room left, on the disk or for this user.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Opens a regular file to read it. Anything else is an error at once: a FIFO would wait for a writer, a device may
 /// never end.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {

@@ -11,6 +11,7 @@ use sha2::Digest as _;
 use super::{Cache, Dir, VerifiedFile, files, temporary::TemporaryFile};
 use crate::words::{
     error::{Error, Kind, Result},
+    files::is_full,
     vocab::Sha256,
 };
 
@@ -70,11 +71,6 @@ impl Cache {
 /// cache's directory.
 pub(super) fn cannot_stay(error: &io::Error) -> bool {
     is_full(error) || error.kind() == ErrorKind::NotFound
-}
-
-/// Whether there is no room left.
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 impl Pending {

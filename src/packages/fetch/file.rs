@@ -18,7 +18,7 @@ use crate::{
     packages::http::{Client, Failure, Outcome, Reply, Request, Tries},
     words::{
         error::{Error, Kind, Result},
-        files::open_regular,
+        files::{is_full, open_regular},
         vocab::{ArchiveFormat, SourceUrl, place, shown_url},
     },
 };
@@ -277,7 +277,7 @@ pub(super) fn refuse_compression(reply: &Reply) -> Result<()> {
 }
 
 pub(super) fn cannot_store(url: &Url, error: io::Error) -> Error {
-    let full = error.kind() == io::ErrorKind::StorageFull;
+    let full = is_full(&error);
     let error =
         Error::new(Kind::Io, format!("cannot store what comes from {}", shown_url(url))).because(error);
     if full { error.help("free some space for the cache and run the same command again") } else { error }

@@ -22,8 +22,9 @@ use crate::{
     packages::http::{Client, Failure, Lane, Outcome, Reply, Tries},
     words::{
         error::{Error, Kind, Result},
+        files::is_full,
         interrupt,
-        vocab::{SourceUrl, place},
+        vocab::{SourceUrl, place, shown_url},
     },
 };
 
@@ -66,7 +67,8 @@ pub(super) struct Whole<'a> {
 /// Why a file did not come in parts.
 pub(super) enum Stopped {
     Failed(Failure),
-    /// The parts are not of one file, or the server does not keep its word about ranges.
+    /// The parts are not of one file, the server does not keep its word about ranges, or the parts have no room where they
+    /// are to go: in one stream it may come all the same.
     Changed(String),
 }
 
@@ -76,6 +78,16 @@ impl Stopped {
             Stopped::Failed(failure) => failure,
             Stopped::Changed(why) => Failure::passing(why),
         }
+    }
+}
+
+impl Stopped {
+    /// What comes cannot be written. A sink that gets all in one stream may find room elsewhere.
+    fn unstorable(url: &Url, error: io::Error) -> Self {
+        if is_full(&error) {
+            return Stopped::Changed(format!("there is no room for the parts of {}", shown_url(url)));
+        }
+        cannot_store(url, error).into()
     }
 }
 
@@ -193,8 +205,9 @@ impl<'a> Work<'a> {
     ) -> Result<(), Stopped> {
         let begun = first.0;
         let mut tries = Tries::new(&self.client.options);
-        if let Err(failure) = self.stream(first, *reply, sink, progress, buffer, help) {
-            tries.pause(failure, self.whole.url)?;
+        match self.stream(first, *reply, sink, progress, buffer, help) {
+            Err(Stopped::Failed(failure)) => tries.pause(failure, self.whole.url)?,
+            outcome => outcome?,
         }
         // What came in the stream; all else comes in parts.
         let streamed = sink.received() - begun;
@@ -242,7 +255,7 @@ impl<'a> Work<'a> {
         progress: &dyn Fn(u64),
         buffer: &mut [u8],
         help: &dyn Fn(Lane<'a>, Part),
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Stopped> {
         loop {
             if at == end {
                 let mut state = self.state.lock();
@@ -261,10 +274,11 @@ impl<'a> Work<'a> {
                 Ok(count) => count,
                 Err(failure) => {
                     self.state.lock().left.push((at, end));
-                    return Err(failure);
+                    return Err(failure.into());
                 }
             };
-            sink.write_all(&buffer[..count]).map_err(|error| cannot_store(self.whole.url, error))?;
+            let written = sink.write_all(&buffer[..count]);
+            written.map_err(|error| Stopped::unstorable(self.whole.url, error))?;
             at += count as u64;
             progress(sink.received() + self.came.load(Ordering::Relaxed));
             self.call(help);
@@ -362,7 +376,7 @@ impl<'a> Work<'a> {
                 return Err(short(&reply).into());
             }
             let written = self.whole.file.write_all_at(&buffer[..count], *at);
-            written.map_err(|error: io::Error| cannot_store(self.whole.url, error))?;
+            written.map_err(|error| Stopped::unstorable(self.whole.url, error))?;
             *at += count as u64;
             self.came.fetch_add(count as u64, Ordering::Relaxed);
             each()?;

@@ -316,11 +316,13 @@ struct InFile {
     file: std::fs::File,
     length: u64,
     resets: usize,
+    /// There is no room for parts.
+    full: bool,
 }
 
 impl InFile {
     fn new() -> Self {
-        InFile { file: tempfile::tempfile().expect("a file"), length: 0, resets: 0 }
+        InFile { file: tempfile::tempfile().expect("a file"), length: 0, resets: 0, full: false }
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -356,7 +358,8 @@ impl Sink for InFile {
     }
 
     fn places(&mut self) -> Result<Option<std::fs::File>> {
-        Ok(Some(self.file.try_clone().expect("a file")))
+        let full = self.full.then(|| std::fs::File::options().write(true).open("/dev/full"));
+        Ok(Some(full.unwrap_or_else(|| self.file.try_clone()).expect("a file")))
     }
 
     fn join(&mut self, end: u64) -> io::Result<()> {
@@ -427,11 +430,15 @@ impl Drop for Ended<'_> {
 
 /// What came, over how many connections at once, and how many requests for parts there were.
 fn in_parts(ranges: Ranges, connections: usize) -> (InFile, usize, usize) {
+    in_parts_to(InFile::new(), ranges, connections)
+}
+
+fn in_parts_to(mut sink: InFile, ranges: Ranges, connections: usize) -> (InFile, usize, usize) {
     let bytes = noise(LARGE);
     let most = Arc::new(AtomicUsize::new(0));
     let server = slow(bytes.clone(), ranges, most.clone());
     let client = client(FetchOptions { connections, ..quick() }, no_credentials(), &[]);
-    let (mut sink, furthest) = (InFile::new(), Cell::new(0));
+    let furthest = Cell::new(0);
     client
         .download(&url(&server.url("/large.whl")), None, &mut sink, &|received| furthest.set(received))
         .unwrap_or_else(|error| panic!("{}", error.report()));
@@ -464,4 +471,11 @@ fn parts_of_a_file_that_changes_meanwhile_are_thrown_away() {
 #[test]
 fn parts_that_break_off_are_fetched_again() {
     assert_eq!(in_parts(Ranges::Broken, 8).0.resets, 0);
+}
+
+/// A cache whose disk is full goes on in a private directory, and does so with what comes in order.
+#[test]
+fn parts_that_find_no_room_come_in_one_stream() {
+    let full = InFile { full: true, ..InFile::new() };
+    assert_eq!(in_parts_to(full, Ranges::Kept, 8).0.resets, 1);
 }
