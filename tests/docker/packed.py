@@ -288,7 +288,7 @@ def with_podman(place: Path, archive: Path) -> None:
 def with_buildah(place: Path, layout: Path) -> None:
     """buildah begins with it and runs it."""
     store = ("--root", place / "buildah/root", "--runroot", place / "buildah/run", "--storage-driver", "overlay")
-    container = run("buildah", *store, "from", "--quiet", f"oci:{layout}:layout").strip().splitlines()[-1]
+    container = run("buildah", *store, "from", "--quiet", f"oci:{layout}").strip().splitlines()[-1]
     check_run(run("buildah", *store, "run", "--isolation", "chroot", container, "--", *COMMAND), "buildah")
 
 
