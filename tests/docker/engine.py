@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,16 +32,32 @@ def fail(message: str) -> None:
     sys.exit(f"docker: {message}")
 
 
-class Engine:
-    """A running engine and its images."""
+def await_start(server: subprocess.Popen, log: Path, answers: Callable[[], bool]) -> None:
+    """Waits until a server that was started answers; ends the test with its log if it does not."""
+    deadline = time.monotonic() + 60
+    while not answers():
+        if server.poll() is not None or time.monotonic() > deadline:
+            fail(f"{' '.join(map(str, server.args))} did not start:\n{log.read_text()}")
+        time.sleep(0.1)
 
-    def __init__(self, socket: Path) -> None:
+
+class Engine:
+    """A running engine and its images.
+
+    `within` is what a command begins with that is to run where the engine does.
+    """
+
+    def __init__(self, socket: Path, within: tuple[str | Path, ...] = ()) -> None:
+        self.within = within
         self.host = f"unix://{socket}"
         self.env = {"PATH": os.environ["PATH"], "HOME": str(socket.parent), "DOCKER_HOST": self.host}
 
     def __call__(self, *arguments: str | Path, expect: int | None = 0, buildkit: bool = True, **options) -> str:
         env = {**self.env, "DOCKER_BUILDKIT": str(int(buildkit))}
-        return run(DOCKER, *arguments, expect=expect, env=env, **options)
+        return run(*self.within, DOCKER, *arguments, expect=expect, env=env, **options)
+
+    def answers(self) -> bool:
+        return "Server Version" in self("info", expect=None)
 
     def build(
         self, context: Path, tag: str, *arguments: str | Path, buildkit: bool = True, works: bool = True
@@ -73,6 +89,17 @@ class Engine:
             self("rm", container)
 
 
+def daemon(data: Path, place: Path, config: Path) -> list[str | Path]:
+    """What starts an engine with its images in `data`, and all else in `place`."""
+    return [
+        *(DOCKERD, "--data-root", data, "--exec-root", place / "exec", "--pidfile", place / "pid"),
+        *("--host", f"unix://{place}/socket", "--config-file", config),
+        # Containers get the host's network or none: nothing of the machine's network is changed.
+        *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
+        *("--ip-forward=false", "--ip-masq=false"),
+    ]
+
+
 @contextmanager
 def start(data: Path) -> Iterator[Engine]:
     """An engine with its images in `data`, until the block ends."""
@@ -80,23 +107,13 @@ def start(data: Path) -> Iterator[Engine]:
     with tempfile.TemporaryDirectory(prefix="venvoy-docker-") as name:
         place = Path(name)
         log = place / "log"
-        command = [
-            *(DOCKERD, "--data-root", data, "--exec-root", place / "exec", "--pidfile", place / "pid"),
-            *("--host", f"unix://{place}/socket", "--config-file", place / "config.json"),
-            # Containers get the host's network or none: nothing of the machine's network is changed.
-            *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
-            *("--ip-forward=false", "--ip-masq=false"),
-        ]
         (place / "config.json").write_text("{}")
+        command = daemon(data, place, place / "config.json")
         with log.open("wb") as output:
             server = subprocess.Popen([str(part) for part in command], stdout=output, stderr=output)
         try:
             engine = Engine(place / "socket")
-            deadline = time.monotonic() + 60
-            while "Server Version" not in engine("info", expect=None):
-                if server.poll() is not None or time.monotonic() > deadline:
-                    fail(f"the engine did not start:\n{log.read_text()}")
-                time.sleep(0.2)
+            await_start(server, log, engine.answers)
             yield engine
         finally:
             server.terminate()

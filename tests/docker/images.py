@@ -35,17 +35,24 @@ LEFT_OUT = (
 )
 
 
+def machine_release() -> str:
+    return re.search(r"^VERSION_CODENAME=(\w+)$", Path("/etc/os-release").read_text(), re.M)[1]
+
+
+def mirror() -> str:
+    """The mirror this machine installs from."""
+    sites = run("apt-get", "indextargets", "--format", "$(CODENAME) $(SITE)").split("\n")
+    return next(line.split()[1] for line in sites if line.startswith(f"{machine_release()} "))
+
+
 def debian() -> Path:
     """A Debian of this machine's release, as a tar archive."""
-    release = re.search(r"^VERSION_CODENAME=(\w+)$", Path("/etc/os-release").read_text(), re.M)[1]
+    release = machine_release()
     archive = WORK / f"debian-{release}.tar"
     if not archive.exists():
-        # The mirror this machine installs from.
-        sites = run("apt-get", "indextargets", "--format", "$(CODENAME) $(SITE)").split("\n")
-        mirror = next(line.split()[1] for line in sites if line.startswith(f"{release} "))
         root = WORK / "debian"
         shutil.rmtree(root, ignore_errors=True)
-        run("debootstrap", "--variant=minbase", "--include=ca-certificates,passwd", release, root, mirror)
+        run("debootstrap", "--variant=minbase", "--include=ca-certificates,passwd", release, root, mirror())
         shutil.rmtree(root / "var/cache/apt/archives")
         pack(root, archive)
     return archive

@@ -13,23 +13,28 @@ import shutil
 import socket
 import subprocess
 import tarfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import docs
 import project
-from engine import Engine, fail, run
+from engine import Engine, await_start, fail, run
 from images import PYTHON, REPOSITORY
 
 # As the flags of `pack` say it, for engines that are asked to run something else than the image's command.
 COMMAND = ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
+# What an image says by itself that is not packed but has the same in it.
+AS_PACKED = """
+ENV PATH=/.venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1
+WORKDIR /srv
+USER 1099
+"""
 
 
 @contextmanager
 def registry(place: Path) -> Iterator[str]:
-    """Debian's registry on loopback, until the block ends."""
+    """Debian's registry on loopback, until the block ends; what it is asked is in `registry.log`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -37,22 +42,19 @@ def registry(place: Path) -> Iterator[str]:
         "version": "0.1",
         "storage": {"filesystem": {"rootdirectory": str(place / "registry")}},
         "http": {"addr": address},
-        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "log": {"level": "error"},
     }
     (place / "registry.yml").write_text(json.dumps(config))
     with (place / "registry.log").open("wb") as log:
         server = subprocess.Popen(["docker-registry", "serve", place / "registry.yml"], stdout=log, stderr=log)
+
+    def answers() -> bool:
+        host, port = address.split(":")
+        with socket.socket() as probe:
+            return probe.connect_ex((host, int(port))) == 0
+
     try:
-        deadline = time.monotonic() + 30
-        while True:
-            host, port = address.split(":")
-            try:
-                socket.create_connection((host, int(port)), 1).close()
-                break
-            except OSError:
-                if server.poll() is not None or time.monotonic() > deadline:
-                    fail(f"docker-registry did not start:\n{(place / 'registry.log').read_text()}")
-                time.sleep(0.1)
+        await_start(server, place / "registry.log", answers)
         yield address
     finally:
         server.terminate()
@@ -86,11 +88,12 @@ class Packed:
             fail(f"venvoy {' '.join(map(str, arguments))} ended with {done.returncode}:\n{done.stderr}")
         return (done.stdout.splitlines() or [""])[-1]
 
-    def pack(self, *arguments: str | Path, base: str = PYTHON) -> str:
-        """The image's digest."""
+    def pack(self, *arguments: str | Path, base: str | None = PYTHON) -> str:
+        """The image's digest. Without a base the arguments say which interpreter comes along."""
         run_as = ("--cmd", json.dumps(COMMAND), "--user", "1099", "--workdir", "/srv")
         along = ("--copy", "src:/srv", "--copy", "tests:/srv/tests", "--env", "PYTHONDONTWRITEBYTECODE=1")
-        return self.venvoy("pack", "--dev", "--base", base, *run_as, *along, *arguments)
+        beneath = ("--with-python",) if base is None else ("--base", base)
+        return self.venvoy("pack", "--dev", *beneath, *run_as, *along, *arguments)
 
     def digest(self, venv: Path) -> str:
         """What is in an environment."""
@@ -118,7 +121,9 @@ def check(docker: Engine, binary: Path, index: str, place: Path) -> None:
         if packed.pack("--push", pushed) != digest:
             fail("pack: what is pushed is another image")
         on_registry(packed, pushed, digest)
-        with_docker(packed, archive, pushed, digest)
+        with_docker(packed, docker, archive, pushed, digest)
+        check_run(docker.run("packed:given"), "docker, by --load,")
+        same_image(docker, "packed:given", "packed:loaded")
         with_skopeo(place, layout, archive, pushed, digest)
         documented(packed, address)
         inside(packed, address)
@@ -136,35 +141,59 @@ def on_registry(packed: Packed, pushed: str, digest: str) -> None:
         fail("pack: another setting gives the same image")
 
 
-def with_docker(packed: Packed, archive: Path, pushed: str, digest: str) -> None:
+def with_docker(
+    packed: Packed, docker: Engine, archive: Path, pushed: str, digest: str, base: str = PYTHON, who: str = "docker"
+) -> None:
     """Docker loads, pulls, builds on it and copies from it."""
-    docker = packed.docker
     docker("load", "--input", archive)
-    check_run(docker.run("packed:loaded"), "docker, loaded,")
-    check_run(docker.run("packed:given"), "docker, by --load,")
+    check_run(docker.run("packed:loaded"), f"{who}, loaded,")
     docker("pull", pushed)
-    check_run(docker.run(pushed), "docker, pulled,")
-    ids = {docker("image", "inspect", "--format", "{{.Id}}", name) for name in ("packed:loaded", "packed:given", pushed)}
-    if len(ids) != 1:
-        fail(f"pack: docker has different images: {ids}")
+    check_run(docker.run(pushed), f"{who}, pulled,")
+    same_image(docker, "packed:loaded", pushed)
     digests = docker("image", "inspect", "--format", "{{json .RepoDigests}}", pushed)
     if digest not in digests:
-        fail(f"pack: docker pulled {digests}, expected {digest}")
-    context = packed.place / "context"
-    context.mkdir()
-    packed.venvoy("pack", "--dev", "-o", context / "deps.tar.gz", *described())
+        fail(f"pack: {who} pulled {digests}, expected {digest}")
+    context = build_context(packed)
     for name, text in {
         "from": f"FROM {pushed}\nENV C=D\n",
-        "copy": f"FROM {PYTHON}\nCOPY --from={pushed} / /\nENV PATH=/.venv/bin:/usr/local/bin:/usr/bin:/bin\n",
-        "add": f"FROM {PYTHON}\nADD deps.tar.gz /\nENV PATH=/.venv/bin:/usr/local/bin:/usr/bin:/bin\n",
+        "copy": f"FROM {base}\n{copied(pushed)}",
+        "add": f"FROM {base}\nADD deps.tar.gz /\nCOPY src /srv\nCOPY tests /srv/tests\n{AS_PACKED}",
     }.items():
         (context / f"{name}.Dockerfile").write_text(text)
         docker.build(context, f"packed:{name}", "--file", context / f"{name}.Dockerfile")
-        said = docker.run(f"packed:{name}", "flask", "--version", options=("--user", "1099"))
-        if "Flask" not in said:
-            fail(f"pack: flask in an image by {name} said {said}")
-    if docker.layers("packed:from")[:-1] and docker.layers("packed:from") != docker.layers(pushed):
-        fail("pack: FROM changed layers")
+        check_run(docker.run(f"packed:{name}", *COMMAND), f"{who}, by {name},")
+    if docker.layers("packed:from") != docker.layers(pushed):
+        fail(f"pack: FROM changed layers by {who}")
+
+
+def copied(image: str) -> str:
+    """The end of a Dockerfile that takes the environment and the project out of an image."""
+    return f"COPY --from={image} /.venv /.venv\nCOPY --from={image} /srv /srv\n{AS_PACKED}"
+
+
+def same_image(docker: Engine, *names: str) -> None:
+    ids = {name: docker("image", "inspect", "--format", "{{.Id}}", name).strip() for name in names}
+    if len(set(ids.values())) != 1:
+        fail(f"pack: docker has different images: {ids}")
+
+
+def build_context(packed: Packed) -> Path:
+    """The packages as a tar, and the project."""
+    context = packed.place / "context"
+    if not context.exists():
+        packed.venvoy("pack", "--dev", "-o", packed.place / "deps.tar.gz", *described())
+        for part in ("src", "tests"):
+            shutil.copytree(packed.context / part, context / part)
+        (packed.place / "deps.tar.gz").rename(context / "deps.tar.gz")
+    return context
+
+
+def push_base(packed: Packed, address: str, media_types: str) -> str:
+    """The image to begin with, in the registry, with media types of this kind (`oci` or `v2s2`)."""
+    base = f"{address}/{PYTHON}"
+    here = ("--insecure-policy", "--format", media_types, "--dest-tls-verify=false", "--src-daemon-host", packed.docker.host)
+    run("skopeo", "copy", *here, f"docker-daemon:{PYTHON}", f"docker://{base}")
+    return base
 
 
 def documented(packed: Packed, address: str) -> None:
@@ -173,10 +202,8 @@ def documented(packed: Packed, address: str) -> None:
     files = docs.files(docs.PAGE)
     for name in ("packed.Dockerfile", "layout.Dockerfile"):
         (packed.context / name).write_text(files[name])
-    base = f"{address}/{PYTHON}"
     # With Docker's media types, as most bases have them.
-    here = ("--insecure-policy", "--format", "v2s2", "--dest-tls-verify=false", "--src-daemon-host", docker.host)
-    run("skopeo", "copy", *here, f"docker-daemon:{PYTHON}", f"docker://{base}")
+    base = push_base(packed, address, "v2s2")
     programs = place / "programs"
     programs.mkdir()
     (programs / "venvoy").symlink_to(packed.binary)
@@ -232,16 +259,19 @@ def described() -> tuple[str, ...]:
     return ("--python-version", "3.9", "--platform", "linux/amd64", "--python-home", "/usr/local/bin")
 
 
-def with_skopeo(place: Path, layout: Path, archive: Path, pushed: str, digest: str) -> None:
+def with_skopeo(
+    place: Path, layout: Path, archive: Path, pushed: str, digest: str, within: tuple[str | Path, ...] = ()
+) -> None:
     """skopeo reads every blob and compares all digests."""
-    run("skopeo", "copy", "--insecure-policy", f"oci:{layout}:layout", f"dir:{place}/dir")
-    run("skopeo", "copy", "--insecure-policy", f"oci-archive:{archive}:loaded", f"oci:{place}/again:x")
-    run("skopeo", "copy", "--insecure-policy", f"docker-archive:{archive}", f"dir:{place}/docker-dir")
-    run("skopeo", "copy", "--insecure-policy", "--src-tls-verify=false", f"docker://{pushed}", f"oci:{place}/pulled:x")
-    for copy in ("again", "pulled"):
-        (row,) = json.loads((place / copy / "index.json").read_text())["manifests"]
+    copy = (*within, "skopeo", "copy", "--insecure-policy")
+    run(*copy, f"oci:{layout}:layout", f"dir:{place}/dir")
+    run(*copy, f"oci-archive:{archive}:loaded", f"oci:{place}/again:x")
+    run(*copy, f"docker-archive:{archive}", f"dir:{place}/docker-dir")
+    run(*copy, "--src-tls-verify=false", f"docker://{pushed}", f"oci:{place}/pulled:x")
+    for name in ("again", "pulled"):
+        (row,) = json.loads((place / name / "index.json").read_text())["manifests"]
         if row["digest"] != digest:
-            fail(f"pack: skopeo's copy {copy} is {row['digest']}, expected {digest}")
+            fail(f"pack: skopeo's copy {name} is {row['digest']}, expected {digest}")
     print("docker: pack: skopeo finds every digest right", flush=True)
 
 
@@ -272,24 +302,43 @@ def lazily(packed: Packed) -> None:
     with_podman(place, archive)
 
 
+# What podman and buildah would set by themselves is more than a machine may allow.
+LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
+
+
+class Podman:
+    """podman with a store of its own below `place`; `within` is what its commands begin with.
+
+    What it knows of what runs is in `runroot`, whose path may have 50 characters at most.
+    """
+
+    def __init__(self, place: Path, runroot: Path, within: tuple[str | Path, ...] = ()) -> None:
+        store = ("--root", place / "podman", "--runroot", runroot, "--storage-driver", "overlay")
+        # Debian's crun refuses some hosts' control groups; the engine's own runtime is here anyway.
+        how = ("--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "none")
+        self.command = (*within, "podman", *how, *store)
+        self.env = {**os.environ, "HOME": str(place)}
+
+    def __call__(self, *arguments: str | Path) -> str:
+        return run(*self.command, *arguments, env=self.env)
+
+    def run(self, image: str, *command: str) -> str:
+        closed = ("--network", "none", "--read-only", "--tmpfs", "/tmp")
+        return self("run", "--rm", *closed, *LIMITS, image, *command)
+
+
 def with_podman(place: Path, archive: Path) -> None:
     """podman loads and runs it."""
-    store = ("--root", place / "podman/root", "--runroot", place / "podman/run", "--storage-driver", "overlay")
-    # Debian's crun refuses some hosts' control groups; the engine's own runtime is here anyway.
-    podman = ("podman", "--runtime", "runc", *store, "--cgroup-manager", "cgroupfs", "--events-backend", "none")
-    env = {**os.environ, "HOME": str(place)}
-    name = run(*podman, "load", "--input", archive, env=env).split()[-1]
-    closed = ("--network", "none", "--read-only", "--tmpfs", "/tmp")
-    # What it would set by itself is more than a machine may allow.
-    limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
-    check_run(run(*podman, "run", "--rm", *closed, *limits, name, env=env), "podman")
+    podman = Podman(place, place / "podman-run")
+    check_run(podman.run(podman("load", "--input", archive).split()[-1]), "podman")
 
 
-def with_buildah(place: Path, layout: Path) -> None:
+def with_buildah(place: Path, layout: Path, within: tuple[str | Path, ...] = ()) -> None:
     """buildah begins with it and runs it."""
     store = ("--root", place / "buildah/root", "--runroot", place / "buildah/run", "--storage-driver", "overlay")
-    container = run("buildah", *store, "from", "--quiet", f"oci:{layout}").strip().splitlines()[-1]
-    check_run(run("buildah", *store, "run", "--isolation", "chroot", container, "--", *COMMAND), "buildah")
+    buildah = (*within, "buildah", *store)
+    container = run(*buildah, "from", "--quiet", *LIMITS, f"oci:{layout}").strip().splitlines()[-1]
+    check_run(run(*buildah, "run", "--isolation", "chroot", container, "--", *COMMAND), "buildah")
 
 
 def archivers(packed: Packed, rootfs: Path) -> None:
