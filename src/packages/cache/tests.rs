@@ -551,7 +551,7 @@ fn what_is_published_or_linked_anew_while_it_is_digested_is_no_damage() {
                 let link = root.path().join("link");
                 fs::hard_link(stored.path(), &link).and_then(|()| fs::remove_file(&link)).expect("linked");
                 assert_eq!(fs::read(stored.path()).expect("it stays"), bytes);
-                thread::sleep(Duration::from_millis(1));
+                thread::sleep(Duration::from_millis(3));
             }
         });
         let read = || {
