@@ -16,6 +16,8 @@ from pathlib import Path
 DOCKER, DOCKERD = Path("/usr/bin/docker"), Path("/usr/sbin/dockerd")
 # Builds reach the servers of the tests, which listen on loopback only.
 BUILD = ("--network", "host")
+# What a server begins with: it ends with the test, also where that is killed.
+ENDING = ("setpriv", "--pdeathsig", "TERM")
 
 
 def run(*command: str | Path, expect: int | None = 0, **options) -> str:
@@ -110,7 +112,7 @@ def start(data: Path) -> Iterator[Engine]:
         (place / "config.json").write_text("{}")
         command = daemon(data, place, place / "config.json")
         with log.open("wb") as output:
-            server = subprocess.Popen([str(part) for part in command], stdout=output, stderr=output)
+            server = subprocess.Popen([*ENDING, *map(str, command)], stdout=output, stderr=output)
         try:
             engine = Engine(place / "socket")
             await_start(server, log, engine.answers)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import project
 import yaml
-from engine import DOCKER, Engine, fail, run
+from engine import DOCKER, ENDING, Engine, fail, run
 from images import PYTHON, REPOSITORY
 from serve import PRIVATE_HOST, Indexes, free_ports
 
@@ -82,7 +82,8 @@ def registry(place: Path):
     configuration = place / "registry.yml"
     configuration.write_text(REGISTRY.format(place=place, port=port))
     with (place / "registry.log").open("wb") as log:
-        server = subprocess.Popen(["docker-registry", "serve", configuration], stdout=log, stderr=log)
+        command = (*ENDING, "docker-registry", "serve", configuration)
+        server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         for _ in range(100):
             with socket.socket() as probe:

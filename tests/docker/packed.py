@@ -19,7 +19,7 @@ from pathlib import Path
 
 import docs
 import project
-from engine import Engine, await_start, fail, run
+from engine import ENDING, Engine, await_start, fail, run
 from images import PYTHON, REPOSITORY
 
 # As the flags of `pack` say it, for engines that are asked to run something else than the image's command.
@@ -46,7 +46,8 @@ def registry(place: Path) -> Iterator[str]:
     }
     (place / "registry.yml").write_text(json.dumps(config))
     with (place / "registry.log").open("wb") as log:
-        server = subprocess.Popen(["docker-registry", "serve", place / "registry.yml"], stdout=log, stderr=log)
+        command = (*ENDING, "docker-registry", "serve", place / "registry.yml")
+        server = subprocess.Popen(command, stdout=log, stderr=log)
 
     def answers() -> bool:
         host, port = address.split(":")

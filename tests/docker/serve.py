@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import fail, run
+from engine import ENDING, fail, run
 
 # A name that only /etc/hosts of the builds knows, as `--add-host` writes it there.
 PRIVATE_HOST = "packages.example"
@@ -157,7 +157,7 @@ def serve(place: Path, files: list[Path], private: list[Path]) -> Iterator[Index
     configuration = place / "nginx.conf"
     ports = {"port": indexes.port, "private_port": indexes.private_port}
     configuration.write_text(CONFIGURATION.format(place=place, **ports))
-    server = subprocess.Popen([NGINX, "-c", str(configuration), "-e", str(place / "error.log")])
+    server = subprocess.Popen([*ENDING, NGINX, "-c", str(configuration), "-e", str(place / "error.log")])
     try:
         for _ in range(100):
             with socket.socket() as probe:
