@@ -171,7 +171,7 @@ impl Client<'_> {
             {
                 let brought = (received - start, asked.elapsed());
                 let outcome = parts::fetch(self, whole, reply, sink, progress, buffer, brought);
-                if let Err(parts::Stopped::Changed(why)) = outcome {
+                if let Err(parts::Stopped::NotInParts(why)) = outcome {
                     known.in_one = true;
                     sink.reset()?;
                     return Err(Failure::passing(why));

@@ -69,23 +69,21 @@ pub(super) enum Stopped {
     Failed(Failure),
     /// The parts are not of one file, the server does not keep its word about ranges, or the parts have no room where they
     /// are to go: in one stream it may come all the same.
-    Changed(String),
+    NotInParts(String),
 }
 
 impl Stopped {
     pub(super) fn into_failure(self) -> Failure {
         match self {
             Stopped::Failed(failure) => failure,
-            Stopped::Changed(why) => Failure::passing(why),
+            Stopped::NotInParts(why) => Failure::passing(why),
         }
     }
-}
 
-impl Stopped {
     /// What comes cannot be written. A sink that gets all in one stream may find room elsewhere.
     fn unstorable(url: &Url, error: io::Error) -> Self {
         if is_full(&error) {
-            return Stopped::Changed(format!("there is no room for the parts of {}", shown_url(url)));
+            return Stopped::NotInParts(format!("there is no room for the parts of {}", shown_url(url)));
         }
         cannot_store(url, error).into()
     }
@@ -297,7 +295,7 @@ impl<'a> Work<'a> {
                     // Whoever leads meets what is wrong by itself.
                     let mut state = self.state.lock();
                     state.failures += 1;
-                    if let Stopped::Changed(why) = stopped {
+                    if let Stopped::NotInParts(why) = stopped {
                         state.changed.get_or_insert(why);
                     }
                     break;
@@ -322,7 +320,7 @@ impl<'a> Work<'a> {
     fn take(&self) -> Result<Option<Part>, Stopped> {
         let mut state = self.state.lock();
         if let Some(why) = &state.changed {
-            return Err(Stopped::Changed(why.clone()));
+            return Err(Stopped::NotInParts(why.clone()));
         }
         if let Some(part) = state.left.pop() {
             return Ok(Some(part));
@@ -381,7 +379,7 @@ impl<'a> Work<'a> {
             self.came.fetch_add(count as u64, Ordering::Relaxed);
             each()?;
             if self.state.lock().changed.is_some() {
-                return Err(Stopped::Changed(String::new()));
+                return Err(Stopped::NotInParts(String::new()));
             }
         }
         Ok(())
@@ -407,13 +405,13 @@ impl<'a> Work<'a> {
                         {
                             Ok(reply)
                         }
-                        _ => Err(Stopped::Changed(format!(
+                        _ => Err(Stopped::NotInParts(format!(
                             "{place} sent another part of the file than asked for (from byte {start})"
                         ))),
                     };
                 }
                 200 | 416 => {
-                    return Err(Stopped::Changed(format!(
+                    return Err(Stopped::NotInParts(format!(
                         "{place} has another file by now, or sends no parts of it"
                     )));
                 }

@@ -80,7 +80,6 @@ fn an_sdist_of_the_index_is_built_once() {
         .fails(5, &["  - lib-1.0.tar.gz: an sdist, and only wheels may be used"]);
 }
 
-/// The source distribution `lib` 1.0.
 /// Another run may prune the cache at any moment, also between a look at a file and its use.
 #[test]
 fn what_is_pruned_before_it_is_built_is_fetched_again() {
@@ -119,6 +118,7 @@ fn what_is_pruned_before_it_is_built_is_fetched_again() {
     }
 }
 
+/// The source distribution `lib` 1.0.
 fn sdist() -> Package {
     backend::sdist("lib", lib("from an sdist"))
 }

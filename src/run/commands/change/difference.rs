@@ -165,12 +165,12 @@ impl Difference {
         previous: &Previous<'_>,
     ) -> Result<bool> {
         // To look at the working tree of an editable repository, another one would have to be made.
-        let is_checkout = |entry: &Entry| entry.editable && matches!(entry.origin, EntryOrigin::Vcs(_));
-        let has_checkouts = entries.iter().any(is_checkout);
+        let has_checkouts = entries.iter().any(|entry| builder.has_checkout(entry));
         if has_checkouts && self.local != Local::Only {
             return Ok(false);
         }
-        let is_unseen = |at: usize| at.checked_sub(self.first).is_some_and(|at| is_checkout(&entries[at]));
+        let is_unseen =
+            |at: usize| at.checked_sub(self.first).is_some_and(|at| builder.has_checkout(&entries[at]));
         let is_seen = |at: &usize| self.places[*at].is_some() && !is_unseen(*at);
         let staying: Vec<usize> = (0..self.places.len()).filter(is_seen).collect();
         self.know(run, builder, entries, &staying, None)?;
