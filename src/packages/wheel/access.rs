@@ -77,12 +77,13 @@ impl Access {
 impl Wheel {
     /// Whether points of an entry are worth noting while it is inflated.
     pub(super) fn wants_points(&self, entry: usize) -> bool {
-        has_points(&self.entries[entry]) && self.access.cache.is_some() && self.kept_points(entry).is_none()
+        is_large(&self.entries[entry]) && self.access.cache.is_some() && self.kept_points(entry).is_none()
     }
 
     /// Whether an earlier run noted points of any of its entries, and so inflated all of it.
     pub(crate) fn has_points(&self) -> bool {
-        self.entries.iter().position(has_points).is_some_and(|entry| self.kept_points(entry).is_some())
+        (0..self.entries.len())
+            .any(|entry| is_large(&self.entries[entry]) && self.kept_points(entry).is_some())
     }
 
     fn kept_points(&self, entry: usize) -> Option<&[AccessPoint]> {
@@ -117,7 +118,7 @@ impl Wheel {
         unwritable: &(dyn Fn(io::Error) -> Error + Sync),
     ) -> Result<Option<Sha256>> {
         let one = &self.entries[entry];
-        let Some(sha256) = self.known(entry).filter(|_| has_points(one) && rayon::current_num_threads() > 1)
+        let Some(sha256) = self.known(entry).filter(|_| is_large(one) && rayon::current_num_threads() > 1)
         else {
             return Ok(None);
         };
@@ -174,7 +175,7 @@ impl Part<'_> {
     }
 }
 
-fn has_points(entry: &WheelEntry) -> bool {
+fn is_large(entry: &WheelEntry) -> bool {
     entry.method == Method::Deflated && entry.size >= LARGE_ENTRY
 }
 
@@ -202,7 +203,7 @@ pub(crate) fn render(points: &Points) -> io::Result<Vec<u8>> {
 
 /// `None` for what was not written by [`render`] for a wheel of these entries.
 pub(crate) fn parse(bytes: &[u8], entries: &[WheelEntry]) -> Option<Points> {
-    let most: u64 = entries.iter().filter(|entry| has_points(entry)).map(|entry| entry.size / APART).sum();
+    let most: u64 = entries.iter().filter(|entry| is_large(entry)).map(|entry| entry.size / APART).sum();
     let most = usize::try_from(most).ok()?.checked_mul(ROW)?;
     let rows = zstd::bulk::decompress(bytes.strip_prefix(HEAD)?, most).ok()?;
     let (rows, rest) = rows.as_chunks::<ROW>();
@@ -212,7 +213,7 @@ pub(crate) fn parse(bytes: &[u8], entries: &[WheelEntry]) -> Option<Points> {
         let (bit, row) = row.split_first_chunk::<8>()?;
         let (at, window) = row.split_first_chunk::<8>()?;
         let entry = usize::try_from(u32::from_le_bytes(*entry)).ok()?;
-        let one = entries.get(entry).filter(|one| has_points(one))?;
+        let one = entries.get(entry).filter(|one| is_large(one))?;
         let point =
             AccessPoint { bit: u64::from_le_bytes(*bit), at: u64::from_le_bytes(*at), window: window.into() };
         let before = points.entry(entry).or_default();
