@@ -114,7 +114,7 @@ impl Client<'_> {
                 ask = ask.header(IF_RANGE, validator.clone());
             }
         }
-        let asked = Instant::now();
+        let (asked, before) = (Instant::now(), self.lanes.brought());
         let Outcome::Reply(mut reply) = self.send(&ask)? else {
             return Err(Failure::passing(format!("{} redirects to another server", shown_url(url))));
         };
@@ -166,8 +166,13 @@ impl Client<'_> {
         loop {
             let received = sink.received();
             if let Some(whole) = &whole
-                && whole.is_worth_parts(received, received - start, asked.elapsed())
                 && self.lanes.has_spare()
+                && parts::is_worth_parts(
+                    whole.size.saturating_sub(received),
+                    received - start,
+                    self.lanes.brought() - before,
+                    asked.elapsed(),
+                )
             {
                 let brought = (received - start, asked.elapsed());
                 let outcome = parts::fetch(self, whole, reply, sink, progress, buffer, brought);
@@ -183,6 +188,7 @@ impl Client<'_> {
                 Ok(count) => count,
                 Err(failure) => return Err(stopped(failure, sink.received(), known.size)),
             };
+            self.lanes.bring(count as u64);
             sink.write_all(&buffer[..count]).map_err(|error| cannot_store(url, error))?;
             progress(sink.received());
         }

@@ -41,6 +41,10 @@ const PART: std::ops::RangeInclusive<u64> = (1 << 20)..=(16 << 20);
 /// A connection that brings so many bytes a second is not what a download waits for.
 const FAST: f64 = 64e6;
 
+/// Nor are all of them together, where they bring so many: each is slow then because there are others, or because the processors
+/// are busy, and more of them would only make more work.
+const FAST_TOGETHER: f64 = 256e6;
+
 /// How long a connection is watched before its rate counts.
 const WATCHED: Duration = Duration::from_millis(100);
 
@@ -121,18 +125,16 @@ struct Work<'a> {
     came: AtomicU64,
 }
 
-impl Whole<'_> {
-    /// Whether the rest is large and slow enough for several connections, seen from what this one brought.
-    pub(super) fn is_worth_parts(&self, received: u64, brought: u64, took: Duration) -> bool {
-        if took < WATCHED || brought == 0 {
-            return false;
-        }
-        let rate = rate(brought, took);
-        let left = self.size.saturating_sub(received);
-        #[allow(clippy::cast_precision_loss, reason = "a rate")]
-        let time = left as f64 / rate;
-        left > 2 * PART.start() && rate < FAST && time > PART_TIME.as_secs_f64()
+/// Whether `left` bytes are enough, and come slowly enough, for several connections: seen from what this connection `brought` in
+/// a time, and `all` of them did.
+pub(super) fn is_worth_parts(left: u64, brought: u64, all: u64, took: Duration) -> bool {
+    if took < WATCHED || brought == 0 || rate(all, took) >= FAST_TOGETHER {
+        return false;
     }
+    let rate = rate(brought, took);
+    #[allow(clippy::cast_precision_loss, reason = "a rate")]
+    let time = left as f64 / rate;
+    left > 2 * PART.start() && rate < FAST && time > PART_TIME.as_secs_f64()
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a rate")]
@@ -278,6 +280,7 @@ impl<'a> Work<'a> {
             let written = sink.write_all(&buffer[..count]);
             written.map_err(|error| Stopped::unstorable(self.whole.url, error))?;
             at += count as u64;
+            self.client.lanes.bring(count as u64);
             progress(sink.received() + self.came.load(Ordering::Relaxed));
             self.call(help);
         }
@@ -377,6 +380,7 @@ impl<'a> Work<'a> {
             written.map_err(|error| Stopped::unstorable(self.whole.url, error))?;
             *at += count as u64;
             self.came.fetch_add(count as u64, Ordering::Relaxed);
+            self.client.lanes.bring(count as u64);
             each()?;
             if self.state.lock().changed.is_some() {
                 return Err(Stopped::NotInParts(String::new()));
@@ -425,4 +429,23 @@ impl<'a> Work<'a> {
 
 fn short(reply: &Reply) -> Failure {
     Failure::passing(format!("{} ended its answer too early", place(reply.url())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_connections_are_for_what_one_brings_slowly_and_others_do_not_bring_either() {
+        let second = Duration::from_secs(1);
+        assert!(is_worth_parts(100 << 20, 10_000_000, 10_000_000, second));
+        assert!(is_worth_parts(100 << 20, 10_000_000, 200_000_000, second));
+        // Twenty at once, on a machine that does no more.
+        assert!(!is_worth_parts(100 << 20, 15_000_000, 300_000_000, second));
+        assert!(!is_worth_parts(100 << 20, 70_000_000, 70_000_000, second));
+        // Too little is left, or known.
+        assert!(!is_worth_parts(1 << 20, 1_000_000, 1_000_000, second));
+        assert!(!is_worth_parts(100 << 20, 0, 0, second));
+        assert!(!is_worth_parts(100 << 20, 1_000_000, 1_000_000, second / 20));
+    }
 }

@@ -1,5 +1,7 @@
 //! How many downloads there are at once, and who may join in.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use parking_lot::{Condvar, Mutex};
 
 /// As many lanes as downloads are allowed at once. Every download has one; where one is free, a long download may use
@@ -8,6 +10,8 @@ use parking_lot::{Condvar, Mutex};
 pub(crate) struct Lanes {
     state: Mutex<State>,
     freed: Condvar,
+    /// Bytes that came over all of them.
+    brought: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -22,7 +26,8 @@ pub(crate) struct Lane<'a>(&'a Lanes);
 impl Lanes {
     /// So many lanes, and at least one.
     pub(crate) fn new(count: usize) -> Self {
-        Lanes { state: Mutex::new(State { free: count.max(1), waiting: 0 }), freed: Condvar::new() }
+        let state = Mutex::new(State { free: count.max(1), waiting: 0 });
+        Lanes { state, freed: Condvar::new(), brought: AtomicU64::new(0) }
     }
 
     /// Waits for a lane.
@@ -51,6 +56,16 @@ impl Lanes {
     pub(crate) fn has_spare(&self) -> bool {
         let state = self.state.lock();
         state.free > state.waiting
+    }
+
+    /// So many bytes came over one of them.
+    pub(crate) fn bring(&self, bytes: u64) {
+        self.brought.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes came over all of them so far.
+    pub(crate) fn brought(&self) -> u64 {
+        self.brought.load(Ordering::Relaxed)
     }
 
     /// Whether somebody waits for a lane: whoever has a spare one gives it back soon.
