@@ -34,9 +34,13 @@ const CACHES: &[(&str, &str)] = &[
     ("CONAN_HOME", ".conan2"),
 ];
 
+/// Variables that name a place where a compiler keeps what it made for the next build.
+const KEPT: &[&str] =
+    &["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "GOCACHE", "GOMODCACHE", "ZIG_GLOBAL_CACHE_DIR"];
+
 /// What a build below `work` may write to: there, in a home directory of its own that is made there, and in the user's
-/// caches of build tools. What it may do does not depend on which of those exist: for one that does not there is a
-/// place in its own home.
+/// caches of build tools, also where variables say that they are. What it may do does not depend on which of those exist: for
+/// one that does not there is a place in its own home, or what its tool takes by itself.
 ///
 /// Of what is below `work` already, `but` is only read.
 pub(super) fn writable(
@@ -66,6 +70,14 @@ pub(super) fn writable(
         match environment.get(variable).map(PathBuf::from) {
             Some(named) if named.is_dir() => places.push(named),
             Some(_) => environment.set(variable, own.join(place)),
+            None => {}
+        }
+    }
+    for variable in KEPT {
+        // What is relative lies in the build's own directory.
+        match environment.get(variable).map(PathBuf::from).filter(|named| named.is_absolute()) {
+            Some(named) if named.is_dir() => places.push(named),
+            Some(_) => environment.remove(variable),
             None => {}
         }
     }

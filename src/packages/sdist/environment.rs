@@ -162,6 +162,11 @@ impl Environment {
         self.0.insert(name.into(), value.as_ref().to_owned());
     }
 
+    /// Unsets one variable.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.remove(OsStr::new(name));
+    }
+
     /// Whether a variable is set.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(OsStr::new(name))

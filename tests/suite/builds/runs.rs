@@ -248,6 +248,29 @@ fn a_build_has_a_home_whatever_the_users_holds() {
     assert!(project.path("home/.cache/tool/kept").exists());
 }
 
+/// A build could not write where its user had cargo keep what it compiles, and failed.
+#[test]
+fn a_build_keeps_what_it_compiles_where_a_variable_says() {
+    let code = "kept = os.environ.get('CARGO_TARGET_DIR', 'target')\nos.makedirs(kept, exist_ok=True)\n\
+                open(kept + '/compiled', 'a').write('.')";
+    let project = building(code);
+    let kept = project.path("kept");
+    let built = |edit: &str, place: &Path| {
+        project.write("project/lib/lib.py", format!("def main():\n    print('{edit}')\n"));
+        let mut command = project.command(&["sync"]);
+        project.finish(command.env("CARGO_TARGET_DIR", place)).succeeds();
+        assert_eq!(project.script("lib"), edit);
+    };
+    // It is as without where there is no such place, and where that is a part of the project.
+    built("first", &kept);
+    built("second", Path::new("own"));
+    assert!(!kept.exists());
+    fs::create_dir(&kept).expect("a directory");
+    built("third", &kept);
+    built("fourth", &kept);
+    assert_eq!(fs::read_to_string(kept.join("compiled")).expect("what was kept"), "..");
+}
+
 /// Fault 31: a full disk in a build's pip was exit code 9 and advice about sources.
 #[test]
 fn a_full_disk_in_a_builds_pip_is_named() {
