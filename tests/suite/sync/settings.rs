@@ -4,11 +4,12 @@ use crate::support::{
     files,
     index::{answer, index},
     lock::Lock,
-    package::{Package, greeter},
+    package::{Package, greeter, noise},
     program::script,
     project::Project,
     server::{Server, reply},
 };
+use serde_json::json;
 
 fn demo() -> Package {
     Package::simple("demo", "1.0")
@@ -519,4 +520,32 @@ fn another_time_or_strictness_makes_another_environment_with_and_without_hashes(
             assert!(!is_new(args, epoch), "{entry}: {args:?} at {epoch} is there already");
         }
     }
+}
+
+/// The tail of a run is the file that began last, so it must not be a large one: also where its page came last.
+#[test]
+fn the_largest_files_are_fetched_first() {
+    let sized = |(name, size)| Package::new(&greeter(name, "1.0").file("data.bin", noise(size)));
+    let packages: Vec<Package> =
+        [("a", 20_000), ("b", 1_000), ("c", 60_000), ("d", 300_000)].map(sized).into();
+    let all = packages.clone();
+    let server = Server::start(move |request| {
+        let name = request.path.strip_prefix("/simple/").map(|name| name.trim_end_matches('/'));
+        let Some(package) = all.iter().find(|package| Some(&*package.name) == name) else {
+            return answer(&all, request);
+        };
+        let file = json!({
+            "filename": package.file,
+            "url": package.path(),
+            "hashes": {"sha256": package.sha256},
+            "size": package.bytes.len(),
+        });
+        let page = json!({"meta": {"api-version": "1.1"}, "name": package.name, "files": [file]});
+        reply("200 OK", &["Content-Type: application/vnd.pypi.simple.v1+json"], page.to_string().as_bytes())
+    });
+    let project = Project::at(&server, &packages);
+    project.run(&["sync", "--concurrent-downloads", "1"]).succeeds();
+    let asked = server.log().into_iter().map(|request| request.path);
+    let files: Vec<String> = asked.filter(|path| path.starts_with("/simple/files/")).collect();
+    assert_eq!(files, [3, 2, 0, 1].map(|at: usize| packages[at].path()));
 }
